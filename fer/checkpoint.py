@@ -1,0 +1,153 @@
+"""``weights/<name>/`` <-> a network in eval mode and what is known of it.
+
+A checkpoint is a folder, or a repository of the Hugging Face Hub, with ``config.json`` (architecture, labels,
+temperature, recipe, figures) and ``model.safetensors`` (float16; never a pickle). Loading is strict: a missing,
+broken or mismatched file ends in one line that names it and the command that makes it.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fer.data import EMOTIONS
+from fer.networks import ARCHITECTURES, Chain, layers
+
+WEIGHTS = Path(os.environ.get("FER_WEIGHTS") or Path(__file__).resolve().parent.parent / "weights")
+_CONFIG, _TENSORS = "config.json", "model.safetensors"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, broken or does not match. One line: which file, and the command that makes it."""
+
+
+class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pipeline_tag="image-classification"):
+    """A chain of layers with what is known of it: pixels (B, 1, 48, 48) in 0..1 -> logits (B, K).
+
+    labels: the K names. temperature: what logits are divided by before the softmax, to make probabilities honest.
+    unsure: a top probability below this is called unsure; 0 for never. recipe: the settings it was trained with.
+    figures: what ``evaluate`` measured, by split.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        labels: Sequence[str] = EMOTIONS,
+        name: str | None = None,
+        temperature: float = 1.0,
+        unsure: float = 0.0,
+        recipe: dict | None = None,
+        figures: dict | None = None,
+    ) -> None:
+        super().__init__(layers(architecture, len(labels)))
+        self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
+        self.temperature, self.unsure = temperature, unsure
+        self.recipe, self.figures = recipe or {}, figures or {}
+
+    def probabilities(self, faces: Tensor) -> Tensor:
+        """Calibrated probabilities (B, K) of faces (B, 1, 48, 48) in 0..1; rows sum to 1."""
+        return (self(faces) / self.temperature).softmax(1)
+
+    def config(self) -> dict:
+        """What ``config.json`` holds: the arguments that make this network again."""
+        keys = ("architecture", "name", "labels", "temperature", "unsure", "recipe", "figures")
+        return {key: getattr(self, key) for key in keys}
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_directory.mkdir(parents=True, exist_ok=True)
+        (save_directory / _CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
+        tensors = {key: _halved(value) for key, value in self.state_dict().items()}
+        partial = save_directory / f".{_TENSORS}"
+        save_file(tensors, partial, {"format": "pt"})
+        partial.replace(save_directory / _TENSORS)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **kwargs) -> "Network":
+        download = {
+            key: kwargs.pop(key, None)
+            for key in ("revision", "cache_dir", "force_download", "local_files_only", "token")
+        }
+        kwargs.pop("strict", None)
+        local = Path(model_id)
+        path = local / _TENSORS if local.is_dir() else hf_hub_download(model_id, _TENSORS, **download)
+        network = cls(**kwargs)
+        network.load_state_dict(_checked(load_file(path), network.state_dict()))
+        return network.eval().to(map_location)
+
+
+def load(name: str, folder: Path | None = None) -> Network:
+    """The network of ``weights/<name>/``, of the folder ``name``, or of the Hub repository ``owner/name``; in eval mode.
+
+    Raises:
+        CheckpointError: nothing of that name, or one of its files is broken or of another network.
+    """
+    path = next((path for path in ((folder or WEIGHTS) / name, Path(name)) if path.is_dir()), None)
+    if path is None and name.count("/") != 1:
+        raise CheckpointError(_missing(name, folder or WEIGHTS))
+    try:
+        if path is not None:
+            _check_config(path / _CONFIG)
+        return Network.from_pretrained(str(path or name))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
+        raise CheckpointError(f"{name!r} is no folder here, and no such repository could be had from the Hub") from None
+    except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
+        file = path / _TENSORS if path else f"{name}/{_TENSORS}"
+        reason = str(error).splitlines()[0][:200]
+        raise CheckpointError(f"{file} cannot be used ({reason}); `{_remedy(name)}` makes it anew") from error
+
+
+def save(network: Network, folder: Path) -> None:
+    """Writes ``config.json`` and ``model.safetensors`` (float16); other files of the folder stay as they are."""
+    network._save_pretrained(folder)
+
+
+def available(folder: Path | None = None) -> list[str]:
+    """The names of the networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
+    order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
+    names = [path.parent.name for path in (folder or WEIGHTS).glob(f"*/{_CONFIG}")]
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def _check_config(path: Path) -> None:
+    """Stops at a config.json that is missing, no JSON, or speaks of a network that does not exist."""
+    try:
+        config = json.loads(path.read_text())
+        architecture, labels = config["architecture"], config["labels"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is missing or broken ({type(error).__name__}): {error}") from error
+    if architecture not in ARCHITECTURES:
+        raise CheckpointError(f"{path} names {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
+    if not isinstance(labels, list) or len(labels) < 2 or len(set(labels)) != len(labels):
+        raise CheckpointError(f"{path} has the labels {labels!r}: expected at least two different names")
+
+
+def _checked(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The stored tensors in the types of the network, or a ValueError that names the first that does not fit."""
+    for key in expected.keys() ^ stored.keys():
+        raise ValueError(f"{key} is {'missing' if key in expected else 'not of this network'}")
+    for key, value in stored.items():
+        if value.shape != expected[key].shape:
+            raise ValueError(f"{key} is {tuple(value.shape)}, expected {tuple(expected[key].shape)}")
+        if not value.isfinite().all():
+            raise ValueError(f"{key} holds NaN or infinity")
+    return {key: value.to(expected[key].dtype) for key, value in stored.items()}
+
+
+def _halved(value: Tensor) -> Tensor:
+    """Floats to float16, in a layout of their own, as safetensors wants them."""
+    return (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+
+
+def _missing(name: str, folder: Path) -> str:
+    names = ", ".join(available(folder)) or "none yet"
+    return f"no network {name!r} in {folder} (there: {names}); `{_remedy(name)}` makes it"
+
+
+def _remedy(name: str) -> str:
+    return f"python -m fer train {name if name in ARCHITECTURES else 'NETWORK'}"
