@@ -1,0 +1,351 @@
+"""Trains a network: ``python -m fer train NETWORK``.
+
+    python -m fer train cnn                 # the report's recipe: Adadelta, 25 epochs, batches of 128, flips
+    python -m fer train compact --epochs 90 # any field of TrainConfig and Augmentation is a flag
+
+The whole set stays in memory as bytes and is augmented by the batch. An epoch's random numbers follow from the seed
+and the epoch alone, so a run that is killed goes on from its last finished epoch to the result of an unbroken one.
+Epochs are chosen on PublicTest without twins; PrivateTest is never handed to this module.
+"""
+
+import copy
+import csv
+import ctypes
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from fer import checkpoint
+from fer.augmentation import Augmentation, augment, mixup
+from fer.checkpoint import Network
+from fer.data import EMOTIONS, Faces, to_unit
+from fer.evaluation import calibrate, predict_logits
+from fer.networks import ARCHITECTURES, SIDE
+
+UNFINISHED = "unfinished.pt"
+
+
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+def _one_cycle(progress: float) -> float:
+    """Up from a twentieth within the first 15 %, then down a cosine to nothing."""
+    if progress < 0.15:
+        return 0.05 + 0.95 * progress / 0.15
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - 0.15) / 0.85)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "one-cycle": _one_cycle}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a training's result follows from. Stored whole in the checkpoint's config.json."""
+
+    network: str
+    """The architecture, as `python -m fer networks` lists it."""
+    epochs: int = 60
+    """Passes over Training."""
+    batch_size: int = 128
+    """Faces in one step."""
+    optimizer: str = "sgd"
+    """sgd (Nesterov, momentum .9), adamw, or adadelta as in Keras."""
+    learning_rate: float = 0.1
+    """The schedule's highest."""
+    schedule: str = "one-cycle"
+    """one-cycle or constant."""
+    weight_decay: float = 5e-4
+    """On the weights of convolutions and dense layers only."""
+    label_smoothing: float = 0.1
+    """Share of a label spread over all labels."""
+    votes: float = 0.0
+    """Weight of a second head that learns FER+'s votes of the training faces; it is not shipped."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is measured and shipped; 0 for none."""
+    clip: float = 2.0
+    """Largest norm of the gradient; 0 for no limit."""
+    small_epochs: int = 0
+    """First epochs that train on faces of small_size pixels (progressive resizing), a cheap start."""
+    small_size: int = 32
+    """Side of those faces, in pixels."""
+    seed: int = 0
+    """Of weights, order, dropout and augmentation."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name, known in (("network", ARCHITECTURES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
+        if not (0 <= self.label_smoothing < 1 and 0 <= self.ema < 1):
+            raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema}: expected 0 to below 1")
+        if not 16 <= self.small_size <= SIDE or not 0 <= self.small_epochs < self.epochs:
+            raise ValueError(
+                f"small_size {self.small_size}, small_epochs {self.small_epochs}: expected 16..48, < epochs"
+            )
+
+    def size(self, epoch: int) -> int:
+        """Side of the faces that ``epoch``, counted from 0, trains on."""
+        return self.small_size if epoch < self.small_epochs else SIDE
+
+
+def _sgd(groups: list[dict], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+
+
+def _adadelta(groups: list[dict], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.Adadelta(groups, lr=rate, rho=0.95, eps=1e-7)
+
+
+OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": torch.optim.AdamW,
+    "adadelta": _adadelta,
+}
+
+_REPORT = {"optimizer": "adadelta", "learning_rate": 1.0, "schedule": "constant", "epochs": 25, "weight_decay": 0.0}
+_REPORT |= {"label_smoothing": 0.0, "ema": 0.0, "clip": 0.0, "augmentation": Augmentation()}
+_STRONG = Augmentation(rotate=10, shift=0.06, zoom=0.1, light=0.2, erase=0.2)
+RECIPES: dict[str, dict] = {
+    "cnn": _REPORT,
+    "dnn": _REPORT,
+    "compact": {"votes": 1.0, "augmentation": _STRONG},
+}
+
+
+def recipe(network: str, **changes: object) -> TrainConfig:
+    """The network's own settings with ``changes``; names of Augmentation's fields go there."""
+    settings = {"network": network, "augmentation": _STRONG, **RECIPES.get(network, {})}
+    inner = {key: changes.pop(key) for key in list(changes) if key in Augmentation.__annotations__}
+    settings["augmentation"] = Augmentation(**{**asdict(settings["augmentation"]), **inner})
+    return TrainConfig(**{**settings, **changes})
+
+
+# ------------------------------------------------------------------------------------------------ one run
+
+
+class Run:
+    """What changes while a network trains, and what has to be kept to go on after a stop."""
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        torch.manual_seed(config.seed)
+        self.network = Network(config.network, EMOTIONS).to(device, memory_format=torch.channels_last)
+        last = next(layer for layer in reversed(self.network) if isinstance(layer, nn.Linear))
+        self.head = nn.Linear(last.in_features, 10).to(device) if config.votes else None
+        self.average = None
+        if config.ema:
+            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        self.optimizer = OPTIMIZERS[config.optimizer](
+            _groups(self._modules(), config.weight_decay), config.learning_rate
+        )
+        self.history: list[dict] = []
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def measured(self) -> nn.Module:
+        """The network that is measured and shipped."""
+        return self.network if self.average is None else self.average.module
+
+    def _modules(self) -> list[nn.Module]:
+        return [module for module in (self.network, self.head) if module is not None]
+
+    def _parts(self) -> dict:
+        parts = {"network": self.network, "head": self.head, "average": self.average, "optimizer": self.optimizer}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def save(self, path: Path, config: TrainConfig) -> None:
+        """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {"history": self.history, "best": self.best, "config": asdict(config)}
+        partial = path.with_suffix(f".{os.getpid()}")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def restore(self, path: Path, config: TrainConfig) -> None:
+        state = torch.load(path, weights_only=True, map_location=next(self.network.parameters()).device)
+        if state["config"] != asdict(config):
+            changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
+            raise ValueError(f"{path} was begun with another {', '.join(changed)}: repeat its settings, or delete it")
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.history, self.best = state["history"], state["best"]
+
+
+def _groups(modules: list[nn.Module], decay: float) -> list[dict]:
+    """Weights decay; norms and biases do not."""
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    return [
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, quiet: bool = False) -> Network:
+    """Trains, or goes on with a run that was stopped, and writes the best epoch to ``folder``.
+
+    The best epoch is the one with the highest accuracy on the faces of ``validation`` without a twin, among those
+    trained on whole faces. ``folder`` gets config.json, model.safetensors and history.csv; while the run is under way
+    it holds ``unfinished.pt``.
+
+    Raises:
+        ValueError: ``folder`` holds a run begun with other settings, or FER+'s votes are wanted and not there.
+    """
+    if config.votes and training.votes is None:
+        raise ValueError(
+            f"votes is {config.votes}, but there is no fer2013new.csv beside FER-2013: add it, or --votes 0"
+        )
+    _keep_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    folder.mkdir(parents=True, exist_ok=True)
+    run, state = Run(config, device), folder / UNFINISHED
+    if state.exists():
+        run.restore(state, config)
+    on_device = Faces(*(None if part is None else part.to(device) for part in vars(training).values()))
+    done, total = len(run.history) * len(training), config.epochs * len(training)
+    with tqdm(total=total, initial=done, unit=" faces", unit_scale=True, disable=quiet, smoothing=0.05) as bar:
+        for epoch in range(len(run.history), config.epochs):
+            row = _train_epoch(run, config, epoch, on_device, bar)
+            row |= measure(run.measured, validation, config.size(epoch))
+            _keep_best(run, config, epoch, row)
+            run.save(state, config)
+            bar.write(_line(row), file=sys.stderr) if not quiet else None
+    network = _finish(run, config, validation, folder)
+    state.unlink(missing_ok=True)
+    return network
+
+
+def _train_epoch(run: Run, config: TrainConfig, epoch: int, faces: Faces, bar: tqdm) -> dict:
+    """One pass over ``faces``; the epoch's row of the history, as far as training goes."""
+    device = faces.pixels.device
+    torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
+    generator = Generator(device).manual_seed(config.seed * 100_003 + epoch)
+    run.network.train()
+    steps = math.ceil(len(faces) / config.batch_size)
+    sums = torch.zeros(2, device=device)  # loss, right answers
+    for step, batch in enumerate(_batches(faces, config.batch_size, generator)):
+        rate = _set_rate(run.optimizer, config, (epoch + step / steps) / config.epochs)
+        loss, right = _train_step(run, config, batch, config.size(epoch), generator)
+        sums += torch.stack([loss * len(batch), right])
+        if step % 10 == 9 and not bar.disable:
+            seen = config.batch_size * (step + 1)
+            bar.set_postfix(epoch=epoch + 1, loss=f"{sums[0] / seen:.3f}", accuracy=f"{sums[1] / seen:.3f}")
+        bar.update(len(batch))
+    loss, accuracy = (sums / len(faces)).tolist()
+    return {"epoch": epoch + 1, "size": config.size(epoch), "rate": rate, "loss": loss, "accuracy": accuracy}
+
+
+def _batches(faces: Faces, size: int, generator: Generator) -> Iterator[Faces]:
+    order = torch.randperm(len(faces), generator=generator, device=generator.device)
+    return (faces[index] for index in order.split(size))
+
+
+def _train_step(run: Run, config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """One step; the batch's mean loss, and how many of its faces were read right (by the larger share, if blended)."""
+    faces = augment(to_unit(batch.pixels), config.augmentation, generator, size)  # (B, 1, S, S)
+    labels = functional.one_hot(batch.labels, len(run.network.labels)).float()  # (B, K)
+    targets = labels * (1 - config.label_smoothing) + config.label_smoothing / labels.shape[1]
+    votes = _shares(batch.votes) if run.head is not None else labels
+    if config.augmentation.mixup:
+        faces, targets, votes = mixup(faces, (targets, votes), config.augmentation.mixup, generator)
+    with _precision(faces.device):
+        features = run.network[:-1](faces)  # (B, F)
+        logits = run.network[-1](features)  # (B, K)
+        loss = functional.cross_entropy(logits.float(), targets)
+        total = loss
+        if run.head is not None:
+            total = loss + config.votes * functional.cross_entropy(run.head(features).float(), votes)
+    run.optimizer.zero_grad()
+    total.backward()
+    if config.clip:
+        nn.utils.clip_grad_norm_(
+            [value for group in run.optimizer.param_groups for value in group["params"]], config.clip
+        )
+    run.optimizer.step()
+    if run.average is not None:
+        run.average.update_parameters(run.network)
+    return loss.detach(), (logits.argmax(1) == batch.labels).sum()
+
+
+def _shares(votes: Tensor) -> Tensor:
+    """FER+ counts (B, 10) as shares; a face without votes keeps zeros and so has no say."""
+    return votes / votes.sum(1, keepdim=True).clamp_min(1)
+
+
+def measure(network: nn.Module, faces: Faces, size: int = SIDE) -> dict:
+    """Loss and accuracy on ``faces``, and accuracy on those without a twin."""
+    logits = predict_logits(network, faces.pixels, size)
+    right = logits.argmax(1) == faces.labels
+    return {
+        "public_loss": functional.cross_entropy(logits, faces.labels).item(),
+        "public_accuracy": right.float().mean().item(),
+        "public_accuracy_without_twins": right[~faces.twin].float().mean().item(),
+    }
+
+
+def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
+    candidates = [old for old in run.history if old["size"] == SIDE]
+    key = "public_accuracy_without_twins"
+    if config.size(epoch) == SIDE and all(row[key] > old[key] for old in candidates):
+        run.best = copy.deepcopy(run.measured.state_dict())
+    run.history.append(row)
+
+
+def _finish(run: Run, config: TrainConfig, validation: Faces, folder: Path) -> Network:
+    """Writes the best epoch, calibrated, and the history."""
+    network = Network(config.network, EMOTIONS, recipe=asdict(config))
+    network.load_state_dict(run.best)
+    network.eval()
+    logits = predict_logits(network, validation.pixels)
+    network.temperature, network.unsure = calibrate(logits[~validation.twin], validation.labels[~validation.twin])
+    with (folder / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, run.history[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in run.history)
+    checkpoint.save(network, folder)
+    return network
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float) -> float:
+    rate = config.learning_rate * SCHEDULES[config.schedule](progress)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def _precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the machine computes in it, else float32."""
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    )
+
+
+def _keep_memory() -> None:
+    """Has glibc keep freed memory for the next step: giving it back costs a page fault for every 4 kB of every layer."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        for setting, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+            libc.mallopt(setting, value)
+    except (OSError, AttributeError):
+        pass  # not glibc: only slower
+
+
+def _line(row: dict) -> str:
+    return (
+        f"epoch {row['epoch']:3}: loss {row['loss']:.3f}, accuracy {row['accuracy']:.3f}; PublicTest {row['public_loss']:.3f}, "
+        f"{row['public_accuracy']:.4f}, without twins {row['public_accuracy_without_twins']:.4f}"
+    )
