@@ -180,7 +180,7 @@ def _initialise(layer: nn.Module, architecture: str) -> None:
         return
     if architecture.endswith("selu"):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
-    elif architecture.startswith("compact"):
+    elif architecture.startswith("compact") and isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     else:
         nn.init.xavier_uniform_(layer.weight)
