@@ -88,14 +88,14 @@ def vgg19_selu(classes: int) -> Iterable[nn.Module]:
 
 
 def compact(classes: int) -> Iterable[nn.Module]:
-    """Ours: a plain chain of eight 3x3 convolutions with ReLU, then the average over the face and one dense layer.
+    """Ours: a plain chain of seven 3x3 convolutions with ReLU, then the average over the face and one dense layer.
 
     It halves the picture early, where a convolution costs most and sees least, and widens as it halves. The average
     over the face makes Grad-CAM and HiResCAM exact for the last convolution.
     """
     yield Normalize(0.5077, 0.2551)  # mean and deviation of Training's pixels
     channels = 1
-    for width, depth in ((32, 1), (64, 2), (128, 2), (256, 2), (512, 1)):
+    for width, depth in ((32, 1), (64, 1), (128, 2), (256, 2), (512, 1)):
         if channels > 1:
             yield nn.MaxPool2d(2)
         for _ in range(depth):
