@@ -60,8 +60,7 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         return {key: getattr(self, key) for key in keys}
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_directory.mkdir(parents=True, exist_ok=True)
-        (save_directory / _CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
+        save_config(self, save_directory)
         tensors = {key: _halved(value) for key, value in self.state_dict().items()}
         partial = save_directory / f".{_TENSORS}"
         save_file(tensors, partial, {"format": "pt"})
@@ -82,12 +81,12 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
 
 
 def load(name: str, folder: Path | None = None) -> Network:
-    """The network of ``weights/<name>/``, of the folder ``name``, or of the Hub repository ``owner/name``; in eval mode.
+    """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
 
     Raises:
         CheckpointError: nothing of that name, or one of its files is broken or of another network.
     """
-    path = next((path for path in ((folder or WEIGHTS) / name, Path(name)) if path.is_dir()), None)
+    path = find(name, folder)
     if path is None and name.count("/") != 1:
         raise CheckpointError(_missing(name, folder or WEIGHTS))
     try:
@@ -102,13 +101,24 @@ def load(name: str, folder: Path | None = None) -> Network:
         raise CheckpointError(f"{file} cannot be used ({reason}); `{_remedy(name)}` makes it anew") from error
 
 
+def find(name: str, folder: Path | None = None) -> Path | None:
+    """The folder of the checkpoint ``name``: ``weights/<name>/`` or a folder of that path; None for one of the Hub."""
+    return next((path for path in ((folder or WEIGHTS) / name, Path(name)) if path.is_dir()), None)
+
+
 def save(network: Network, folder: Path) -> None:
     """Writes ``config.json`` and ``model.safetensors`` (float16); other files of the folder stay as they are."""
     network._save_pretrained(folder)
 
 
+def save_config(network: Network, folder: Path) -> None:
+    """Writes ``config.json`` alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(json.dumps(network.config(), indent=2) + "\n")
+
+
 def available(folder: Path | None = None) -> list[str]:
-    """The names of the networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
+    """The networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
     order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
     names = [path.parent.name for path in (folder or WEIGHTS).glob(f"*/{_CONFIG}")]
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))

@@ -1,29 +1,166 @@
-"""Logits -> accuracy with its interval, per-class figures, confusion, calibration."""
+"""Logits -> accuracy with its interval, per-class figures, confusion, calibration: ``python -m fer evaluate NETWORK``.
 
+Every figure is computed on all faces (comparable with publications) and on those without a twin in Training
+(honest). This is the only module that reads PrivateTest, and no decision comes back from it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer.data import to_unit
+from fer.checkpoint import Network
+from fer.data import Faces, to_unit
 from fer.networks import SIDE
 
+PREDICTIONS = "predictions.npz"
+_TTA_SHIFT = 3  # pixels
 
-def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, batch: int = 256) -> Tensor:
+
+def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, tta: bool = False) -> Tensor:
     """Logits (N, K) of uint8 faces (N, 48, 48), on the CPU. Puts ``network`` into eval mode.
 
-    ``size``: side to which the faces are shrunk first, for a network that is being trained on small ones.
+    size: side to which the faces are shrunk first, for a network that is being trained on small ones.
+    tta: the mean of the logits of ten views of each face (test-time augmentation).
     """
     network.eval()
     device = next(network.parameters()).device
     rows = []
     with torch.inference_mode():
-        for block in pixels.split(batch):
+        for block in pixels.split(256):
             faces = to_unit(block.to(device))  # (B, 1, 48, 48)
             if size != SIDE:
                 faces = functional.interpolate(faces, size=size, mode="area")
-            rows.append(network(faces).float().cpu())
+            views = ten_views(faces) if tta else [faces]
+            rows.append(torch.stack([network(view).float() for view in views]).mean(0).cpu())
     return torch.cat(rows)
 
 
-def calibrate(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    return 1.0, 0.0
+def ten_views(faces: Tensor) -> Iterator[Tensor]:
+    """The face, and the face shifted towards its four corners, each as it is and mirrored: ten of (B, 1, 48, 48)."""
+    side, shift = faces.shape[-1], _TTA_SHIFT
+    padded = functional.pad(faces, [shift] * 4, mode="replicate")
+    for top, left in ((shift, shift), (0, 0), (0, 2 * shift), (2 * shift, 0), (2 * shift, 2 * shift)):
+        view = padded[:, :, top : top + side, left : left + side]
+        yield from (view, view.flip(-1))
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def figures(logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1.0) -> dict:
+    """What is printed of a network on one split; logits (N, K), labels (N,), twin (N,) bool.
+
+    ``ci95`` are Wilson intervals; ``ece`` is the calibration error of softmax(logits / temperature); the confusion
+    has a row for every true label. All are of all faces, but for those named ``_without_twins``.
+    """
+    matrix = confusion(logits.argmax(1), labels, logits.shape[1])
+    right = logits.argmax(1) == labels
+    alone = right[~twin]
+    per_class = class_figures(matrix)
+    return {
+        "accuracy": right.float().mean().item(),
+        "n": len(right),
+        "ci95": wilson(int(right.sum()), len(right)),
+        "accuracy_without_twins": alone.float().mean().item(),
+        "n_without_twins": len(alone),
+        "ci95_without_twins": wilson(int(alone.sum()), len(alone)),
+        "macro_f1": float(np.mean([row["f1"] for row in per_class])),
+        "balanced_accuracy": float(np.mean([row["recall"] for row in per_class if row["support"]])),
+        "ece": calibration_error((logits / temperature).softmax(1), labels),
+        "per_class": per_class,
+        "confusion": matrix.tolist(),
+    }
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Counts, int64 (K, K): how many faces of the row's label were read as the column's."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def class_figures(matrix: Tensor) -> list[dict]:
+    """Precision, recall, F1 and support of every label of a confusion matrix (K, K)."""
+    rows = []
+    for right, support, answered in zip(matrix.diagonal(), matrix.sum(1), matrix.sum(0), strict=True):
+        precision, recall = (right / answered.clamp_min(1)).item(), (right / support.clamp_min(1)).item()
+        f1 = (2 * right / (support + answered).clamp_min(1)).item()
+        rows.append({"precision": precision, "recall": recall, "f1": f1, "support": int(support)})
+    return rows
+
+
+def wilson(right: int, total: int, z: float = 1.959964) -> list[float]:
+    """The 95 % interval of a share (Wilson 1927), which stays within 0..1 for small counts too."""
+    if total == 0:
+        return [0.0, 1.0]
+    share = right / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5 / (1 + z * z / total)
+    return [centre - half, centre + half]
+
+
+# ------------------------------------------------------------------------------------------------ calibration
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017): the mean gap, over 15 equal bins, of confidence and accuracy."""
+    confidence, answer = probabilities.max(1)
+    right = (answer == labels).float()
+    which = (confidence * bins).long().clamp(max=bins - 1)  # (N,)
+    gaps = torch.zeros(bins).index_add_(0, which, confidence - right)
+    return (gaps.abs().sum() / len(labels)).item()
+
+
+def calibrate(logits: Tensor, labels: Tensor) -> float:
+    """The temperature in 0.25..8 under which softmax(logits / temperature) has the least loss on ``labels``."""
+    low, high = -2.0, 3.0  # powers of two; the loss has one valley, so the interval can be cut by the golden section
+    golden = (5**0.5 - 1) / 2
+    for _ in range(40):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        losses = [functional.cross_entropy(logits / 2**power, labels) for power in (left, right)]
+        low, high = (low, right) if losses[0] < losses[1] else (left, high)
+    return round(2 ** ((low + high) / 2), 4)
+
+
+def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10) -> float:
+    """The lowest top probability above which at most the share ``wrong`` of answers is wrong; 0 if none has to go.
+
+    1 if no threshold reaches it: then every answer is unsure.
+    """
+    confidence, answer = probabilities.max(1)
+    confidence, order = confidence.sort(descending=True)
+    errors = (answer != labels)[order].cumsum(0) / torch.arange(1, len(labels) + 1)  # (N,), of the surest k answers
+    kept = (errors <= wrong).nonzero().flatten()
+    if len(kept) == 0:
+        return 1.0
+    return 0.0 if kept[-1] == len(labels) - 1 else round(confidence[kept[-1]].item(), 4)
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+def evaluate(network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None) -> dict:
+    """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz."""
+    logits = predict_logits(network, faces.pixels, tta=tta)
+    if folder is not None and not tta:
+        keep_predictions(folder / PREDICTIONS, split, logits, faces)
+    return {"network": network.name, "split": split, "tta": tta} | figures(
+        logits, faces.labels, faces.twin, network.temperature
+    )
+
+
+def keep_predictions(path: Path, split: str, logits: Tensor, faces: Faces) -> None:
+    """Puts a split's logits (float16), labels and twins into ``path``; an unchanged file is not touched."""
+    old = read_predictions(path) if path.exists() else {}
+    rows = {"logits": logits.half().numpy(), "labels": faces.labels.byte().numpy(), "twin": faces.twin.numpy()}
+    new = old | {f"{split}_{key}": value for key, value in rows.items()}
+    if any(key not in old or not np.array_equal(old[key], value) for key, value in new.items()):
+        np.savez_compressed(path, **new)
+
+
+def read_predictions(path: Path) -> dict[str, np.ndarray]:
+    """The arrays ``<split>_logits`` (N, K), ``<split>_labels`` (N,) and ``<split>_twin`` (N,) of a predictions.npz."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)

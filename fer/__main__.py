@@ -1,0 +1,180 @@
+"""The command line: ``python -m fer COMMAND``. Each command is a thin call into one module.
+
+Every command prints for a person and, with ``--json``, one JSON value for a program. An error is one line on standard
+error and exit status 2.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from fer import checkpoint, data, evaluation, networks
+from fer.augmentation import Augmentation
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; 0, or 2 after an error that the caller can mend."""
+    arguments = vars(_parser().parse_args(argv))
+    command = arguments.pop("command")
+    try:
+        COMMANDS[command](**arguments)
+    except BrokenPipeError:
+        return 0
+    except (ValueError, OSError) as error:
+        print(f"fer {command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def list_networks(as_json: bool) -> None:
+    """Lists what weights/ holds."""
+    rows = [_describe(checkpoint.load(name)) for name in checkpoint.available()]
+    if as_json:
+        return _print_json(rows)
+    print(f"{'network':16} {'parameters':>12} {'PublicTest':>11} {'PrivateTest':>26} {'without twins':>14}")
+    for row in rows:
+        private = row["private_test"]
+        print(
+            f"{row['name']:16} {row['parameters']:12,} {_share(row['public_test']):>11} "
+            f"{_with_interval(private):>26} {_share(private, 'accuracy_without_twins'):>14}"
+        )
+    return None
+
+
+def summary(network: str, as_json: bool) -> None:
+    """Prints the layer table of an architecture."""
+    chain = networks.Chain(networks.layers(network, len(data.EMOTIONS)))
+    rows, total = networks.table(chain), networks.count(chain)
+    if as_json:
+        return _print_json({"layers": [vars(row) for row in rows], "parameters": total})
+    print(f"{'layer':30} {'type':18} {'shape':18} {'parameters':>12}")
+    for row in rows:
+        print(f"{row.name:30} {row.type:18} {' x '.join(map(str, row.shape)):18} {row.parameters:12,}")
+    print(f"{'total':68} {total:12,}")
+    return None
+
+
+def train(network: str, root: str | None, out: str | None, restart: bool, as_json: bool, **changes: object) -> None:
+    """Trains a network, or goes on with a run that was stopped, and writes weights/<name>/."""
+    from fer import cards, training
+
+    config = training.recipe(network, **{key: value for key, value in changes.items() if value is not None})
+    folder = Path(out) if out else checkpoint.WEIGHTS / network
+    faces, validation = data.require(data.load(root), "Training", "PublicTest")
+    if restart:
+        (folder / training.UNFINISHED).unlink(missing_ok=True)
+    trained = training.fit(config, faces, validation, folder, quiet=as_json)
+    figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
+    cards.record(trained, folder, figures)
+    _print_figures(figures, trained.labels, as_json)
+
+
+def evaluate(network: str, split: str, tta: bool, root: str | None, as_json: bool) -> None:
+    """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
+    from fer import cards
+
+    trained = checkpoint.load(network)
+    (faces,) = data.require(data.load(root), split)
+    folder = checkpoint.find(network)
+    figures = evaluation.evaluate(trained, split, faces, tta, folder)
+    if folder is not None:
+        cards.record(trained, folder, figures)
+    _print_figures(figures, trained.labels, as_json)
+
+
+def predict(paths: list[str], network: str, as_json: bool) -> None:
+    """Reads the emotions in photographs, or in folders of them."""
+    from fer import faces, prediction
+
+    readings = prediction.predict_paths(paths, checkpoint.load(network), faces.load_detector())
+    if as_json:
+        return _print_json(list(readings))
+    for reading in readings:
+        print(reading["path"] + (f": {reading['error']}" if "error" in reading else ""))
+        for face in reading.get("faces", ()):
+            top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
+            print(f"  {face['box']}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
+        if reading.get("faces") == []:
+            print("  no face found")
+    return None
+
+
+COMMANDS = {"networks": list_networks, "summary": summary, "train": train, "evaluate": evaluate, "predict": predict}
+
+
+# ------------------------------------------------------------------------------------------------ arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fer", description="A laboratory for facial-expression networks.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parts = {name: commands.add_parser(name, help=function.__doc__) for name, function in COMMANDS.items()}
+    for part in parts.values():
+        part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
+    for name in ("train", "evaluate"):
+        parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
+    for name in ("summary", "train"):
+        parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
+    _add_training(parts["train"])
+    parts["evaluate"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parts["evaluate"].add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PublicTest")
+    parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
+    parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
+    parts["predict"].add_argument("--network", default="compact", help="compact unless named")
+    return parser
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """A flag for every field of TrainConfig and Augmentation; one that is not given keeps the network's own recipe."""
+    from fer.training import TrainConfig
+
+    parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/<name>/")
+    parser.add_argument("--restart", action="store_true", help="forget a run that was stopped")
+    for field in (*fields(TrainConfig), *fields(Augmentation)):
+        if field.name not in ("network", "augmentation"):
+            parser.add_argument(
+                f"--{field.name.replace('_', '-')}", type=field.type, metavar=field.type.__name__.upper()
+            )
+
+
+# ------------------------------------------------------------------------------------------------ printing
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value))
+
+
+def _describe(network: checkpoint.Network) -> dict:
+    measured = {key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta")}
+    return {"name": network.name, "parameters": networks.count(network), "labels": network.labels, **measured}
+
+
+def _share(figures: dict | None, key: str = "accuracy") -> str:
+    return f"{figures[key]:.4f}" if figures else "-"
+
+
+def _with_interval(figures: dict | None) -> str:
+    return "{:.4f} ({:.3f} to {:.3f})".format(figures["accuracy"], *figures["ci95"]) if figures else "-"
+
+
+def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
+    if as_json:
+        return _print_json(figures)
+    print(f"{figures['network']} on {figures['split']}{', ten views' if figures['tta'] else ''}")
+    for suffix, words in (("", "all faces"), ("_without_twins", "without twins")):
+        low, high = figures[f"ci95{suffix}"]
+        print(f"  {words:14} {figures[f'accuracy{suffix}']:.4f}  (n {figures[f'n{suffix}']}, {low:.4f} to {high:.4f})")
+    for key in ("macro_f1", "balanced_accuracy", "ece"):
+        print(f"  {key.replace('_', ' '):17} {figures[key]:.4f}")
+    print(f"  {'':10} precision  recall      F1  support   read as")
+    for label, row, counts in zip(labels, figures["per_class"], figures["confusion"], strict=True):
+        numbers = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:7.3f} {row['support']:8}"
+        print(f"  {label:10} {numbers}   {' '.join(f'{count:4}' for count in counts)}")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Figures -> ``config.json`` and the model card, ``weights/<name>/README.md``.
+
+The part of the card between the two marks is written anew from config.json after every measurement; the rest is
+written once and then belongs to people.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from fer import checkpoint
+from fer.checkpoint import Network
+from fer.networks import count
+
+_START, _END = "<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->"
+_KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
+_KEPT += ("macro_f1", "balanced_accuracy", "ece")
+_ROWS = {
+    "public_test": "PublicTest",
+    "public_test_tta": "PublicTest, ten views",
+    "private_test": "PrivateTest",
+    "private_test_tta": "PrivateTest, ten views",
+}
+_WHAT = {
+    "cnn": "The convolutional network of a first coursework report: three valid 3x3 convolutions of 64, dense 512 "
+    "(ReLU) and dense 256 (sigmoid).",
+    "dnn": "The network without convolutions that the first report sets against its CNN, of about the same size.",
+    "compact": "The laboratory's own network and its demo's default: a plain chain of 3x3 convolutions with ReLU, then "
+    "the average over the face and one dense layer.",
+}
+
+
+def record(network: Network, folder: Path, figures: dict) -> None:
+    """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
+    key = figures["split"].replace("Test", "_test").lower() + ("_tta" if figures["tta"] else "")
+    network.figures[key] = {name: _rounded(figures[name]) for name in _KEPT}
+    checkpoint.save_config(network, folder)
+    write(network, folder)
+
+
+def write(network: Network, folder: Path) -> None:
+    """Writes the card, or renews the figures in one that is there."""
+    path = folder / "README.md"
+    text = path.read_text() if path.exists() else _first(network)
+    table = f"{_START}\n{figures_table(network)}\n{_END}"
+    path.write_text(re.sub(re.escape(_START) + ".*?" + re.escape(_END), lambda _: table, text, flags=re.DOTALL))
+
+
+def figures_table(network: Network) -> str:
+    """The measured figures as a Markdown table, with n and the 95 % interval of every accuracy."""
+    lines = ["| split | accuracy (n; 95 % interval) | without twins | macro-F1 | balanced | calibration error |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for key, words in _ROWS.items():
+        if row := network.figures.get(key):
+            shares = [_accuracy(row, suffix) for suffix in ("", "_without_twins")]
+            rest = [f"{row[name]:.3f}" for name in ("macro_f1", "balanced_accuracy", "ece")]
+            lines.append(f"| {' | '.join([words, *shares, *rest])} |")
+    return "\n".join(lines)
+
+
+def _accuracy(row: dict, suffix: str) -> str:
+    low, high = row[f"ci95{suffix}"]
+    return f"{row[f'accuracy{suffix}']:.4f} (n {row[f'n{suffix}']:,}; {low:.3f} to {high:.3f})"
+
+
+def _rounded(value: float | int | list) -> float | int | list:
+    return [_rounded(part) for part in value] if isinstance(value, list) else round(value, 5)
+
+
+def _first(network: Network) -> str:
+    """A card with everything but the figures."""
+    recipe, labels = json.dumps(network.recipe, indent=2), network.labels
+    what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
+    return f"""---
+license: mit
+library_name: fer
+pipeline_tag: image-classification
+tags: [facial-expression-recognition, fer2013, pytorch]
+---
+
+# {network.name}
+
+{what} It has {count(network):,} parameters.
+Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", ".join(labels)}.
+
+## Figures
+
+{_START}
+{_END}
+
+Measured on FER-2013 by `python -m fer evaluate {network.name} --split PrivateTest`. The epoch was chosen on PublicTest
+without twins; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a twin (the same
+picture, or nearly) in Training: "without twins" leaves those out and is the honest figure; the other is comparable
+with publications. The temperature ({network.temperature}) and the threshold below which an answer is called unsure
+({network.unsure}) were fitted on PublicTest without twins.
+
+## How it was trained
+
+From scratch on the 28,709 faces of FER-2013's Training split, by `python -m fer train {network.architecture}`:
+
+```json
+{recipe}
+```
+
+`history.csv` has both curves, epoch by epoch.
+
+## Use and limits
+
+For teaching, for research on how such networks see, and for playing with a webcam. It tells which of {len(labels)}
+words people would choose for a picture of a face, not what a person feels. FER-2013 was gathered by web search: its
+labels are noisy (people agree with them on about 65 %), it is unbalanced (disgust is rare), and it does not represent
+ages, skin tones or cultures evenly, so neither does this network. Not for decisions about people: not for hiring,
+policing, education, health or insurance.
+"""
