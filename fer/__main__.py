@@ -59,9 +59,9 @@ def summary(network: str, as_json: bool) -> None:
 
 def train(network: str, root: str | None, out: str | None, restart: bool, as_json: bool, **changes: object) -> None:
     """Trains a network, or goes on with a run that was stopped, and writes weights/<name>/."""
-    from fer import cards, training
+    from fer import cards, recipes, training
 
-    config = training.recipe(network, **{key: value for key, value in changes.items() if value is not None})
+    config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
     folder = Path(out) if out else checkpoint.WEIGHTS / network
     faces, validation = data.require(data.load(root), "Training", "PublicTest")
     if restart:
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     """A flag for every field of TrainConfig and Augmentation; one that is not given keeps the network's own recipe."""
-    from fer.training import TrainConfig
+    from fer.recipes import TrainConfig
 
     parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/<name>/")
     parser.add_argument("--restart", action="store_true", help="forget a run that was stopped")

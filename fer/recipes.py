@@ -1,0 +1,109 @@
+"""The settings of a training, and each network's own: what ``python -m fer train NETWORK`` does unless told otherwise."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+
+from fer.augmentation import Augmentation
+from fer.networks import ARCHITECTURES, SIDE
+
+
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+def _one_cycle(progress: float) -> float:
+    """Up from a twentieth within the first 15 %, then down a cosine to nothing."""
+    if progress < 0.15:
+        return 0.05 + 0.95 * progress / 0.15
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - 0.15) / 0.85)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "one-cycle": _one_cycle}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a training's result follows from. Stored whole in the checkpoint's config.json."""
+
+    network: str
+    """The architecture, as `python -m fer networks` lists it."""
+    epochs: int = 60
+    """Passes over Training."""
+    batch_size: int = 128
+    """Faces in one step."""
+    optimizer: str = "sgd"
+    """sgd (Nesterov, momentum .9), adamw, or adadelta as in Keras."""
+    learning_rate: float = 0.1
+    """The schedule's highest."""
+    schedule: str = "one-cycle"
+    """one-cycle or constant."""
+    weight_decay: float = 5e-4
+    """On the weights of convolutions and dense layers only."""
+    label_smoothing: float = 0.1
+    """Share of a label spread over all labels."""
+    votes: float = 0.0
+    """Weight of a second head that learns FER+'s votes of the training faces; it is not shipped."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is measured and shipped; 0 for none."""
+    clip: float = 2.0
+    """Largest norm of the gradient; 0 for no limit."""
+    small_epochs: int = 0
+    """First epochs that train on faces of small_size pixels (progressive resizing), a cheap start."""
+    small_size: int = 32
+    """Side of those faces, in pixels."""
+    seed: int = 0
+    """Of weights, order, dropout and augmentation."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name, known in (("network", ARCHITECTURES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
+        if not (0 <= self.label_smoothing < 1 and 0 <= self.ema < 1):
+            raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema}: expected 0 to below 1")
+        if not 16 <= self.small_size <= SIDE or not 0 <= self.small_epochs < self.epochs:
+            raise ValueError(
+                f"small_size {self.small_size}, small_epochs {self.small_epochs}: expected 16..48, < epochs"
+            )
+
+    def size(self, epoch: int) -> int:
+        """Side of the faces that ``epoch``, counted from 0, trains on."""
+        return self.small_size if epoch < self.small_epochs else SIDE
+
+
+def _sgd(groups: list[dict], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+
+
+def _adadelta(groups: list[dict], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.Adadelta(groups, lr=rate, rho=0.95, eps=1e-7)
+
+
+OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": torch.optim.AdamW,
+    "adadelta": _adadelta,
+}
+
+_REPORT = {"optimizer": "adadelta", "learning_rate": 1.0, "schedule": "constant", "epochs": 25, "weight_decay": 0.0}
+_REPORT |= {"label_smoothing": 0.0, "ema": 0.0, "clip": 0.0, "augmentation": Augmentation()}
+_STRONG = Augmentation(rotate=10, shift=0.06, zoom=0.1, light=0.2, erase=0.2)
+RECIPES: dict[str, dict] = {
+    "cnn": _REPORT,
+    "dnn": _REPORT,
+    "compact": {"epochs": 34, "small_epochs": 28, "votes": 1.0},
+}
+
+
+def recipe(network: str, **changes: object) -> TrainConfig:
+    """The network's own settings with ``changes``; names of Augmentation's fields go there."""
+    settings = {"network": network, "augmentation": _STRONG, **RECIPES.get(network, {})}
+    inner = {key: changes.pop(key) for key in list(changes) if key in Augmentation.__annotations__}
+    settings["augmentation"] = Augmentation(**{**asdict(settings["augmentation"]), **inner})
+    return TrainConfig(**{**settings, **changes})
