@@ -1,4 +1,4 @@
-"""The settings of a training, and each network's own: what ``python -m fer train NETWORK`` does unless told otherwise."""
+"""The settings of a training, and each network's own: what ``python -m fer train`` does unless told otherwise."""
 
 import math
 from collections.abc import Callable

@@ -1,0 +1,165 @@
+"""data: what is read, which faces are twins, and what is said when the files are not right."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import FER2013
+
+from fer import data
+
+ROW = " ".join(["7"] * 2304)
+
+
+@pytest.fixture
+def any_md5(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets torchvision read a made-up Kaggle file."""
+    monkeypatch.setattr("torchvision.datasets.fer2013.check_integrity", lambda path, md5: True)
+
+
+def kaggle(folder: Path, name: str, text: str) -> Path:
+    (folder / "fer2013").mkdir(exist_ok=True)
+    path = folder / "fer2013" / name
+    path.write_text(text)
+    return path
+
+
+def noise(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def faces(pixels: torch.Tensor) -> data.Faces:
+    return data.Faces(pixels, torch.zeros(len(pixels)).long(), None, torch.zeros(len(pixels)).bool())
+
+
+@pytest.mark.parametrize(
+    "name, header, line",
+    [
+        ("fer2013.csv", "emotion,pixels,Usage", "{0},{2},{1}"),
+        ("icml_face_data.csv", "emotion, Usage, pixels", "{0},{1},{2}"),
+    ],
+)
+def test_rows_go_to_the_split_they_name_in_any_order(tmp_path: Path, any_md5: None, name: str, header: str, line: str):
+    """PrivateTest before PublicTest before Training: each row still lands in its own split."""
+    rows = [line.format(label, usage, ROW) for label, usage in ((3, "PrivateTest"), (4, "PublicTest"), (5, "Training"))]
+    kaggle(tmp_path, name, "\n".join([header, *rows]) + "\n")
+    splits = data.load(tmp_path)
+    assert {name: faces.labels.tolist() for name, faces in splits.items()} == {
+        "Training": [5],
+        "PublicTest": [4],
+        "PrivateTest": [3],
+    }
+    assert splits["Training"].pixels.unique().tolist() == [7]
+
+
+def test_train_csv_holds_only_training(tmp_path: Path, any_md5: None):
+    """Kaggle's train.csv has no Usage and no test faces; asking for PublicTest says so."""
+    kaggle(tmp_path, "train.csv", f"emotion,pixels\n6,{ROW}\n")
+    splits = data.load(tmp_path)
+    assert splits["Training"].labels.tolist() == [6]
+    with pytest.raises(data.DataError, match="no labelled PublicTest"):
+        data.require(splits, "PublicTest")
+
+
+def test_ferplus_votes_follow_their_rows(tmp_path: Path, any_md5: None):
+    """The votes of a face are those of its line, though the splits are put in another order."""
+    rows = f"emotion,pixels,Usage\n0,{ROW},PublicTest\n1,{ROW},Training\n"
+    kaggle(tmp_path, "fer2013.csv", rows)
+    header = "Usage,Image name," + ",".join(data.VOTES)
+    kaggle(tmp_path, "fer2013new.csv", f"{header}\nPublicTest,a,10{',0' * 9}\nTraining,b,{'0,' * 9}9\n")
+    splits = data.load(tmp_path)
+    assert splits["Training"].votes.tolist() == [[0] * 9 + [9]]
+    assert splits["PublicTest"].votes.tolist() == [[10] + [0] * 9]
+
+
+def test_an_altered_kaggle_file_is_refused_with_one_line(tmp_path: Path):
+    """A file whose MD5 is not Kaggle's is named, with how to get it."""
+    path = kaggle(tmp_path, "fer2013.csv", f"emotion,pixels,Usage\n0,{ROW},Training\n")
+    with pytest.raises(data.DataError, match="truncated or altered") as error:
+        data.load(tmp_path)
+    assert str(path) in str(error.value) and "Kaggle" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_data_says_what_was_looked_for_and_where(tmp_path: Path):
+    """The message names the folder, the files and $FER2013_ROOT."""
+    with pytest.raises(data.DataError) as error:
+        data.load(tmp_path / "nowhere")
+    assert all(word in str(error.value) for word in ("nowhere", "fer2013.csv", "$FER2013_ROOT", "Kaggle"))
+
+
+def test_folder_layout_is_read_with_its_lone_test_as_public_test(folder_data: Path):
+    """7 x 20 faces in train/, 7 x 4 in test/: choices are made on the only held-out part there is."""
+    splits = data.load(folder_data)
+    assert {name: len(faces) for name, faces in splits.items()} == {"Training": 140, "PublicTest": 28}
+    assert splits["PublicTest"].labels.bincount().tolist() == [4] * 7
+
+
+def test_folder_files_named_after_their_split_go_there(tmp_path: Path):
+    """Kaggle's own folder copy keeps PublicTest_ and PrivateTest_ in the names of the files in test/."""
+    for part, name in (("train", "Training_1"), ("test", "PublicTest_2"), ("test", "PrivateTest_3")):
+        folder = tmp_path / part / "Happiness"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(1)[0].numpy()).save(folder / f"{name}.png")
+    splits = data.load(tmp_path)
+    assert {name: faces.labels.tolist() for name, faces in splits.items()} == {name: [3] for name in data.SPLITS}
+
+
+def test_a_folder_that_names_no_emotion_is_refused(tmp_path: Path):
+    """A stranger among the emotions' folders is named in the message."""
+    for part in ("train", "test"):
+        (tmp_path / part / "bored").mkdir(parents=True)
+    with pytest.raises(data.DataError, match="bored names no emotion"):
+        data.load(tmp_path)
+
+
+def test_second_read_comes_from_the_cache_until_the_source_changes(tmp_path: Path, any_md5: None, monkeypatch):
+    """The parser runs once for two loads, and again after the file was touched."""
+    path = kaggle(tmp_path, "fer2013.csv", f"emotion,pixels,Usage\n0,{ROW},Training\n")
+    reads = []
+    original = FER2013.__init__
+    monkeypatch.setattr(FER2013, "__init__", lambda self, *a, **k: (reads.append(1), original(self, *a, **k))[1])
+    first, second = data.load(tmp_path), data.load(tmp_path)
+    assert len(reads) == 2  # one for each half that torchvision knows
+    assert torch.equal(first["Training"].pixels, second["Training"].pixels)
+    path.write_text(f"emotion,pixels,Usage\n0,{ROW},Training\n1,{ROW},Training\n")
+    assert len(data.load(tmp_path)["Training"]) == 2
+
+
+def test_a_broken_cache_is_read_anew(tmp_path: Path, any_md5: None):
+    """A cache cut short by a full disk costs time, not the data."""
+    kaggle(tmp_path, "fer2013.csv", f"emotion,pixels,Usage\n0,{ROW},Training\n")
+    data.load(tmp_path)
+    cache = tmp_path / "fer2013" / "cache.safetensors"
+    cache.write_bytes(cache.read_bytes()[:100])
+    assert len(data.load(tmp_path)["Training"]) == 1
+
+
+def test_twins_are_found_as_they_are_mirrored_and_relit_and_no_others():
+    """Of five test faces, the copy, the mirrored and the darker one have a twin; noise and a blank one have not."""
+    training = noise(50)
+    relit = (training[2].float() * 0.5 + 20).to(torch.uint8)
+    blank = torch.full((48, 48), 9, dtype=torch.uint8)
+    test = torch.stack([training[0], training[1].flip(-1), relit, noise(1, seed=1)[0], blank])
+    marked = data.mark_twins({"Training": faces(training), "PublicTest": faces(test)})
+    assert marked["PublicTest"].twin.tolist() == [True, True, True, False, False]
+    assert marked["Training"].twin.nonzero().flatten().tolist() == [0, 1, 2]
+
+
+def test_unit_pixels_run_from_0_to_1_in_one_channel():
+    """255 becomes 1, 0 stays 0, and a channel is put in."""
+    unit = data.to_unit(torch.tensor([[[0, 255]]], dtype=torch.uint8))
+    assert unit.shape == (1, 1, 1, 2) and unit.flatten().tolist() == [0.0, 1.0]
+
+
+@pytest.mark.data
+def test_real_fer2013_is_read_whole(fer2013: dict[str, data.Faces]):
+    """28,709 / 3,589 / 3,589 faces with the published class counts, and FER+'s votes for each."""
+    assert {name: len(faces) for name, faces in fer2013.items()} == data.SPLITS
+    assert fer2013["Training"].labels.bincount().tolist() == [3995, 436, 4097, 7215, 4830, 3171, 4965]
+
+
+@pytest.mark.data
+def test_real_twins(fer2013: dict[str, data.Faces]):
+    """294 faces of PublicTest and 310 of PrivateTest have a twin in Training at correlation .99."""
+    assert (int(fer2013["PublicTest"].twin.sum()), int(fer2013["PrivateTest"].twin.sum())) == (294, 310)
