@@ -1,0 +1,69 @@
+"""python -m fer: JSON for programs, one line and status 2 for mistakes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fer import checkpoint
+from fer.__main__ import main
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: object) -> object:
+    """The one JSON value that a command prints, and nothing else."""
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_summary_ends_with_the_reports_count(capsys: pytest.CaptureFixture):
+    """43,070,631 at the foot of vgg19-selu's table, and the same in JSON."""
+    assert main(["summary", "vgg19-selu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["conv2d_1", "Conv2d", "64", "x", "48", "x", "48", "640"]
+    assert lines[-1].split() == ["total", "43,070,631"]
+    assert run(capsys, "summary", "vgg19-selu")["parameters"] == 43_070_631
+
+
+def test_train_evaluate_and_networks_fit_together(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
+    """A trained network is measured, listed with the same figures, and its card says them."""
+    trained = run(capsys, "train", "dnn", "--data", folder_data, "--epochs", 1, "--batch-size", 64)
+    measured = run(capsys, "evaluate", "dnn", "--data", folder_data)
+    assert trained["n"] == 28 and measured["accuracy"] == pytest.approx(trained["accuracy"], abs=0.04)
+    (row,) = run(capsys, "networks")
+    assert (row["name"], row["parameters"], row["private_test"]) == ("dnn", 3_151_367, None)
+    assert row["public_test"]["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-5)
+    card = (weights / "dnn" / "README.md").read_text()
+    assert f"| PublicTest | {measured['accuracy']:.4f} (n 28;" in card
+    assert sorted(path.name for path in (weights / "dnn").iterdir()) == [
+        "README.md", "config.json", "history.csv", "model.safetensors", "predictions.npz"
+    ]  # fmt: skip
+
+
+def test_what_people_wrote_in_a_card_stays(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
+    """A new measurement renews the figures between their marks and nothing else."""
+    run(capsys, "train", "dnn", "--data", folder_data, "--epochs", 1, "--batch-size", 64)
+    card = weights / "dnn" / "README.md"
+    card.write_text(card.read_text() + "\nOurs.\n")
+    run(capsys, "evaluate", "dnn", "--data", folder_data, "--tta")
+    assert "| PublicTest, ten views |" in card.read_text() and card.read_text().endswith("\nOurs.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["evaluate", "dnn"], "no network 'dnn' in"),
+        (["train", "dnn", "--data", "nowhere"], "FER-2013 not found"),
+        (["train", "dnn", "--epochs", "0"], "epochs is 0"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(weights: Path, capsys: pytest.CaptureFixture, arguments: list, words: str):
+    """Nothing on standard output, one line on standard error, no trace."""
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and words in printed.err and printed.err.count("\n") == 1

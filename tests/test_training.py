@@ -1,0 +1,149 @@
+"""training: it learns, it repeats itself, and a kill at any moment changes nothing."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer import checkpoint, data, evaluation, training
+from fer.recipes import SCHEDULES, TrainConfig, recipe
+
+QUICK = {"epochs": 2, "batch_size": 32, "votes": 0.0}
+
+
+@pytest.fixture(scope="module")
+def splits(folder_data: Path) -> dict[str, data.Faces]:
+    return data.load(folder_data)
+
+
+def rows(folder: Path) -> list[dict]:
+    with (folder / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def fit(config: TrainConfig, splits: dict[str, data.Faces], folder: Path) -> checkpoint.Network:
+    return training.fit(config, splits["Training"], splits["PublicTest"], folder, quiet=True)
+
+
+def test_a_network_learns_what_can_be_learnt(splits: dict, tmp_path: Path):
+    """A bright band that moves with the emotion: 8 epochs of dnn read at least 90 % of faces never trained on."""
+    network = fit(recipe("dnn", epochs=8, batch_size=20, ema=0.9, flip=0.0), splits, tmp_path)
+    logits = evaluation.predict_logits(network, splits["PublicTest"].pixels)
+    assert (logits.argmax(1) == splits["PublicTest"].labels).float().mean() >= 0.9
+
+
+def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
+    """compact's training loss on 14 faces falls below a tenth of log(7): forward, backward and step fit together."""
+    batch = splits["Training"][:14]
+    quiet = {"label_smoothing": 0.0, "flip": 0.0, "rotate": 0.0, "shift": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
+    config = recipe("compact", epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02, **quiet)
+    training.fit(config, batch, batch, tmp_path, quiet=True)
+    assert float(rows(tmp_path)[-1]["loss"]) < 0.19
+
+
+def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
+    """Bit by bit, with dropout, order and augmentation drawn; another seed gives another."""
+    config = recipe("dnn", **QUICK, rotate=10.0, erase=0.5, mixup=0.2)
+    first, again = (fit(config, splits, tmp_path / name).state_dict() for name in ("first", "again"))
+    other = fit(replace(config, seed=1), splits, tmp_path / "other").state_dict()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["dense_1.weight"], other["dense_1.weight"])
+
+
+def test_the_folder_holds_the_best_whole_face_epoch_and_its_recipe(splits: dict, tmp_path: Path):
+    """config.json, model.safetensors and a history with a line an epoch; small epochs are never shipped."""
+    config = recipe("compact", epochs=3, small_epochs=2, batch_size=64, votes=0.0)
+    network = fit(config, splits, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv", "model.safetensors"]
+    assert [row["size"] for row in rows(tmp_path)] == ["32", "32", "48"]
+    shipped = checkpoint.load(str(tmp_path))
+    assert shipped.recipe["small_epochs"] == 2 and shipped.recipe["augmentation"]["rotate"] == 10
+    accuracy = training.measure(network, splits["PublicTest"])["public_accuracy"]
+    assert float(rows(tmp_path)[2]["public_accuracy"]) == pytest.approx(accuracy, abs=1e-5)
+
+
+def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
+    """FER+'s votes change what is learnt, and the head does not ship; without votes the setting is refused."""
+    voted = replace(splits["Training"], votes=torch.eye(10, dtype=torch.uint8)[splits["Training"].labels] * 10)
+    config = recipe("dnn", **QUICK | {"votes": 1.0})
+    with pytest.raises(ValueError, match="no fer2013new.csv"):
+        fit(config, splits, tmp_path / "none")
+    with_votes = fit(config, splits | {"Training": voted}, tmp_path / "with").state_dict()
+    without = fit(replace(config, votes=0.0), splits, tmp_path / "without").state_dict()
+    assert with_votes.keys() == without.keys()
+    assert not torch.equal(with_votes["dense_1.weight"], without["dense_1.weight"])
+
+
+def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
+    """Starts the command and kills it, with SIGKILL, once it has finished ``epochs`` more epochs."""
+    process = subprocess.Popen([sys.executable, "-m", "fer", *arguments], stderr=subprocess.DEVNULL)
+    seen, deadline = 0, time.monotonic() + 120
+    last = state.stat().st_mtime_ns if state.exists() else 0
+    while seen < epochs and process.poll() is None and time.monotonic() < deadline:
+        now = state.stat().st_mtime_ns if state.exists() else 0
+        seen, last = seen + (now != last), now
+        time.sleep(0.002)  # leave the core to the training
+    assert process.poll() is None, "the training ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, splits: dict, tmp_path: Path):
+    """SIGKILL during the second and during the fifth epoch; history and weights equal those of a run left alone."""
+    flags = ["--epochs", "8", "--batch-size", "70", "--rotate", "10", "--ema", "0.9"]
+    arguments = ["train", "dnn", "--data", str(folder_data), "--out", str(tmp_path / "killed"), "--json", *flags]
+    for epochs in (1, 3):
+        train_and_kill(arguments, tmp_path / "killed" / training.UNFINISHED, epochs)
+    unbroken = [*arguments[:5], str(tmp_path / "unbroken"), *arguments[6:]]
+    for command in (arguments, unbroken):
+        subprocess.run([sys.executable, "-m", "fer", *command], check=True, stdout=subprocess.DEVNULL)
+    for name in ("history.csv", "model.safetensors", "config.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
+    assert len(rows(tmp_path / "killed")) == 8
+    assert not (tmp_path / "killed" / training.UNFINISHED).exists()
+
+
+def test_a_run_is_not_mixed_with_other_settings(splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A half-finished run stays as it is when called with another learning rate, and the change is named."""
+    monkeypatch.setattr(training, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe("dnn", **QUICK), splits, tmp_path)
+    with pytest.raises(ValueError, match="begun with another learning_rate"):
+        fit(recipe("dnn", **QUICK, learning_rate=0.5), splits, tmp_path)
+
+
+def test_the_reports_settings_are_the_defaults_of_their_networks():
+    """Adadelta, 25 epochs, batches of 128, flips and nothing else."""
+    for name in ("cnn", "dnn"):
+        config = recipe(name)
+        assert (config.optimizer, config.epochs, config.batch_size) == ("adadelta", 25, 128)
+        assert {key: value for key, value in vars(config.augmentation).items() if value} == {"flip": 0.5}
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"optimizer": "adam"}, "optimizer is 'adam': expected one of sgd"),
+        ({"network": "resnet"}, "network is 'resnet': expected one of cnn"),
+        ({"epochs": 0}, "epochs is 0: expected more than 0"),
+        ({"ema": 1.0}, "ema 1.0"),
+        ({"small_epochs": 34}, "small_epochs 34"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_read(changes: dict, words: str):
+    """The message names the field, the value and what would be right."""
+    with pytest.raises(ValueError, match=words):
+        replace(recipe("compact"), **changes)
+
+
+def test_one_cycle_rises_then_falls_to_nothing():
+    """A twentieth at the start, all of it at 15 %, half of it midway down, nothing at the end."""
+    one_cycle = SCHEDULES["one-cycle"]
+    assert [round(one_cycle(progress), 6) for progress in (0, 0.15, 0.575, 1)] == [0.05, 1.0, 0.5, 0.0]
