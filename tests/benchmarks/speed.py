@@ -1,0 +1,75 @@
+"""How fast it is: training steps of every network, one face through a network, a photograph to its answer.
+
+    python tests/benchmarks/speed.py                  # all three, on all cores for training and one for the rest
+    python tests/benchmarks/speed.py --networks cnn   # only these
+
+Aims: one face through `compact` in 3 ms on one core, a 640x480 photograph to its answer in 40 ms. Compare figures of
+one run only: another busy process halves them all.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fer import checkpoint, data, faces, networks, prediction, training
+from fer.recipes import recipe
+
+EXAMPLE = Path(data.__file__).parent / "examples" / "happy.png"
+
+
+def milliseconds(work: Callable[[], object], repeats: int) -> float:
+    """The median time of a call, after one to warm up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def training_speed(name: str) -> float:
+    """Faces a second of whole training steps (augmentation, forward, backward, optimiser, average), batch 128."""
+    config = recipe(name, votes=0.0, small_epochs=0)
+    run = training.Run(config, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    device = next(run.network.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
+    pixels = torch.randint(0, 256, (128, 48, 48), dtype=torch.uint8, device=device)
+    batch = data.Faces(pixels, torch.arange(128, device=device) % 7, None, torch.zeros(128, device=device).bool())
+    run.network.train()
+    return 128_000 / milliseconds(lambda: training._train_step(run, config, batch, networks.SIDE, generator), 5)
+
+
+def photograph() -> np.ndarray:
+    """A 640x480 picture with the project's own example face in it."""
+    picture = Image.new("RGB", (640, 480), (120, 130, 140))
+    picture.paste(Image.open(EXAMPLE).convert("RGB").resize((220, 220)), (210, 130))
+    return np.asarray(picture)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="*", default=list(networks.ARCHITECTURES))
+    parser.add_argument("--read-with", default="compact")
+    arguments = parser.parse_args()
+    print(f"training, batch 128, {torch.get_num_threads()} threads:")
+    training._keep_memory()
+    for name in arguments.networks:
+        print(f"  {name:12} {training_speed(name):8.0f} faces a second", flush=True)
+    torch.set_num_threads(1)
+    network, face = checkpoint.load(arguments.read_with), torch.rand(1, 1, 48, 48)
+    with torch.inference_mode():
+        print(f"one face through {network.name}, one thread: {milliseconds(lambda: network(face), 200):.2f} ms")
+    detector, picture = faces.load_detector(), photograph()
+    answer = milliseconds(lambda: prediction.read(picture, network, detector), 50)
+    print(f"a 640x480 photograph to its answer, {detector.name}: {answer:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
