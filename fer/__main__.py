@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from fer import checkpoint, data, evaluation, networks
+from fer import cards, checkpoint, data, evaluation, networks
 from fer.augmentation import Augmentation
 
 
@@ -29,9 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def list_networks(as_json: bool) -> None:
+def list_networks(readme: bool, as_json: bool) -> None:
     """Lists what weights/ holds."""
-    rows = [_describe(checkpoint.load(name)) for name in checkpoint.available()]
+    shipped = [checkpoint.load(name) for name in checkpoint.available()]
+    rows = [_describe(network) for network in shipped]
+    if readme:
+        cards.write_readme(shipped, Path(__file__).resolve().parent.parent / "README.md")
     if as_json:
         return _print_json(rows)
     print(f"{'network':16} {'parameters':>12} {'PublicTest':>11} {'PrivateTest':>26} {'without twins':>14}")
@@ -59,7 +62,7 @@ def summary(network: str, as_json: bool) -> None:
 
 def train(network: str, root: str | None, out: str | None, restart: bool, as_json: bool, **changes: object) -> None:
     """Trains a network, or goes on with a run that was stopped, and writes weights/<name>/."""
-    from fer import cards, recipes, training
+    from fer import recipes, training
 
     config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
     folder = Path(out) if out else checkpoint.WEIGHTS / network
@@ -74,8 +77,6 @@ def train(network: str, root: str | None, out: str | None, restart: bool, as_jso
 
 def evaluate(network: str, split: str, tta: bool, root: str | None, as_json: bool) -> None:
     """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
-    from fer import cards
-
     trained = checkpoint.load(network)
     (faces,) = data.require(data.load(root), split)
     folder = checkpoint.find(network)
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parts = {name: commands.add_parser(name, help=function.__doc__) for name, function in COMMANDS.items()}
     for part in parts.values():
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
+    parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
     for name in ("train", "evaluate"):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
     for name in ("summary", "train"):

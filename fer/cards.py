@@ -12,7 +12,8 @@ from fer import checkpoint
 from fer.checkpoint import Network
 from fer.networks import count
 
-_START, _END = "<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->"
+README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
+_MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
 _KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
 _KEPT += ("macro_f1", "balanced_accuracy", "ece")
 _ROWS = {
@@ -42,8 +43,7 @@ def write(network: Network, folder: Path) -> None:
     """Writes the card, or renews the figures in one that is there."""
     path = folder / "README.md"
     text = path.read_text() if path.exists() else _first(network)
-    table = f"{_START}\n{figures_table(network)}\n{_END}"
-    path.write_text(re.sub(re.escape(_START) + ".*?" + re.escape(_END), lambda _: table, text, flags=re.DOTALL))
+    path.write_text(_between(text, *_MARKS, figures_table(network)))
 
 
 def figures_table(network: Network) -> str:
@@ -56,6 +56,32 @@ def figures_table(network: Network) -> str:
             rest = [f"{row[name]:.3f}" for name in ("macro_f1", "balanced_accuracy", "ece")]
             lines.append(f"| {' | '.join([words, *shares, *rest])} |")
     return "\n".join(lines)
+
+
+def networks_table(networks: list[Network]) -> str:
+    """The README's table: a line for every network, from what ``evaluate`` measured."""
+    lines = ["| network | parameters | PublicTest | PrivateTest (95 %) | without twins | ten views | macro-F1 | ECE |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    for network in networks:
+        public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
+        shares = [f"{public['accuracy']:.4f}" if public else "-"]
+        shares += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
+        shares += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
+        shares += [f"{tta['accuracy']:.4f}" if tta else "-"]
+        shares += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
+        lines.append(f"| `{network.name}` | {' | '.join([f'{count(network):,}', *shares])} |")
+    return "\n".join(lines)
+
+
+def write_readme(networks: list[Network], path: Path) -> None:
+    """Renews the table of networks between its two marks in the README."""
+    path.write_text(_between(path.read_text(), *README_MARKS, networks_table(networks)))
+
+
+def _between(text: str, start: str, end: str, content: str) -> str:
+    """``text`` with what stands between the two marks replaced."""
+    pattern = re.escape(start) + ".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: f"{start}\n{content}\n{end}", text, flags=re.DOTALL)
 
 
 def _accuracy(row: dict, suffix: str) -> str:
@@ -85,8 +111,8 @@ Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", 
 
 ## Figures
 
-{_START}
-{_END}
+{_MARKS[0]}
+{_MARKS[1]}
 
 Measured on FER-2013 by `python -m fer evaluate {network.name} --split PrivateTest`. The epoch was chosen on PublicTest
 without twins; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a twin (the same

@@ -1,0 +1,49 @@
+"""cards: what the README and the cards say is what config.json holds."""
+
+from pathlib import Path
+
+import pytest
+
+from fer import cards, checkpoint
+from fer.checkpoint import Network
+
+README = Path(__file__).parent.parent / "README.md"
+SHIPPED = checkpoint.available()
+
+
+def figures(accuracy: float, split: str = "PrivateTest") -> dict:
+    row = dict.fromkeys(("macro_f1", "balanced_accuracy", "ece"), 0.5) | {"split": split, "tta": False}
+    for suffix, n in (("", 3589), ("_without_twins", 3279)):
+        row |= {f"accuracy{suffix}": accuracy, f"n{suffix}": n, f"ci95{suffix}": [accuracy - 0.015, accuracy + 0.015]}
+    return row
+
+
+def test_a_card_says_accuracy_n_and_interval(tmp_path: Path):
+    """The measured line stands in the card, and goes when the figure does."""
+    network = Network("dnn")
+    cards.record(network, tmp_path, figures(0.4321))
+    assert "| PrivateTest | 0.4321 (n 3,589; 0.417 to 0.447) |" in (tmp_path / "README.md").read_text()
+    cards.record(network, tmp_path, figures(0.5))
+    assert "0.4321" not in (tmp_path / "README.md").read_text()
+
+
+def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():
+    """dnn is measured on PrivateTest only."""
+    network = Network("dnn", figures={"private_test": figures(0.4321)})
+    line = cards.networks_table([network]).splitlines()[2]
+    assert line == "| `dnn` | 3,151,367 | - | 0.4321 (0.417 to 0.447) | 0.4321 | - | 0.500 | 0.500 |"
+
+
+def test_the_readmes_table_agrees_with_the_shipped_networks():
+    """`python -m fer networks --readme` was run after the last measurement."""
+    start, end = cards.README_MARKS
+    stands = README.read_text().split(start)[1].split(end)[0].strip()
+    assert stands == cards.networks_table([checkpoint.load(name) for name in SHIPPED])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_shipped_card_agrees_with_its_config(name: str):
+    """The figures between the card's marks are those of config.json, and PrivateTest is among them."""
+    network = checkpoint.load(name)
+    assert cards.figures_table(network) in (checkpoint.WEIGHTS / name / "README.md").read_text()
+    assert network.figures["private_test"]["n"] == 3589
