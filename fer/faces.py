@@ -76,7 +76,7 @@ class Detector:
         boxes = self._look(picture, min(self._coarse, max(longest, min(320, 4 * longest))))
         if longest > 1.4 * self._coarse:
             boxes += self._look(picture, min(self._fine, longest))
-        boxes = boxes or self._look(picture, 192, border=96)
+        boxes = boxes or self._look(picture, 96, border=48)
         return sorted(_merged(boxes), key=lambda box: -box.width * box.height)
 
     def _look(self, picture: np.ndarray, longest: int, border: int = 0) -> list[Box]:
