@@ -1,0 +1,258 @@
+"""Photograph -> face boxes -> 48x48 grey crops, framed as FER-2013 frames its faces.
+
+    picture = open_picture("holiday.jpg")                  # RGB uint8 (H, W, 3)
+    detector = load_detector()                             # YuNet where its model is at hand, else Haar
+    for box in detector(picture):                          # largest first
+        face = crop(picture, frame(box, detector.name))    # uint8 (48, 48), what a network is trained on
+
+A network reads a face best when it sits in the crop as the training faces do, so `FRAMING` ties each detector's box to
+FER-2013's frame; `tests/benchmarks/framing.py` measures its constants and what they gain.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer.pictures import PictureError, open_picture
+
+__all__ = ["Box", "Detector", "PictureError", "crop", "frame", "load_detector", "open_picture", "whole"]
+
+SIDE = 48  # a face of FER-2013 is SIDE x SIDE
+HUB, HUB_FILE = "opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of its picture; it may reach outside. `score` (0..1) orders boxes."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float | None = None
+    landmarks: tuple[tuple[float, float], ...] = ()  # YuNet's: eye, eye, nose, mouth corner, mouth corner
+
+    def to_list(self) -> list[int]:
+        return [round(value) for value in (self.x, self.y, self.width, self.height)]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Where FER-2013's frame lies: its side in box widths, its centre as a shift (in sides) from the box's anchor."""
+
+    side: float
+    right: float
+    down: float
+
+
+# Medians over FER-2013's Training faces: `python tests/benchmarks/framing.py` prints them.
+# YuNet's anchor is the middle of its eyes and mouth corners (it scatters less than its box), Haar's the box's.
+FRAMING = {"yunet": Framing(1.298, 0.005, -0.067), "haar": Framing(1.02, -0.003, 0.003)}
+
+
+# ------------------------------------------------------------------------------------------------ detectors
+
+
+class Detector:
+    """detector(RGB uint8 (H, W, 3)) -> boxes, largest first; overlapping finds are merged. Safe to share among threads.
+
+    The picture is searched at `coarse` pixels, a larger one at up to `fine` as well for its small faces; if nothing is
+    found, once more inside a border, for pictures that are cut so close that the face touches their edges.
+    """
+
+    def __init__(self, name: str, search: Callable[[np.ndarray], list[Box]], coarse: int, fine: int):
+        self.name, self._search, self._coarse, self._fine = name, search, coarse, fine
+        self._lock = threading.Lock()  # OpenCV's detectors keep the last picture's size
+
+    def __call__(self, picture: np.ndarray) -> list[Box]:
+        longest = max(picture.shape[:2])
+        boxes = self._look(picture, min(self._coarse, max(longest, min(320, 4 * longest))))
+        if longest > 1.4 * self._coarse:
+            boxes += self._look(picture, min(self._fine, longest))
+        boxes = boxes or self._look(picture, 96, border=48)
+        return sorted(_merged(boxes), key=lambda box: -box.width * box.height)
+
+    def _look(self, picture: np.ndarray, longest: int, border: int = 0) -> list[Box]:
+        """Searches the picture resized to `longest` pixels, inside a replicated border."""
+        height, width = picture.shape[:2]
+        scale = longest / max(height, width)
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        view = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        view = cv2.copyMakeBorder(view, border, border, border, border, cv2.BORDER_REPLICATE)
+        with self._lock:
+            found = self._search(view)
+        return [_moved(box, border, width / size[0], height / size[1]) for box in found]
+
+
+def load_detector(prefer: str | None = None) -> Detector:
+    """YuNet where its model is at hand, else OpenCV's bundled Haar cascade; `prefer` insists on "yunet" or "haar".
+
+    The model is looked for at $FER_YUNET, in the local Hub cache and, for three seconds at most, on the Hub (never with
+    $HF_HUB_OFFLINE). Raises ValueError for an unknown name, a $FER_YUNET that does not load, or no model for "yunet".
+    """
+    if prefer not in (None, "yunet", "haar"):
+        raise ValueError(f'prefer={prefer!r} is no detector; "yunet", "haar" or None would be right')
+    if prefer == "haar":
+        return _haar()
+    if given := os.environ.get("FER_YUNET"):
+        try:
+            return _yunet(Path(given))
+        except (OSError, cv2.error):
+            raise ValueError(f"FER_YUNET={given!r} is no YuNet model; give the path of {HUB_FILE}") from None
+    try:
+        if path := _cached() or _download():
+            return _yunet(path)
+    except (OSError, cv2.error):
+        pass  # a damaged cache is no reason to see no faces: Detector.name says which one it became
+    if prefer == "yunet":
+        raise ValueError(f"YuNet's model is not at hand: download {HUB_FILE} from {HUB}, set FER_YUNET to its path")
+    return _haar()
+
+
+def _cached() -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(HUB, HUB_FILE)
+    return Path(path) if isinstance(path, str) else None
+
+
+def _download(seconds: float = 3.0) -> Path | None:
+    """The model from the Hub, or None. A process of its own can be ended at any moment, and nobody hears it."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return None
+    code = "import sys, huggingface_hub; huggingface_hub.hf_hub_download(*sys.argv[1:])"
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        subprocess.run([sys.executable, "-c", code, HUB, HUB_FILE], timeout=seconds, check=True, **quiet)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return _cached()
+
+
+def _yunet(path: Path) -> Detector:
+    """YuNet (Wu, Peng & Yu 2023, Machine Intelligence Research 20) by cv2.FaceDetectorYN."""
+    model = np.frombuffer(path.read_bytes(), np.uint8)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own message says it better
+    try:
+        net = cv2.FaceDetectorYN.create("onnx", model, np.empty(0, np.uint8), (320, 320), 0.75, 0.3, 5000)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+    def search(view: np.ndarray) -> list[Box]:
+        net.setInputSize(view.shape[1::-1])
+        rows = net.detect(cv2.cvtColor(view, cv2.COLOR_RGB2BGR))[1]  # (N, 15): box, five landmarks, score
+        rows = [] if rows is None else [row for row in rows.tolist() if row[2] >= 10]  # smaller ones are texture
+        return [Box(*row[:4], row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))) for row in rows]
+
+    search(np.zeros((64, 64, 3), np.uint8))  # another network's model fails here, not at the first visitor
+    return Detector("yunet", search, coarse=480, fine=1280)
+
+
+def _haar() -> Detector:
+    """Viola & Jones 2001 by OpenCV's frontal cascade; where its last stage hesitates, a second cascade must agree."""
+    cascade, second = (
+        cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, f"haarcascade_frontalface_{kind}.xml")))
+        for kind in ("default", "alt2")
+    )
+    stages, sure, doubtful = 25, 5.0, 1.0  # by the last stage's sum; tests/benchmarks/framing.py has the recall
+
+    def search(view: np.ndarray) -> list[Box]:
+        grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
+        boxes, levels, sums = cascade.detectMultiScale3(grey, 1.1, 4, 0, (24, 24), outputRejectLevels=True)
+        found = [(box, float(s)) for box, n, s in zip(boxes, levels, sums, strict=True) if n >= stages]
+        return [
+            Box(*map(float, box), s / (s + 5))
+            for box, s in found
+            if s >= sure or s >= doubtful and _agrees(second, grey, box)
+        ]
+
+    return Detector("haar", search, coarse=400, fine=1000)
+
+
+def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -> bool:
+    """Whether this cascade too finds a face of about that size around the box."""
+    x, y, width, height = box.tolist()
+    margin = width // 4
+    around = grey[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
+    scale = 80 / width
+    around = cv2.resize(
+        around, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
+    return len(cascade.detectMultiScale(around, 1.1, 7, 0, (45, 45))) > 0
+
+
+def _moved(box: Box, border: int, across: float, down: float) -> Box:
+    """From a view's pixels to its picture's."""
+    points = tuple(((x - border) * across, (y - border) * down) for x, y in box.landmarks)
+    x, y = (box.x - border) * across, (box.y - border) * down
+    return Box(x, y, box.width * across, box.height * down, box.score, points)
+
+
+def _merged(boxes: list[Box]) -> list[Box]:
+    """Of boxes that cover more than half of one another, the one with the best score."""
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda box: -box.score):
+        if all(_covered(box, other) <= 0.5 for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _covered(a: Box, b: Box) -> float:
+    """The shared area as a fraction of the smaller box."""
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    return max(width, 0) * max(height, 0) / min(a.width * a.height, b.width * b.height)
+
+
+# ------------------------------------------------------------------------------------------------ framing
+
+
+def frame(box: Box, detector_name: str) -> Box:
+    """The square that FER-2013 would have cut around a face that this detector found."""
+    framing = FRAMING[detector_name]
+    x, y = box.x + box.width / 2, box.y + box.height / 2
+    if box.landmarks:
+        x, y = np.mean([box.landmarks[k] for k in (0, 1, 3, 4)], axis=0).tolist()
+    side = framing.side * box.width
+    return Box(x + (framing.right - 0.5) * side, y + (framing.down - 0.5) * side, side, side, box.score)
+
+
+def whole(picture: np.ndarray) -> Box:
+    """The centred square of the picture's shorter side: the whole picture taken as a face."""
+    height, width = picture.shape[:2]
+    side = float(min(height, width))
+    return Box((width - side) / 2, (height - side) / 2, side, side)
+
+
+def crop(picture: np.ndarray, square: Box) -> np.ndarray:
+    """Cuts the square out of RGB uint8 (H, W, 3) or grey (H, W) as grey uint8 (48, 48).
+
+    Each pixel is the exact mean of the area that it covers (linear interpolation where that is below one pixel);
+    outside the picture its edge is repeated. Greys are ITU-R 601 luma.
+    """
+    if not (0 < square.width < np.inf and 0 < square.height < np.inf):
+        raise ValueError(f"cannot crop {square.width} x {square.height} pixels; a positive side is needed")
+    across, columns = _coverage(square.x, square.width, picture.shape[1])
+    down, rows = _coverage(square.y, square.height, picture.shape[0])
+    part = np.ascontiguousarray(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY) if part.ndim == 3 else part
+    grey = grey[rows - rows[0]][:, columns - columns[0]].astype(np.float32)
+    return np.rint(down @ grey @ across.T).astype(np.uint8)  # (48, P) @ (P, Q) @ (Q, 48)
+
+
+def _coverage(start: float, length: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much of each of P pixels each of the 48 cells covers, (48, P), and the P pixels' places in 0..limit."""
+    centres = start + (np.arange(SIDE) + 0.5) * length / SIDE
+    half = max(length / SIDE, 1) / 2
+    pixels = np.arange(int(np.floor(centres[0] - half)), int(np.ceil(centres[-1] + half)))
+    low, high = (centres - half)[:, None], (centres + half)[:, None]
+    shares = np.clip(np.minimum(high, pixels + 1) - np.maximum(low, pixels), 0, None) / (2 * half)
+    return shares.astype(np.float32), np.clip(pixels, 0, limit - 1)

@@ -1,0 +1,126 @@
+"""Photograph -> readings: where the faces are, the crops that the network sees, and its calibrated probabilities.
+
+    reading = read(open_picture("holiday.jpg"), checkpoint.load("compact"), load_detector())
+    for face in reading.faces:                             # largest first; none at all is ()
+        print(face.box.to_list(), face.emotion, f"{face.confidence:.0%}", "unsure" if face.unsure else "")
+
+`python -m fer predict PATH...` goes through photographs and folders with `predict_paths`.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer import data
+from fer.faces import Box, Detector, PictureError, crop, frame, open_picture, whole
+
+PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mjpeg"}
+
+
+@dataclass(frozen=True)
+class FaceReading:
+    """One face: the detector's box, the square cut around it, its uint8 (48, 48) crop, and probabilities that sum to 1.
+
+    `unsure` is set where the top probability is below the network's own threshold.
+    """
+
+    box: Box
+    square: Box
+    crop: np.ndarray
+    probabilities: dict[str, float]
+    unsure: bool
+
+    @property
+    def emotion(self) -> str:
+        return max(self.probabilities, key=self.probabilities.get)
+
+    @property
+    def confidence(self) -> float:
+        return self.probabilities[self.emotion]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All faces of one picture, largest first, the detector's name, and the picture's (width, height)."""
+
+    faces: tuple[FaceReading, ...]
+    detector: str
+    size: tuple[int, int]
+
+
+def read(picture: np.ndarray, network: nn.Module, detector: Detector, whole_picture: bool = False) -> Reading:
+    """Reads the faces of RGB uint8 (H, W, 3) in one batch; `whole_picture` takes its centred square as the one face."""
+    boxes = [whole(picture)] if whole_picture else detector(picture)
+    squares = boxes if whole_picture else [frame(box, detector.name) for box in boxes]
+    crops = [crop(picture, square) for square in squares]
+    height, width = picture.shape[:2]
+    if not crops:
+        return Reading((), detector.name, (width, height))
+    rows = probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
+    found = (
+        FaceReading(box, square, face, dict(zip(network.labels, row, strict=True)), max(row) < network.unsure)
+        for box, square, face, row in zip(boxes, squares, crops, rows.tolist(), strict=True)
+    )
+    return Reading(tuple(found), detector.name, (width, height))
+
+
+@torch.inference_mode()
+def probabilities(network: nn.Module, pixels: Tensor) -> Tensor:
+    """Calibrated probabilities, float64 (N, K) on the CPU, of uint8 faces (N, 48, 48)."""
+    device = next((parameter.device for parameter in network.parameters()), None)
+    logits = network(data.to_unit(pixels.to(device)))  # (N, K)
+    return (logits.double() / network.temperature).softmax(1).cpu()
+
+
+# ------------------------------------------------------------------------------------------------ files and folders
+
+
+def predict_paths(paths: Iterable[str | Path], network: nn.Module, detector: Detector) -> Iterator[dict]:
+    """For each photograph, also in folders: {"path", "faces": [{"box", "emotion", "probabilities"}]}.
+
+    A file that cannot be read gives {"path", "error"} with one sentence, and the next one follows.
+    """
+    for path in paths:
+        for file in _pictures(Path(path)):
+            try:
+                yield {"path": str(file), "faces": _faces(file, network, detector)}
+            except PictureError as error:
+                yield {"path": str(file), "error": str(error)}
+
+
+def _faces(path: Path, network: nn.Module, detector: Detector) -> list[dict]:
+    if path.is_dir():
+        raise PictureError("There is no picture in this folder.")
+    if path.suffix.lower() in VIDEOS:
+        raise PictureError(f"{path.name!r} is a video; only photographs can be read so far.")
+    found = read(open_picture(path), network, detector).faces
+    keys = ("emotion", "probabilities")
+    return [{"box": face.box.to_list(), **{key: getattr(face, key) for key in keys}} for face in found]
+
+
+def _pictures(path: Path) -> Iterator[Path]:
+    """The path itself or, of a folder, the pictures in and below it in natural order; without any, the folder."""
+    if not path.is_dir():
+        yield path
+        return
+    empty = True
+    for folder, below, names in os.walk(path):
+        below[:] = sorted((name for name in below if not name.startswith(".")), key=_natural)
+        for name in sorted(names, key=_natural):
+            if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
+                empty = False
+                yield Path(folder, name)
+    if empty:
+        yield path
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """img2 before img10."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.casefold())]

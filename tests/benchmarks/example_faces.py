@@ -1,0 +1,92 @@
+"""Makes fer/examples/<emotion>.png: average faces that show an emotion and nobody.
+
+    python tests/benchmarks/example_faces.py [--data DIR] [--network NAME] [--out DIR]
+
+Of one emotion's Training faces (the 400 that NAME recognises most confidently, or all of them without a network), the
+60 that look most like their common mean are averaged, copies left out, since one picture that came several times would
+shine through. The mean is stretched to full contrast and enlarged, so that visitors and detectors see a face.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from fer import checkpoint, data, faces, prediction
+
+MIXED, CONFIDENT, SIZE = 60, 400, 240
+ALIKE = 0.95  # faces that correlate more than this, mirrored or not, count as copies of one picture
+EXAMPLES = Path(faces.__file__).parent / "examples"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", metavar="DIR", help="where FER-2013 lies (default: $FER2013_ROOT, else data/)")
+    parser.add_argument("--network", help="average the faces that this network recognises most confidently")
+    parser.add_argument("--out", type=Path, default=EXAMPLES, metavar="DIR")
+    options = parser.parse_args()
+    training = data.load(options.data)["Training"]
+    network = checkpoint.load(options.network) if options.network else None
+    for place, emotion in enumerate(data.EMOTIONS):
+        pixels = training.pixels[training.labels == place]  # (N, 48, 48)
+        if network is not None:
+            pixels = confident(network, pixels, emotion)
+        face = enlarged(averaged(pixels.numpy()))
+        cv2.imwrite(str(options.out / f"{emotion}.png"), face, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        print(f"{emotion:8}", *(f"{key} {value}" for key, value in _seen(face, network).items()), sep="  ")
+
+
+def confident(network: checkpoint.Network, pixels: torch.Tensor, emotion: str) -> torch.Tensor:
+    rows = torch.cat([prediction.probabilities(network, block) for block in pixels.split(256)])  # (N, K)
+    return pixels[rows[:, network.labels.index(emotion)].argsort(descending=True)[:CONFIDENT]]
+
+
+def averaged(pixels: np.ndarray) -> np.ndarray:
+    """The mean, float (48, 48), of the 60 most typical of uint8 (N, 48, 48), copies left out."""
+    rows = standardised(pixels)  # (N, 2304)
+    mirrored = standardised(pixels[:, :, ::-1])
+    chosen: list[int] = []
+    for place in np.argsort(-rows @ rows.mean(0)):
+        copies = np.maximum(rows[chosen] @ rows[place], mirrored[chosen] @ rows[place])
+        if not (copies > ALIKE).any():
+            chosen.append(place)
+        if len(chosen) == MIXED:
+            break
+    return rows[chosen].mean(0).reshape(faces.SIDE, faces.SIDE)
+
+
+def standardised(pixels: np.ndarray) -> np.ndarray:
+    """Rows of mean 0 and length 1, so that a product of two is their correlation."""
+    rows = pixels.reshape(len(pixels), -1).astype(np.float32)
+    rows -= rows.mean(1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+def enlarged(face: np.ndarray) -> np.ndarray:
+    """Full contrast, uint8 (240, 240); the darkest and brightest 1 % are clipped."""
+    low, high = np.percentile(face, [1, 99])
+    face = np.clip((face - low) / (high - low), 0, 1).astype(np.float32) * 255
+    face = cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    return np.clip(np.rint(face), 0, 255).astype(np.uint8)
+
+
+def _seen(face: np.ndarray, network: checkpoint.Network | None) -> dict:
+    """What the detectors and the network make of the picture, to be read by whoever makes the examples anew."""
+    picture = cv2.cvtColor(face, cv2.COLOR_GRAY2RGB)
+    seen = {}
+    for name in ("yunet", "haar"):
+        try:
+            detector = faces.load_detector(name)
+        except ValueError:
+            continue  # no model of YuNet at hand
+        seen[name] = [box.to_list() for box in detector(picture)]
+        if network is not None:
+            reading = prediction.read(picture, network, detector)
+            seen[f"read by {name}"] = [f"{found.emotion} {found.confidence:.2f}" for found in reading.faces]
+    return seen
+
+
+if __name__ == "__main__":
+    main()

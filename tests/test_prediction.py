@@ -1,0 +1,138 @@
+"""What is read off a picture, with a network whose answers are set by hand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fer.faces import Box, Detector, frame
+from fer.prediction import predict_paths, probabilities, read
+
+
+class Brightness(nn.Sequential):
+    """Two labels: logits (0, 4) for a white face, (0, -4) for a black one."""
+
+    def __init__(self, temperature: float = 1.0, unsure: float = 0.0):
+        super().__init__(nn.Flatten(), nn.Linear(48 * 48, 2))
+        self.labels, self.temperature, self.unsure = ("dark", "bright"), temperature, unsure
+        self.batches: list[int] = []
+        with torch.no_grad():
+            self[1].weight.copy_(torch.tensor([[0.0], [8 / 48**2]]).expand(2, 48**2))
+            self[1].bias.copy_(torch.tensor([0.0, -4.0]))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        self.batches.append(len(faces))
+        return super().forward(faces)
+
+
+def finding(*boxes: Box) -> Detector:
+    """A detector that finds these, wherever it looks."""
+    return Detector("haar", lambda view: list(boxes), coarse=400, fine=400)
+
+
+def picture() -> np.ndarray:
+    """White on the left, black on the right, 400 x 400."""
+    half = np.zeros((400, 400, 3), np.uint8)
+    half[:, :200] = 255
+    return half
+
+
+LEFT, RIGHT = Box(40, 100, 120, 120, 0.9), Box(250, 100, 100, 100, 0.9)
+
+
+def test_each_face_is_read_for_itself_and_all_in_one_batch():
+    """sigmoid(4) = .982 for the white one; the larger first."""
+    network = Brightness().eval()
+    reading = read(picture(), network, finding(RIGHT, LEFT))
+    assert network.batches == [2]
+    assert [face.emotion for face in reading.faces] == ["bright", "dark"]
+    assert [face.confidence for face in reading.faces] == pytest.approx([0.98201, 0.98201], abs=1e-4)
+    assert (reading.detector, reading.size) == ("haar", (400, 400))
+
+
+def test_a_reading_carries_the_box_its_square_and_the_crop_that_was_read():
+    face = read(picture(), Brightness(), finding(LEFT)).faces[0]
+    assert face.box == LEFT and face.square == frame(LEFT, "haar")
+    assert face.crop.shape == (48, 48) and (face.crop == 255).all()
+
+
+def test_probabilities_are_calibrated_and_sum_to_one():
+    """Logits (0, 4) at temperature 2 are odds of e to the 2."""
+    face = read(picture(), Brightness(temperature=2.0), finding(LEFT)).faces[0]
+    assert math.fsum(face.probabilities.values()) == pytest.approx(1, abs=1e-12)
+    assert face.probabilities["bright"] / face.probabilities["dark"] == pytest.approx(math.e**2, rel=1e-4)
+    assert list(face.probabilities) == ["dark", "bright"]
+
+
+def test_unsure_is_below_the_network_s_own_threshold():
+    """.982 is sure at .98 and unsure at .99; a threshold of 0 never is."""
+    for threshold, unsure in ((0.0, False), (0.98, False), (0.99, True)):
+        assert read(picture(), Brightness(unsure=threshold), finding(LEFT)).faces[0].unsure is unsure
+
+
+def test_no_face_is_an_empty_reading_and_no_call_of_the_network():
+    network = Brightness()
+    assert read(picture(), network, finding()).faces == () and network.batches == []
+
+
+def test_the_whole_picture_can_be_taken_as_a_face():
+    """Half white: logits (0, 0)."""
+    face = read(picture(), Brightness(), finding(), whole_picture=True).faces[0]
+    assert face.box == face.square == Box(0, 0, 400, 400)
+    assert face.confidence == pytest.approx(0.5, abs=1e-3)
+
+
+def test_reading_leaves_no_gradient():
+    rows = probabilities(Brightness(), torch.zeros(3, 48, 48, dtype=torch.uint8))
+    assert rows.shape == (3, 2) and rows.dtype == torch.float64 and not rows.requires_grad
+
+
+# ------------------------------------------------------------------------------------------------ files and folders
+
+
+@pytest.fixture
+def album(tmp_path):
+    """A folder as people have them."""
+    (tmp_path / "trip").mkdir()
+    (tmp_path / ".thumbnails").mkdir()
+    image = Image.fromarray(picture())
+    for name in ("img10.png", "img2.PNG", ".hidden.png", "trip/a.jpg", ".thumbnails/b.png"):
+        image.save(tmp_path / name, "JPEG" if name.endswith("jpg") else "PNG")
+    (tmp_path / "img3.jpg").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    return tmp_path
+
+
+def test_a_folder_is_read_in_natural_order_past_what_cannot_be_read(album):
+    """Hidden ones and other files are not even tried."""
+    entries = list(predict_paths([album], Brightness(), finding(LEFT)))
+    names = [entry["path"].removeprefix(str(album))[1:] for entry in entries]
+    assert names == ["img2.PNG", "img3.jpg", "img10.png", "trip/a.jpg"]
+    assert ["error" in entry for entry in entries] == [False, True, False, False]
+    assert entries[1]["error"].startswith("This is a file of 10 bytes")
+
+
+def test_an_entry_is_what_the_command_promises(album):
+    """path, and for each face box, emotion and probabilities, all fit for JSON."""
+    (entry,) = predict_paths([str(album / "img10.png")], Brightness(), finding(LEFT))
+    assert set(entry) == {"path", "faces"} and set(entry["faces"][0]) == {"box", "emotion", "probabilities"}
+    assert entry["faces"][0]["box"] == [40, 100, 120, 120] and entry["faces"][0]["emotion"] == "bright"
+    assert json.loads(json.dumps(entry)) == entry
+
+
+def test_a_picture_without_faces_has_an_empty_list(album):
+    assert list(predict_paths([album / "img2.PNG"], Brightness(), finding()))[0]["faces"] == []
+
+
+def test_videos_missing_files_and_empty_folders_get_one_line(tmp_path):
+    (tmp_path / "film.MP4").write_bytes(bytes(100))
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path / "film.MP4", tmp_path / "gone.jpg", tmp_path / "empty"]
+    errors = [entry["error"] for entry in predict_paths(paths, Brightness(), finding(LEFT))]
+    assert errors[0] == "'film.MP4' is a video; only photographs can be read so far."
+    assert errors[1].startswith("There is no file 'gone.jpg'")
+    assert errors[2] == "There is no picture in this folder."
