@@ -17,7 +17,7 @@ VIEW = """<div role="status" id="answer">${sentence}</div>
 ${picture
   ? `<div class="picture" style="aspect-ratio: ${wide} / ${high}; --wide: ${wide / high}">
        <img src="${picture}" alt="The picture with its faces marked">${value}</div>${strip}`
-  : '<div class="empty">The answer appears here as soon as there is a picture.</div>'}"""
+  : '<div class="empty">The answer appears here.</div>'}"""
 
 STRIP_CSS = """
 .strip { display: flex; flex-wrap: wrap; justify-content: center; gap: 8px; margin-top: 12px; }
@@ -60,7 +60,8 @@ EXAMPLES_CSS = (
     STRIP_CSS
     + """
 p { margin: 0 0 8px; font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-.strip { justify-content: flex-start; margin: 0; }
+.strip { justify-content: flex-start; gap: 6px; margin: 0; }
+.strip button { padding: 6px 4px; }
 """
 )
 

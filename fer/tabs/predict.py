@@ -180,8 +180,12 @@ def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list)
     outputs = [*outputs, seen, shared.face]
     handler = partial(look, weights=shared.weights)
     ours = {"preprocess": False, "api_visibility": "private", "show_progress": "minimal", "show_progress_on": view}
-    picture.change(handler, [picture, network], outputs, **ours)
-    network.change(handler, [picture, network, seen], outputs, **ours)
+    for looked in (
+        picture.change(handler, [picture, network], outputs, **ours),
+        network.change(handler, [picture, network, seen], outputs, **ours),
+    ):
+        # After an error, the answer to an earlier picture must not stand beside this one.
+        looked.failure(partial(handler, None, None), None, outputs, **ours)
     network.change(lambda name: name, network, shared.network, api_visibility="private", show_progress="hidden")
     whole.click(partial(handler, whole=True), [picture, network], outputs, **ours)
     view.choice(choose, seen, outputs, **ours)

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +50,9 @@ def load_detector() -> faces.Detector:
     return faces.load_detector()
 
 
-_detector_lock = threading.Lock()
-
-
 def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> prediction.Reading:
-    """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`; one picture at a time."""
-    network, detector = load_network(weights, name), load_detector()
-    with _detector_lock:  # OpenCV's detectors keep state between calls
-        return prediction.read(picture, network, detector, whole_picture=whole_picture)
+    """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`."""
+    return prediction.read(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
 
 
 def picked(event: gr.EventData, count: int) -> int:
