@@ -21,6 +21,7 @@ CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
 #view .html-container, #examples .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
+#crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
 #probabilities .label { font-family: var(--font); }
 """
 

@@ -192,4 +192,6 @@ def test_nothing_sticks_out_of_a_phone_375_pixels_wide(visit, scheme):
     upload(page, scene(0, 440))
     expect(page.locator("#answer")).to_contain_text("of 2", timeout=20_000)
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
+    assert page.locator("#crop img").bounding_box()["width"] == 192
+    assert page.locator("#probabilities").bounding_box()["width"] > 300
     assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")

@@ -72,7 +72,7 @@ CHOICE_JS = """element.addEventListener('click', event => {
 });"""
 
 CROP_CSS = """
-img { display: block; width: 100%; max-width: 288px; margin: 8px auto 0; image-rendering: pixelated;
+img { display: block; width: 192px; height: 192px; margin: 22px auto; image-rendering: pixelated;
   border-radius: var(--radius-md); }
 """
 

@@ -25,7 +25,7 @@ DETECTORS = {
     "haar": "Faces are found by OpenCV's Haar cascade. YuNet finds more of them, small and turned ones too: let this "
     "computer reach huggingface.co once, or put the path of its model into the environment variable `FER_YUNET`.",
 }
-PRIVACY = "Pictures stay on the server for at most twenty minutes."
+PRIVACY = "Uploaded files are deleted within twenty minutes."
 
 NO_PICTURE = {"value": "", "strip": "", "sentence": "", "picture": "", "wide": 1, "high": 1}
 
