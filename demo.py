@@ -1,0 +1,68 @@
+"""The page. `python demo.py` shows it on http://127.0.0.1:7860; `--host`, `--port` and `--share` show it to others."""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by gradio, which therefore comes after
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from fer import checkpoint
+from fer.tabs import predict
+from fer.tabs.shared import Shared
+from fer.tabs.uploads import RefuseAddresses
+
+TITLE = "Facial-expression laboratory"
+INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
+
+CSS = """
+.gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
+#view .html-container, #examples .html-container { padding: 0; }
+#detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
+#crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
+#probabilities .label { font-family: var(--font); }
+"""
+
+# What `Blocks.launch` takes, apart from where to listen.
+LAUNCH = {
+    "theme": gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]),
+    "css": CSS,
+    "footer_links": ["api", "settings"],
+    "run_history": False,  # it would keep visitors' pictures in their browser
+    "show_error": False,  # traces name paths of the server; gr.Error is shown all the same
+    "max_file_size": "16mb",
+    "state_session_capacity": 200,
+    "ssr_mode": False,
+    "app_kwargs": {"middleware": [Middleware(RefuseAddresses)]},
+}
+
+TABS = {"Predict": predict.tab}
+
+
+def build(weights: Path | None = None) -> gr.Blocks:
+    """The page over the networks of a folder, by default `weights/`."""
+    weights = Path(weights or checkpoint.WEIGHTS)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
+        gr.Markdown(f"# {TITLE}\n{INTRO}")
+        names = checkpoint.available(weights)
+        shared = Shared(weights, gr.State(names[0] if names else None), gr.State(None))
+        for name, tab in TABS.items():
+            with gr.Tab(name):
+                tab(shared)
+    return page.queue(max_size=32, default_concurrency_limit=2)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    on_space = "SPACE_ID" in os.environ
+    parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--share", action="store_true", help="a public address through gradio.live, for 72 hours")
+    args = parser.parse_args(argv)
+    build().launch(server_name=args.host, server_port=args.port, share=args.share, **LAUNCH)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The page, one file a tab: `tab(shared)` lays it out and wires it. Only here and in demo.py is Gradio known."""

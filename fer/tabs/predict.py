@@ -1,0 +1,204 @@
+"""The Predict tab: a picture goes in; its faces, what the network says of them and what it saw come out.
+
+tab(shared)     lays it out, inside a `gr.Tab`
+/predict        the same for programs: (picture, network) -> {"faces": [...], "detector": "..."}
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from fer import checkpoint, plots
+from fer.faces import open_picture
+from fer.prediction import Reading
+from fer.tabs import markup
+from fer.tabs.shared import Shared, load_detector, picked, read, said_kindly
+from fer.tabs.uploads import picture_file
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+DETECTORS = {
+    "yunet": "Faces are found by YuNet.",
+    "haar": "Faces are found by OpenCV's Haar cascade. YuNet finds more of them, small and turned ones too: let this "
+    "computer reach huggingface.co once, or put the path of its model into the environment variable `FER_YUNET`.",
+}
+PRIVACY = "Uploaded files are deleted within twenty minutes."
+
+NO_PICTURE = {"value": "", "strip": "", "sentence": "", "picture": "", "wide": 1, "high": 1}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a visitor has before them; kept in a `gr.State`, without the picture."""
+
+    reading: Reading
+    chosen: int = 0  # which face; 0 is the largest
+    whole: bool = False  # the whole picture was taken as a face
+
+
+# ---- handlers: plain functions, which return the page's outputs (view, crop, probabilities, offer, Seen, face)
+
+
+def look(
+    picture: dict | None, network: str, before: Seen | None = None, *, weights: Path, whole: bool = False
+) -> tuple:
+    """The outputs for a picture. With `before`, only the network is another one, and the choice of a face stays."""
+    if picture is None:
+        return gr.HTML(**NO_PICTURE), *[gr.update(visible=False)] * 3, None, None
+    whole = whole or (before is not None and before.whole)
+    with said_kindly():
+        pixels = open_picture(picture_file(picture))
+        reading = read(pixels, weights, network, whole_picture=whole)
+    last = max(len(reading.faces) - 1, 0)
+    seen = Seen(reading, min(before.chosen, last) if before else 0, whole)
+    width, height = reading.size
+    return gr.HTML(**marks(seen), picture=plots.data_url(pixels), wide=width, high=height), *about(seen)
+
+
+def choose(seen: Seen | None, event: gr.EventData) -> tuple:
+    """The outputs for another face of the same picture."""
+    chosen = picked(event, len(seen.reading.faces) if seen else 0)
+    seen = replace(seen, chosen=chosen)
+    return gr.HTML(**marks(seen)), *about(seen)
+
+
+def marks(seen: Seen) -> dict:
+    """The view's properties that change with the chosen face."""
+    drawings = {"value": markup.boxes, "strip": markup.strip, "sentence": markup.answer}
+    return {name: draw(seen.reading, seen.chosen) for name, draw in drawings.items()}
+
+
+def about(seen: Seen) -> tuple:
+    """The outputs after the view: crop and probabilities of the chosen face, or the offer where there is none."""
+    if not seen.reading.faces:
+        return *[gr.update(visible=False)] * 2, gr.update(visible=True), seen, None
+    face = seen.reading.faces[seen.chosen]
+    crop, probabilities = (gr.update(value=value, visible=True) for value in (markup.seen(face), face.probabilities))
+    return crop, probabilities, gr.update(visible=False), seen, face.crop
+
+
+def example(event: gr.EventData) -> np.ndarray:
+    """The example picture that was clicked."""
+    files = example_files()
+    return open_picture(files[picked(event, len(files))])
+
+
+def example_files() -> list[Path]:
+    return sorted(EXAMPLES.glob("*.png"))
+
+
+def predict(picture: dict, network: str, *, weights: Path) -> dict:
+    """Finds every face in a picture and reads its expression; the largest face comes first.
+
+    Boxes are [left, top, width, height] in pixels; probabilities are calibrated, and "unsure" says that the highest
+    of them is too low to be believed.
+    """
+    with said_kindly():
+        reading = read(open_picture(picture_file(picture)), weights, network)
+    faces = [
+        {
+            "box": face.box.to_list(),
+            "emotion": face.emotion,
+            "probabilities": {name: round(share, 4) for name, share in face.probabilities.items()},
+            "unsure": bool(face.unsure),
+        }
+        for face in reading.faces
+    ]
+    return {"faces": faces, "detector": reading.detector}
+
+
+# ---- layout
+
+
+def tab(shared: Shared) -> None:
+    """Lays the tab out and wires it; call inside a `gr.Tab`."""
+    with gr.Row():
+        with gr.Column(min_width=300):
+            picture, network = inputs(shared)
+        with gr.Column(min_width=300):
+            outputs = answers()
+    gr.Markdown(f"{DETECTORS[load_detector().name]} {PRIVACY}", elem_id="detector")
+    wire(shared, picture, network, outputs)
+    publish(shared, picture, network)
+
+
+def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
+    picture = gr.Image(
+        label="Picture",
+        alt_text="The picture you chose",
+        sources=["upload", "webcam", "clipboard"],
+        height=320,
+        format="png",
+        buttons=[],
+        elem_id="picture",
+    )
+    names = checkpoint.available(shared.weights)
+    network = gr.Dropdown(names, value=shared.network.value, label="Network", elem_id="network")
+    examples = choices(
+        markup.examples({file.stem: open_picture(file) for file in example_files()}),
+        css_template=markup.EXAMPLES_CSS,
+        elem_id="examples",
+    )
+    examples.choice(example, None, picture, api_visibility="private", show_progress="hidden")
+    return picture, network
+
+
+def answers() -> list:
+    """The outputs, in the order in which the handlers return them, without the states."""
+    view = choices(**NO_PICTURE, html_template=markup.VIEW, css_template=markup.VIEW_CSS, elem_id="view")
+    whole = gr.Button("Take the whole picture as a face", visible=False, elem_id="whole")
+    with gr.Row(equal_height=True):
+        crop = gr.HTML(
+            label="What the network sees",
+            show_label=True,
+            container=True,
+            css_template=markup.CROP_CSS,
+            apply_default_css=False,
+            padding=True,
+            visible=False,
+            min_width=220,
+            elem_id="crop",
+        )
+        probabilities = gr.Label(
+            label="Probabilities", show_heading=False, visible=False, min_width=220, elem_id="probabilities"
+        )
+    return [view, crop, probabilities, whole]
+
+
+def choices(value: str, **properties) -> gr.HTML:
+    """Markup of ours with a `choice` event for whatever in it has a `data-choice`."""
+    return gr.HTML(value, js_on_load=markup.CHOICE_JS, apply_default_css=False, **properties)
+
+
+def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list) -> None:
+    """Every event of the page. `preprocess=False`: Gradio must not open what a caller names (see uploads.py)."""
+    view, _, _, whole = outputs
+    seen = gr.State(None)
+    outputs = [*outputs, seen, shared.face]
+    handler = partial(look, weights=shared.weights)
+    ours = {"preprocess": False, "api_visibility": "private", "show_progress": "minimal", "show_progress_on": view}
+    for looked in (
+        picture.change(handler, [picture, network], outputs, **ours),
+        network.change(handler, [picture, network, seen], outputs, **ours),
+    ):
+        # After an error, the answer to an earlier picture must not stand beside this one.
+        looked.failure(partial(handler, None, None), None, outputs, **ours)
+    network.change(lambda name: name, network, shared.network, api_visibility="private", show_progress="hidden")
+    whole.click(partial(handler, whole=True), [picture, network], outputs, **ours)
+    view.choice(choose, seen, outputs, **ours)
+
+
+def publish(shared: Shared, picture: gr.Image, network: gr.Dropdown) -> None:
+    """The public endpoint. It hangs on a button that is never drawn: Gradio documents an event by its components."""
+    gr.Button(visible=False).click(
+        partial(predict, weights=shared.weights),
+        [picture, network],
+        gr.JSON(visible=False, label="faces"),
+        preprocess=False,
+        api_name="predict",
+        api_description=predict.__doc__,
+        api_visibility="public",
+    )

@@ -1,0 +1,77 @@
+"""What the tabs share: one face and one network for each visitor; networks and the detector once for all of them."""
+
+import functools
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from fer import checkpoint, faces, prediction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Handed to every `tab(shared)`. The states are a visitor's own: read them as event inputs, never elsewhere.
+
+    Another tab follows the visitor with `shared.face.change(...)` and `shared.network.change(...)`.
+    """
+
+    weights: Path  # the folder that holds the networks
+    network: gr.State  # the chosen network's name
+    face: gr.State  # the chosen face as the network sees it, uint8 (48, 48), or None
+
+
+def load_network(weights: Path, name: str) -> checkpoint.Network:
+    """The network `name` of a folder, loaded once for all visitors. Do not hook or alter it: copy it for that.
+
+    Raises gr.Error for any other name than those of the folder's own networks, and for a broken one.
+    """
+    names = checkpoint.available(weights)
+    if name not in names:
+        raise refusal(f"There is no network {str(name)[:40]!r} here. Choose one of: {', '.join(names) or 'none yet'}.")
+    try:
+        return _load(name, weights)
+    except checkpoint.CheckpointError as error:
+        log.error("%s", error)  # it names files of the server, which are not a visitor's business
+        raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
+
+
+_load = functools.lru_cache(maxsize=16)(checkpoint.load)
+
+
+@functools.lru_cache(maxsize=1)
+def load_detector() -> faces.Detector:
+    """The face detector, loaded once."""
+    return faces.load_detector()
+
+
+def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> prediction.Reading:
+    """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`."""
+    return prediction.read(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
+
+
+def picked(event: gr.EventData, count: int) -> int:
+    """The number that a click in our own markup sent, checked: it comes from the browser."""
+    index = getattr(event, "index", None)
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < count:
+        raise refusal("What you clicked is not there any more. Please choose another one.")
+    return index
+
+
+@contextmanager
+def said_kindly():
+    """Turns what is wrong with a picture into a message on the page."""
+    try:
+        yield
+    except faces.PictureError as error:
+        raise refusal(str(error)) from None
+
+
+def refusal(sentence: str) -> gr.Error:
+    """A message for the visitor, without a trace in the server's log."""
+    return gr.Error(sentence, title="That did not work", print_exception=False)

@@ -1,0 +1,77 @@
+"""What the tests of the page share: networks whose answer is known, and a page of their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from gradio import processing_utils
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+import demo
+from fer import checkpoint
+from fer.tabs import predict, shared
+
+HAPPY = 0.9  # softmax of one logit of 3.989 among six of 0
+
+
+def network_that_says(emotion: str, folder: Path, logit: float = 3.989, unsure: float = 0.0) -> None:
+    """Saves a network that answers every face with the same emotion."""
+    network = checkpoint.Network("dnn", name=folder.name, unsure=unsure)
+    last = [layer for layer in network if hasattr(layer, "weight")][-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    last.bias.data[network.labels.index(emotion)] = logit
+    checkpoint.save(network, folder)
+
+
+def write_networks(folder: Path) -> Path:
+    """`compact` is happy at 90 %, `cnn` sad at 31 % and unsure, `dnn` broken."""
+    network_that_says("happy", folder / "compact")
+    network_that_says("sad", folder / "cnn", logit=1.0, unsure=0.5)
+    network_that_says("sad", folder / "dnn")
+    (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
+    return folder
+
+
+def example_face(size: int) -> Image.Image:
+    """The happy example, which is an average of many faces, grey, as a square."""
+    return Image.open(predict.EXAMPLES / "happy.png").convert("L").resize((size, size))
+
+
+def write_face(file: Path) -> Path:
+    """An example face of 240 pixels in the middle of a grey picture of 640x480."""
+    picture = Image.new("L", (640, 480), 128)
+    picture.paste(example_face(240), (200, 120))
+    picture.save(file)
+    return file
+
+
+def uploaded(file: Path) -> dict:
+    """What a handler gets for a picture that was uploaded."""
+    return {"path": processing_utils.save_file_to_cache(file, get_upload_folder())}
+
+
+@contextmanager
+def sealed_off(uploads: Path) -> Iterator[Path]:
+    """Uploads go to a folder of the test's own, and faces are found by Haar, which nobody needs to download."""
+    detector = shared.faces.load_detector("haar")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        for module in (predict, shared):
+            patch.setattr(module, "load_detector", lambda: detector)
+        yield uploads
+
+
+@contextmanager
+def served(weights: Path) -> Iterator[SimpleNamespace]:
+    """The page over these networks, at `.url`."""
+    page = demo.build(weights)
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **demo.LAUNCH)
+    try:
+        yield SimpleNamespace(url=url, blocks=page)
+    finally:
+        page.close(verbose=False)

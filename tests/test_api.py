@@ -1,0 +1,132 @@
+"""The page as other programs meet it: through Gradio's own client, and through bare HTTP where they mean harm."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio import processing_utils
+from gradio.route_utils import delete_files_created_by_app
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from pages import HAPPY, sealed_off, served, write_face, write_networks
+from PIL import Image
+
+import demo
+from fer.tabs import predict, uploads
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uploads_folder(tmp_path_factory) -> Iterator[Path]:
+    with sealed_off(tmp_path_factory.mktemp("uploads")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, uploads_folder):
+    with served(write_networks(tmp_path_factory.mktemp("weights"))) as page:
+        yield page
+
+
+@pytest.fixture
+def face(tmp_path) -> Path:
+    return write_face(tmp_path / "face.png")
+
+
+def ask(url: str, picture, network="compact") -> httpx.Response:
+    """Calls /predict as bare HTTP, so that nothing on our side tidies what is sent."""
+    with httpx.Client(base_url=url, timeout=20) as client:
+        started = client.post("gradio_api/call/predict", json={"data": [picture, network]})
+        return started if started.is_error else client.get(f"gradio_api/call/predict/{started.json()['event_id']}")
+
+
+def test_the_public_api_is_predict_with_a_picture_and_a_network(page):
+    endpoints = Client(page.url, verbose=False).view_api(return_format="dict", print_info=False)
+    assert list(endpoints["named_endpoints"]) == ["/predict"] and not endpoints["unnamed_endpoints"]
+    parameters = endpoints["named_endpoints"]["/predict"]["parameters"]
+    assert [parameter["parameter_name"] for parameter in parameters] == ["picture", "network"]
+    assert parameters[1]["parameter_default"] == "compact"
+
+
+def test_the_api_answers_plain_json_and_leaves_no_file_but_the_upload(page, face, uploads_folder):
+    Image.open(face).point(lambda value: value - 1).save(face)  # no other test has uploaded this one
+    before = set(uploads_folder.rglob("*.*"))
+    answer = Client(page.url, verbose=False).predict(handle_file(face), api_name="/predict")
+    assert answer["detector"] == "haar" and len(answer["faces"]) == 1
+    assert set(answer["faces"][0]) == {"box", "emotion", "probabilities", "unsure"}
+    assert answer["faces"][0]["emotion"] == "happy" and answer["faces"][0]["unsure"] is False
+    assert answer["faces"][0]["probabilities"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
+    assert sum(answer["faces"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert {path.name for path in set(uploads_folder.rglob("*.*")) - before} == {"face.png"}
+
+
+def test_the_api_says_in_a_sentence_what_is_wrong(page, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(AppError) as error:
+        Client(page.url, verbose=False).predict(handle_file(tmp_path / "text.png"), api_name="/predict")
+    assert "picture" in str(error.value) and str(tmp_path) not in str(error.value)
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}], ids=["bare", "marked"])
+@pytest.mark.parametrize(
+    "name", ["{face}", "{uploads}/../{folder}/face.png", "{uploads}/link.png", "file://{face}", "../{folder}/face.png"]
+)
+def test_a_file_of_the_server_that_nobody_uploaded_is_not_opened(
+    page, face, tmp_path, uploads_folder, monkeypatch, name, meta
+):
+    opened = []
+    monkeypatch.setattr(predict, "open_picture", opened.append)
+    monkeypatch.chdir(uploads_folder)
+    link = uploads_folder / "link.png"
+    link.unlink(missing_ok=True)
+    link.symlink_to(face)
+    path = name.format(face=face, uploads=uploads_folder, folder=tmp_path.name)
+    answer = ask(page.url, {"path": path} | meta)
+    assert opened == []
+    assert answer.text.startswith("event: error") and "faces" not in answer.text and str(tmp_path) not in answer.text
+
+
+@pytest.mark.parametrize(
+    "picture", [None, {"url": "data:image/png;base64,AAAA"}, {"path": "data:image/png;base64,AAAA"}]
+)
+def test_what_is_no_upload_is_refused_with_a_sentence(page, picture):
+    answer = ask(page.url, picture)
+    assert answer.text.startswith("event: error") and "picture" in answer.text
+
+
+@pytest.mark.parametrize("as_network", [False, True])
+def test_gradio_is_kept_from_fetching_a_web_address(page, monkeypatch, as_network):
+    fetched = []
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", lambda url, **_: fetched.append(url))
+    address = {"path": "https://example.com/face.png", "meta": {"_type": "gradio.FileData"}}
+    answer = ask(page.url, None if as_network else address, address if as_network else "compact")
+    assert fetched == []
+    assert answer.status_code == 400 and "must be uploaded" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body, found",
+    [
+        (b'{"data": [{"path": "http://x"}]}', True),
+        (b'{"data": [[{"a": {"\\u0070ath": "\\u0068ttps://x"}}]]}', True),
+        (b'{"data": ["http://x", {"path": "/tmp/http://x"}, {"path": 3}]}', False),
+        (b'{"data": [', False),
+        (b"[" * 100_000, False),
+        (b"\xff\xfe", False),
+    ],
+)
+def test_web_addresses_are_found_wherever_json_can_hide_them(body, found):
+    assert uploads.names_an_address(body) is found
+
+
+def test_nothing_is_reported_home_and_nothing_kept_in_the_browser(page):
+    config = httpx.get(f"{page.url}config").json()
+    assert config["analytics_enabled"] is False and demo.LAUNCH["run_history"] is False
+    assert page.blocks.delete_cache == (600, 600)
+
+
+def test_uploads_are_deleted_when_their_time_is_up(page, face, uploads_folder):
+    Client(page.url, verbose=False).predict(handle_file(face), api_name="/predict")
+    assert list(uploads_folder.rglob("face.png"))
+    delete_files_created_by_app(page.blocks, age=-1)
+    assert not list(uploads_folder.rglob("face.png"))

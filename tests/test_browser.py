@@ -1,0 +1,170 @@
+"""The page in Chromium, as a visitor meets it. Skips where Playwright or a Chromium is not to be had."""
+
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlparse
+
+import cv2
+import numpy as np
+import pytest
+from pages import example_face, sealed_off, served, write_networks
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium on the PATH"),
+]
+
+QUIET = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
+QUIET += "--disable-sync --disable-quic --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+
+
+def scene(*positions: int) -> np.ndarray:
+    """The happy example at 200 pixels, once for each position from the left, on grey of 640x360; BGR."""
+    picture = np.full((360, 640, 3), 128, np.uint8)
+    for x in positions:
+        picture[80:280, x : x + 200] = np.asarray(example_face(200))[..., None]
+    return picture
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory) -> Iterator[str]:
+    weights = write_networks(tmp_path_factory.mktemp("weights"))
+    with sealed_off(tmp_path_factory.mktemp("uploads")), served(weights) as page:
+        yield page.url
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser whose camera sees one face. An .mjpeg is nothing but JPEGs in a row."""
+    camera = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    camera.write_bytes(cv2.imencode(".jpg", scene(220))[1].tobytes() * 30)
+    with playwright.sync_playwright() as manager:
+        arguments = [*QUIET.split(), f"--use-file-for-fake-video-capture={camera}"]
+        browser = manager.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, url):
+    """Opens the page; at the end of the test, no error may be in the console and no request may have gone elsewhere."""
+    contexts, errors, hosts = [], [], set()
+
+    def open_page(width: int = 1280, scheme: str = "light"):
+        viewport = {"width": width, "height": 860}
+        context = chromium.new_context(viewport=viewport, color_scheme=scheme, permissions=["camera"])
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
+        page.goto(url)
+        page.locator("#picture input[type=file]").wait_for(state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert hosts - {None} == {"127.0.0.1"}  # None: what a data: address brings with it
+
+
+def upload(page, picture: np.ndarray, name: str = "face.png") -> None:
+    payload = {"name": name, "mimeType": "image/png", "buffer": cv2.imencode(".png", picture)[1].tobytes()}
+    page.set_input_files("#picture input[type=file]", payload)
+
+
+def expect(locator):
+    return playwright.expect(locator)
+
+
+def test_a_visitor_uploads_a_picture_and_reads_the_emotion_off_the_page(visit):
+    page = visit()
+    upload(page, scene(220))
+    expect(page.locator("#answer")).to_have_text("Happy 90%", timeout=20_000)
+    expect(page.locator("#view .box")).to_have_count(1)
+    box, picture = page.locator("#view .box").bounding_box(), page.locator("#view .picture").bounding_box()
+    middle = (box["x"] + box["width"] / 2 - picture["x"]) / picture["width"]
+    assert middle == pytest.approx(0.5, abs=0.05)
+    expect(page.locator("#crop img")).to_have_attribute("alt", "The face as 48 by 48 grey pixels")
+    assert page.locator("#crop img").evaluate("image => [image.naturalWidth, image.naturalHeight]") == [48, 48]
+    assert page.locator("#crop img").evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    expect(page.locator("#probabilities dt").first).to_have_text("happy")
+    expect(page.locator("#detector")).to_contain_text("Haar")
+
+
+def test_a_webcam_shot_gets_an_answer(visit):
+    page = visit()
+    page.get_by_label("Capture from camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#picture video')?.videoWidth > 0")
+    page.get_by_label("capture photo").click()
+    expect(page.locator("#answer")).to_have_text("Happy 90%", timeout=20_000)
+
+
+def test_another_network_answers_by_itself_and_a_broken_one_leaves_no_old_answer_standing(visit):
+    page = visit()
+    upload(page, scene(220))
+    expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
+    page.get_by_label("Network").click()
+    page.get_by_role("option", name="cnn").click()
+    expect(page.locator("#answer")).to_have_text("Unsure perhaps sad (31%), perhaps angry (11%)", timeout=20_000)
+    page.get_by_label("Network").click()
+    page.get_by_role("option", name="dnn").click()
+    expect(page.locator(".toast-body")).to_contain_text("'dnn' is broken", timeout=20_000)
+    expect(page.locator("#view .empty")).to_be_visible()
+    expect(page.locator("#crop")).to_be_hidden()
+
+
+def test_one_of_two_faces_is_chosen_by_mouse_on_the_picture_or_by_keyboard(visit):
+    page = visit()
+    upload(page, scene(60, 380))
+    expect(page.locator("#answer")).to_contain_text("face 1 of 2", timeout=20_000)
+    page.locator("#view .picture button.box:not(.chosen)").click()
+    expect(page.locator("#answer")).to_contain_text("face 2 of 2")
+    first = page.get_by_role("group", name="Choose a face").get_by_role("button").first
+    first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer")).to_contain_text("face 1 of 2")
+    expect(first).to_be_focused()
+    expect(first).to_have_attribute("aria-pressed", "true")
+
+
+def test_an_example_is_one_click_away_and_a_removed_picture_takes_its_answer_along(visit):
+    page = visit()
+    page.get_by_role("group", name="Examples").get_by_role("button", name="happy").click()
+    expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
+    page.get_by_label("Remove Image").click()
+    expect(page.locator("#view .empty")).to_be_visible()
+    expect(page.locator("#crop")).to_be_hidden()
+
+
+def test_without_a_face_the_whole_picture_can_be_taken(visit):
+    page = visit()
+    upload(page, scene())
+    expect(page.locator("#answer")).to_contain_text("No face was found", timeout=20_000)
+    page.get_by_role("button", name="Take the whole picture as a face").click()
+    expect(page.locator("#answer")).to_have_text("Happy 90%", timeout=20_000)
+
+
+def test_a_file_that_is_no_picture_is_told_in_a_sentence(visit):
+    page = visit()
+    text = {"name": "face.png", "mimeType": "image/png", "buffer": b"no picture"}
+    page.set_input_files("#picture input[type=file]", text)
+    expect(page.locator(".toast-body")).to_contain_text("picture", timeout=20_000)
+    assert "/" not in page.locator(".toast-body").inner_text()
+    expect(page.locator("#view .empty")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_of_a_phone_375_pixels_wide(visit, scheme):
+    page = visit(width=375, scheme=scheme)
+    upload(page, scene(0, 440))
+    expect(page.locator("#answer")).to_contain_text("of 2", timeout=20_000)
+    assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
+    assert page.locator("#crop img").bounding_box()["width"] == 192
+    assert page.locator("#probabilities").bounding_box()["width"] > 300
+    assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")

@@ -1,0 +1,199 @@
+"""The page's handlers as functions, its markup, and its start."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from pages import HAPPY, network_that_says, sealed_off, uploaded, write_face, write_networks
+from PIL import Image
+
+import demo
+from fer import checkpoint
+from fer.faces import Box
+from fer.prediction import FaceReading, Reading
+from fer.tabs import markup, predict
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return write_networks(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uploads_folder(tmp_path_factory) -> Iterator[Path]:
+    with sealed_off(tmp_path_factory.mktemp("uploads")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def face(tmp_path) -> Path:
+    return write_face(tmp_path / "face.png")
+
+
+def clicked(index) -> SimpleNamespace:
+    return SimpleNamespace(index=index)
+
+
+def two_faces(unsure: bool = False) -> Reading:
+    """A happy face and a sad one, whose network has a label that is markup."""
+
+    def one(x: float, emotion: str) -> FaceReading:
+        probabilities = {emotion: 0.75, "<b>${alert(1)}</b>": 0.25}
+        square = Box(x, 20.0, 40.0, 40.0)
+        return FaceReading(square, square, np.full((48, 48), int(x), np.uint8), probabilities, unsure=unsure)
+
+    return Reading((one(10.0, "happy"), one(140.0, "sad")), "haar", (200, 100))
+
+
+# ---- handlers
+
+
+def test_a_face_is_found_and_read_with_its_probability_and_its_crop(weights, face):
+    view, crop, probabilities, offer, seen, shown = predict.look(uploaded(face), "compact", weights=weights)
+    assert "<strong>Happy</strong> 90%" in view.props["sentence"]
+    assert probabilities["value"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
+    assert crop["visible"] and 'src="data:image/png;base64,' in crop["value"]
+    assert not offer["visible"]
+    assert shown.shape == (48, 48) and shown.dtype == np.uint8
+    assert seen.chosen == 0 and len(seen.reading.faces) == 1
+
+
+def test_the_box_lies_over_the_face(weights, face):
+    answer = predict.predict(uploaded(face), "compact", weights=weights)
+    x, y, width, height = answer["faces"][0]["box"]
+    assert abs(x + width / 2 - 320) < 25 and abs(y + height / 2 - 240) < 25
+    assert 150 < width < 290
+
+
+def test_a_picture_without_a_face_offers_to_take_it_whole_and_then_reads_its_middle(weights, tmp_path):
+    Image.new("L", (300, 200), 77).save(tmp_path / "grey.png")
+    picture = uploaded(tmp_path / "grey.png")
+    view, crop, _, offer, _, shown = predict.look(picture, "compact", weights=weights)
+    assert "No face was found" in view.props["sentence"]
+    assert offer["visible"] and not crop["visible"] and shown is None
+    view, crop, _, offer, seen, shown = predict.look(picture, "compact", weights=weights, whole=True)
+    assert "Happy" in view.props["sentence"]
+    assert seen.reading.faces[0].box.to_list() == [50, 0, 200, 200]
+    assert (shown == 77).all() and not offer["visible"]
+
+
+def test_another_network_keeps_the_whole_picture_and_says_when_it_is_unsure(weights, tmp_path):
+    Image.new("L", (200, 200), 77).save(tmp_path / "grey.png")
+    picture = uploaded(tmp_path / "grey.png")
+    seen = predict.look(picture, "compact", weights=weights, whole=True)[4]
+    view, *_, seen, _ = predict.look(picture, "cnn", seen, weights=weights)
+    assert seen.whole
+    assert "<strong>Unsure</strong> perhaps sad (31%), perhaps angry (11%)" in view.props["sentence"]
+
+
+def test_the_second_face_is_chosen_by_its_number():
+    view, _, probabilities, _, seen, shown = predict.choose(predict.Seen(two_faces()), clicked(1))
+    assert seen.chosen == 1 and shown[0, 0] == 140
+    assert "<strong>Sad</strong> 75%, face 2 of 2" in view.props["sentence"]
+    assert list(probabilities["value"]) == ["sad", "<b>${alert(1)}</b>"]
+    assert "picture" not in view.props  # the picture itself is not sent again
+
+
+@pytest.mark.parametrize("index", [2, -1, True, "1", 0.0, None, [0]])
+def test_a_face_that_is_not_there_cannot_be_chosen(index):
+    with pytest.raises(gr.Error, match="not there any more"):
+        predict.choose(predict.Seen(two_faces()), clicked(index))
+
+
+def test_no_face_can_be_chosen_before_there_is_a_picture():
+    with pytest.raises(gr.Error, match="not there any more"):
+        predict.choose(None, clicked(0))
+
+
+def test_removing_the_picture_clears_the_page(weights):
+    view, *rest, seen, shown = predict.look(None, "compact", weights=weights)
+    assert view.props["picture"] == view.props["sentence"] == "" and view.value == ""
+    assert [update["visible"] for update in rest] == [False] * 3
+    assert seen is None and shown is None
+
+
+def test_an_example_is_chosen_by_its_number_alone():
+    assert predict.example(clicked(0)).shape[2] == 3
+    with pytest.raises(gr.Error):
+        predict.example(clicked("../../secret.png"))
+
+
+@pytest.mark.parametrize("name", ["nothing", "../compact", "/etc", None, ["compact"], {"a": 1}])
+def test_an_unknown_network_is_refused_by_naming_the_known(weights, face, name):
+    with pytest.raises(gr.Error, match="Choose one of: compact, cnn"):
+        predict.predict(uploaded(face), name, weights=weights)
+
+
+def test_a_broken_network_is_told_to_the_visitor_without_a_path(face, tmp_path, caplog):
+    network_that_says("happy", tmp_path / "weights" / "compact")
+    (tmp_path / "weights" / "compact" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(gr.Error, match="'compact' is broken") as error:
+        predict.predict(uploaded(face), "compact", weights=tmp_path / "weights")
+    assert str(tmp_path) not in str(error.value) and str(tmp_path) in caplog.text
+
+
+def test_a_text_file_named_png_ends_in_a_sentence_without_a_path(weights, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(gr.Error) as error:
+        predict.look(uploaded(tmp_path / "text.png"), "compact", weights=weights)
+    assert str(tmp_path) not in str(error.value) and not error.value.print_exception
+
+
+def test_an_upload_that_is_gone_asks_for_the_picture_again(weights, face):
+    picture = uploaded(face)
+    Path(picture["path"]).unlink()
+    with pytest.raises(gr.Error, match="choose it again"):
+        predict.look(picture, "compact", weights=weights)
+
+
+# ---- markup
+
+
+@pytest.mark.parametrize("unsure", [False, True])
+def test_a_label_cannot_bring_markup_into_the_page(unsure):
+    face = two_faces(unsure).faces[0]
+    face.probabilities["<b>${alert(1)}</b>"] = 0.99
+    reading = Reading((face, face), "haar", (200, 100))
+    pieces = [draw(reading, 0) for draw in (markup.boxes, markup.strip, markup.answer)]
+    assert "&lt;b&gt;" in pieces[0] and not any("<b>" in piece.lower() for piece in pieces)
+
+
+def test_templates_use_no_handlebars_since_those_would_run_a_value_as_code():
+    assert not any("{{" in text for name, text in vars(markup).items() if name.isupper())
+
+
+@pytest.mark.parametrize(
+    "box, place",
+    [
+        (Box(50.0, 20.0, 100.0, 40.0), "left:25.00%;top:20.00%;width:50.00%;height:40.00%"),
+        (Box(-20.0, 50.0, 120.0, 100.0), "left:0.00%;top:50.00%;width:50.00%;height:50.00%"),
+    ],
+)
+def test_boxes_are_placed_in_shares_of_the_picture_and_cut_at_its_edges(box, place):
+    face = FaceReading(box, box, np.zeros((48, 48), np.uint8), {"happy": 1.0}, unsure=False)
+    drawn = markup.boxes(Reading((face,), "haar", (200, 100)), 0)
+    assert place in drawn
+    assert drawn.startswith("<div ")  # nothing to choose where there is one face
+
+
+# ---- starting
+
+
+def test_a_page_without_networks_starts_and_says_that_there_are_none(face, tmp_path):
+    (tmp_path / "empty").mkdir()
+    demo.build(tmp_path / "empty")
+    with pytest.raises(gr.Error, match="none yet"):
+        predict.look(uploaded(face), None, weights=tmp_path / "empty")
+
+
+@pytest.mark.parametrize("space, host", [(None, "127.0.0.1"), ("someone/fer", "0.0.0.0")])
+def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weights, space, host):
+    monkeypatch.setattr(checkpoint, "WEIGHTS", weights)
+    monkeypatch.setenv("SPACE_ID", space) if space else monkeypatch.delenv("SPACE_ID", raising=False)
+    launched = {}
+    monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
+    demo.main(["--port", "7999"])
+    assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
