@@ -90,17 +90,14 @@ def predict(paths: list[str], network: str, as_json: bool) -> None:
     """Reads the emotions in photographs, or in folders of them."""
     from fer import faces, prediction
 
-    readings = prediction.predict_paths(paths, checkpoint.load(network), faces.load_detector())
+    readings = list(prediction.predict_paths(paths, checkpoint.load(network), faces.load_detector()))
+    unread = [f"{reading['path']}: {reading['error']}" for reading in readings if "error" in reading]
     if as_json:
-        return _print_json(list(readings))
-    for reading in readings:
-        print(reading["path"] + (f": {reading['error']}" if "error" in reading else ""))
-        for face in reading.get("faces", ()):
-            top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
-            print(f"  {face['box']}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
-        if reading.get("faces") == []:
-            print("  no face found")
-    return None
+        _print_json(readings)
+    for reading in readings if not as_json else ():
+        _print_reading(reading)
+    if unread:
+        raise ValueError("; ".join(unread))
 
 
 COMMANDS = {"networks": list_networks, "summary": summary, "train": train, "evaluate": evaluate, "predict": predict}
@@ -160,6 +157,14 @@ def _share(figures: dict | None, key: str = "accuracy") -> str:
 
 def _with_interval(figures: dict | None) -> str:
     return "{:.4f} ({:.3f} to {:.3f})".format(figures["accuracy"], *figures["ci95"]) if figures else "-"
+
+
+def _print_reading(reading: dict) -> None:
+    found = reading.get("faces")
+    print(reading["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
+    for face in found or ():
+        top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
+        print(f"  {face['box']}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
 
 
 def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fer import checkpoint
+from fer import checkpoint, data
 from fer.__main__ import main
+from fer.checkpoint import Network
+
+EXAMPLES = Path(data.__file__).parent / "examples"
 
 
 @pytest.fixture
@@ -52,6 +55,34 @@ def test_what_people_wrote_in_a_card_stays(weights: Path, folder_data: Path, cap
     card.write_text(card.read_text() + "\nOurs.\n")
     run(capsys, "evaluate", "dnn", "--data", folder_data, "--tta")
     assert "| PublicTest, ten views |" in card.read_text() and card.read_text().endswith("\nOurs.\n")
+
+
+@pytest.fixture
+def predicting(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network to read with, and the detector that needs no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("FER_YUNET", raising=False)
+    checkpoint.save(Network("compact"), weights / "compact")
+
+
+def test_predict_gives_every_face_its_box_and_probabilities(predicting: None, capsys: pytest.CaptureFixture):
+    """One face in the project's own example, and nowhere else; seven probabilities that sum to 1."""
+    ((reading,),) = (run(capsys, "predict", EXAMPLES / "happy.png"),)
+    (face,) = reading["faces"]
+    assert reading["path"].endswith("happy.png") and face["emotion"] in data.EMOTIONS
+    assert face["box"] == pytest.approx([24, 25, 194, 194], abs=6)
+    assert sum(face["probabilities"].values()) == pytest.approx(1)
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, capsys, tmp_path: Path):
+    """The good picture is answered, the bad one named on standard error, and the status is 2."""
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    assert main(["predict", str(bad), str(EXAMPLES / "happy.png"), "--json"]) == 2
+    printed = capsys.readouterr()
+    first, second = json.loads(printed.out)
+    assert "error" in first and len(second["faces"]) == 1
+    assert "bad.png" in printed.err and printed.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
