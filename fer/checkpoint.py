@@ -50,10 +50,6 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         self.temperature, self.unsure = temperature, unsure
         self.recipe, self.figures = recipe or {}, figures or {}
 
-    def probabilities(self, faces: Tensor) -> Tensor:
-        """Calibrated probabilities (B, K) of faces (B, 1, 48, 48) in 0..1; rows sum to 1."""
-        return (self(faces) / self.temperature).softmax(1)
-
     def config(self) -> dict:
         """What ``config.json`` holds: the arguments that make this network again."""
         keys = ("architecture", "name", "labels", "temperature", "unsure", "recipe", "figures")

@@ -61,14 +61,6 @@ def test_a_slice_of_a_network_is_a_chain_that_shares_its_layers(folder: Path):
     assert network[:"dense_1"][-1] is network["dense_1"]
 
 
-def test_probabilities_are_softened_by_the_temperature(folder: Path):
-    """softmax(logits / 1.5), rows summing to 1."""
-    network, faces = checkpoint.load("dnn", folder), torch.rand(3, 1, 48, 48)
-    expected = torch.softmax(network(faces) / 1.5, 1)
-    assert torch.allclose(network.probabilities(faces), expected)
-    assert torch.allclose(expected.sum(1), torch.ones(3))
-
-
 def test_a_missing_network_is_named_with_those_there_and_its_command(folder: Path):
     """One line: what, where, what there is, how to make it."""
     with pytest.raises(CheckpointError) as error:
