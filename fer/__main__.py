@@ -70,6 +70,8 @@ def train(network: str, root: str | None, out: str | None, restart: bool, as_jso
     if restart:
         (folder / training.UNFINISHED).unlink(missing_ok=True)
     trained = training.fit(config, faces, validation, folder, quiet=as_json)
+    if trained is None:
+        return  # another process of the team measures and writes
     figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
     cards.record(trained, folder, figures)
     _print_figures(figures, trained.labels, as_json)

@@ -2,6 +2,7 @@
 
     python -m fer train cnn                 # the report's recipe: Adadelta, 25 epochs, batches of 128, flips
     python -m fer train compact --epochs 90 # any field of TrainConfig and Augmentation is a flag
+    torchrun --nproc-per-node=2 -m fer train compact    # every batch is shared out among the processes
 
 The whole set stays in memory as bytes and is augmented by the batch. An epoch's random numbers follow from the seed
 and the epoch alone, so a run that is killed goes on from its last finished epoch to the result of an unbroken one.
@@ -27,10 +28,11 @@ from tqdm import tqdm
 from fer import checkpoint
 from fer.augmentation import augment, mixup
 from fer.checkpoint import Network
-from fer.data import EMOTIONS, Faces, to_unit
+from fer.data import EMOTIONS, VOTES, Faces, to_unit
 from fer.evaluation import calibrate, predict_logits, unsure_below
 from fer.networks import SIDE
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
+from fer.team import Team, assembled
 
 UNFINISHED = "unfinished.pt"
 
@@ -38,33 +40,45 @@ UNFINISHED = "unfinished.pt"
 # ------------------------------------------------------------------------------------------------ one run
 
 
+class Learner(nn.Module):
+    """A network and, where FER+'s votes teach it too, a second head on what its last layer sees.
+
+    Faces (B, 1, S, S) -> logits (B, K) and those of the votes (B, 10), or None.
+    """
+
+    def __init__(self, network: Network, votes: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.head = nn.Linear(network[-1].in_features, len(VOTES)) if votes else None
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = self.network[:-1](faces)  # (B, F)
+        return self.network[-1](features), None if self.head is None else self.head(features)
+
+
 class Run:
     """What changes while a network trains, and what has to be kept to go on after a stop."""
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, team: Team) -> None:
         torch.manual_seed(config.seed)
-        self.network = Network(config.network, EMOTIONS).to(device, memory_format=torch.channels_last)
-        last = next(layer for layer in reversed(self.network) if isinstance(layer, nn.Linear))
-        self.head = nn.Linear(last.in_features, 10).to(device) if config.votes else None
+        network = Network(config.network, EMOTIONS).to(team.device, memory_format=torch.channels_last)
+        self.learner = Learner(network, votes=config.votes > 0).to(team.device)
+        self.forward = team.share(self.learner)
         self.average = None
         if config.ema:
-            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
-        self.optimizer = OPTIMIZERS[config.optimizer](
-            _groups(self._modules(), config.weight_decay), config.learning_rate
-        )
+            self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        groups = _groups(self.learner, config.weight_decay)
+        self.optimizer = OPTIMIZERS[config.optimizer](groups, config.learning_rate)
         self.history: list[dict] = []
         self.best: dict[str, Tensor] = {}
 
     @property
     def measured(self) -> nn.Module:
         """The network that is measured and shipped."""
-        return self.network if self.average is None else self.average.module
-
-    def _modules(self) -> list[nn.Module]:
-        return [module for module in (self.network, self.head) if module is not None]
+        return self.learner.network if self.average is None else self.average.module
 
     def _parts(self) -> dict:
-        parts = {"network": self.network, "head": self.head, "average": self.average, "optimizer": self.optimizer}
+        parts = {"learner": self.learner, "average": self.average, "optimizer": self.optimizer}
         return {name: part for name, part in parts.items() if part is not None}
 
     def save(self, path: Path, config: TrainConfig) -> None:
@@ -76,7 +90,7 @@ class Run:
         partial.replace(path)
 
     def restore(self, path: Path, config: TrainConfig) -> None:
-        state = torch.load(path, weights_only=True, map_location=next(self.network.parameters()).device)
+        state = torch.load(path, weights_only=True, map_location=next(self.learner.parameters()).device)
         if state["config"] != asdict(config):
             changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
             raise ValueError(f"{path} was begun with another {', '.join(changed)}: repeat its settings, or delete it")
@@ -85,9 +99,9 @@ class Run:
         self.history, self.best = state["history"], state["best"]
 
 
-def _groups(modules: list[nn.Module], decay: float) -> list[dict]:
+def _groups(learner: Learner, decay: float) -> list[dict]:
     """Weights decay; norms and biases do not."""
-    parameters = [parameter for module in modules for parameter in module.parameters()]
+    parameters = list(learner.parameters())
     return [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": decay},
         {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
@@ -97,57 +111,66 @@ def _groups(modules: list[nn.Module], decay: float) -> list[dict]:
 # ------------------------------------------------------------------------------------------------ the loop
 
 
-def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, quiet: bool = False) -> Network:
+def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, quiet: bool = False) -> Network | None:
     """Trains, or goes on with a run that was stopped, and writes the best epoch to ``folder``.
 
     The best epoch is the one with the highest accuracy on the faces of ``validation`` without a twin, among those
     trained on whole faces. ``folder`` gets config.json, model.safetensors and history.csv; while the run is under way
-    it holds ``unfinished.pt``.
+    it holds ``unfinished.pt``. Under torchrun only the first process measures and writes; the others return None.
 
     Raises:
         ValueError: ``folder`` holds a run begun with other settings, or FER+'s votes are wanted and not there.
     """
     if config.votes and training.votes is None:
-        raise ValueError(
-            f"votes is {config.votes}, but there is no fer2013new.csv beside FER-2013: add it, or --votes 0"
-        )
+        raise ValueError(f"votes is {config.votes}, but fer2013new.csv is not beside FER-2013: add it, or --votes 0")
     _keep_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
-    run, state = Run(config, device), folder / UNFINISHED
-    if state.exists():
-        run.restore(state, config)
-    on_device = Faces(*(None if part is None else part.to(device) for part in vars(training).values()))
-    done, total = len(run.history) * len(training), config.epochs * len(training)
-    with tqdm(total=total, initial=done, unit=" faces", unit_scale=True, disable=quiet, smoothing=0.05) as bar:
-        for epoch in range(len(run.history), config.epochs):
-            row = _train_epoch(run, config, epoch, on_device, bar)
-            row |= measure(run.measured, validation, config.size(epoch))
-            _keep_best(run, config, epoch, row)
-            run.save(state, config)
-            bar.write(_line(row), file=sys.stderr) if not quiet else None
+    with assembled() as team:
+        run, state = Run(config, team), folder / UNFINISHED
+        if state.exists():
+            run.restore(state, config)
+        _train(run, config, team, training, validation, state, quiet)
+    if not team.leads:
+        return None
     network = _finish(run, config, validation, folder)
     state.unlink(missing_ok=True)
     return network
 
 
-def _train_epoch(run: Run, config: TrainConfig, epoch: int, faces: Faces, bar: tqdm) -> dict:
+def _train(
+    run: Run, config: TrainConfig, team: Team, training: Faces, validation: Faces, state: Path, quiet: bool
+) -> None:
+    """The epochs that are left, each measured and kept."""
+    faces = Faces(*(None if part is None else part.to(team.device) for part in vars(training).values()))
+    done, total = len(run.history) * len(faces), config.epochs * len(faces)
+    hidden = quiet or not team.leads
+    with tqdm(total=total, initial=done, unit=" faces", unit_scale=True, disable=hidden, smoothing=0.05) as bar:
+        for epoch in range(len(run.history), config.epochs):
+            row = _train_epoch(run, config, team, epoch, faces, bar)
+            if team.leads:
+                row |= measure(run.measured, validation, config.size(epoch))
+                _keep_best(run, config, epoch, row)
+                run.save(state, config)
+            if not hidden:
+                bar.write(_line(row), file=sys.stderr)
+
+
+def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: Faces, bar: tqdm) -> dict:
     """One pass over ``faces``; the epoch's row of the history, as far as training goes."""
-    device = faces.pixels.device
-    torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
-    generator = Generator(device).manual_seed(config.seed * 100_003 + epoch)
-    run.network.train()
+    seed = config.seed * 100_003 + epoch
+    torch.manual_seed(seed + 10_007 * team.rank)  # dropout
+    generator = Generator(team.device).manual_seed(seed)  # order and augmentation: the same in every process
+    run.learner.train()
     steps = math.ceil(len(faces) / config.batch_size)
-    sums = torch.zeros(2, device=device)  # loss, right answers
+    sums = torch.zeros(2, device=team.device)  # loss, right answers
     for step, batch in enumerate(_batches(faces, config.batch_size, generator)):
         rate = _set_rate(run.optimizer, config, (epoch + step / steps) / config.epochs)
-        loss, right = _train_step(run, config, batch, config.size(epoch), generator)
-        sums += torch.stack([loss * len(batch), right])
+        sums += train_step(run, config, team, batch, config.size(epoch), generator)
         if step % 10 == 9 and not bar.disable:
-            seen = config.batch_size * (step + 1)
-            bar.set_postfix(epoch=epoch + 1, loss=f"{sums[0] / seen:.3f}", accuracy=f"{sums[1] / seen:.3f}")
+            loss, accuracy = (sums * team.size / (config.batch_size * (step + 1))).tolist()
+            bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}")
         bar.update(len(batch))
-    loss, accuracy = (sums / len(faces)).tolist()
+    loss, accuracy = (team.total(sums) / len(faces)).tolist()
     return {"epoch": epoch + 1, "size": config.size(epoch), "rate": rate, "loss": loss, "accuracy": accuracy}
 
 
@@ -156,31 +179,39 @@ def _batches(faces: Faces, size: int, generator: Generator) -> Iterator[Faces]:
     return (faces[index] for index in order.split(size))
 
 
-def _train_step(run: Run, config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """One step; the batch's mean loss, and how many of its faces were read right (by the larger share, if blended)."""
-    faces = augment(to_unit(batch.pixels), config.augmentation, generator, size)  # (B, 1, S, S)
-    labels = functional.one_hot(batch.labels, len(run.network.labels)).float()  # (B, K)
-    targets = labels * (1 - config.label_smoothing) + config.label_smoothing / labels.shape[1]
-    votes = _shares(batch.votes) if run.head is not None else labels
-    if config.augmentation.mixup:
-        faces, targets, votes = mixup(faces, (targets, votes), config.augmentation.mixup, generator)
+def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, size: int, generator: Generator) -> Tensor:
+    """One step on this process's share of ``batch``: the sum of its losses, and of its right answers, (2,).
+
+    A blended face counts as right if it is read as the one that has the larger share in it.
+    """
+    faces, targets, votes = _lesson(config, batch, size, generator)
+    mine = slice(team.rank, None, team.size)
+    faces, targets, votes, labels = (part[mine] for part in (faces, targets, votes, batch.labels))
     with _precision(faces.device):
-        features = run.network[:-1](faces)  # (B, F)
-        logits = run.network[-1](features)  # (B, K)
-        loss = functional.cross_entropy(logits.float(), targets)
-        total = loss
-        if run.head is not None:
-            total = loss + config.votes * functional.cross_entropy(run.head(features).float(), votes)
+        logits, guesses = run.forward(faces)  # (B, K), (B, 10)
+    loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
+    total = loss
+    if guesses is not None:
+        total = loss + config.votes * functional.cross_entropy(guesses.float(), votes, reduction="sum")
     run.optimizer.zero_grad()
-    total.backward()
+    (total * team.size / len(batch)).backward()  # the processes' gradients are averaged
     if config.clip:
-        nn.utils.clip_grad_norm_(
-            [value for group in run.optimizer.param_groups for value in group["params"]], config.clip
-        )
+        nn.utils.clip_grad_norm_(run.learner.parameters(), config.clip)
     run.optimizer.step()
     if run.average is not None:
-        run.average.update_parameters(run.network)
-    return loss.detach(), (logits.argmax(1) == batch.labels).sum()
+        run.average.update_parameters(run.learner.network)
+    return torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
+
+
+def _lesson(config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Augmented faces (B, 1, S, S), and what they shall be read as: shares of labels (B, K) and of votes (B, 10)."""
+    faces = augment(to_unit(batch.pixels), config.augmentation, generator, size)  # (B, 1, S, S)
+    labels = functional.one_hot(batch.labels, len(EMOTIONS)).float()  # (B, K)
+    targets = labels * (1 - config.label_smoothing) + config.label_smoothing / labels.shape[1]
+    votes = labels if batch.votes is None else _shares(batch.votes)
+    if config.augmentation.mixup:
+        return mixup(faces, (targets, votes), config.augmentation.mixup, generator)
+    return faces, targets, votes
 
 
 def _shares(votes: Tensor) -> Tensor:

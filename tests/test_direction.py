@@ -10,14 +10,25 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation"},
-    {"checkpoint", "faces", "pictures", "recipes"},
+    {"checkpoint", "faces", "pictures", "recipes", "team"},
     {"prediction", "saliency", "faithfulness", "activations", "ascent", "evaluation", "plots"},
     {"training", "studies", "cards"},
     {"__main__", "tabs"},
     {"demo"},
 ]
 HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
-BARE = {"data", "networks", "augmentation", "recipes", "checkpoint", "evaluation", "training", "studies", "cards"}
+BARE = {
+    "data",
+    "networks",
+    "augmentation",
+    "recipes",
+    "checkpoint",
+    "evaluation",
+    "training",
+    "studies",
+    "cards",
+    "team",
+}
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from fer import checkpoint, data, faces, networks, prediction, training
 from fer.recipes import recipe
+from fer.team import Team
 
 EXAMPLE = Path(data.__file__).parent / "examples" / "happy.png"
 
@@ -37,13 +38,14 @@ def milliseconds(work: Callable[[], object], repeats: int) -> float:
 def training_speed(name: str) -> float:
     """Faces a second of whole training steps (augmentation, forward, backward, optimiser, average), batch 128."""
     config = recipe(name, votes=0.0, small_epochs=0)
-    run = training.Run(config, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    device = next(run.network.parameters()).device
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    team = Team(device)
+    run = training.Run(config, team)
     generator = torch.Generator(device).manual_seed(0)
     pixels = torch.randint(0, 256, (128, 48, 48), dtype=torch.uint8, device=device)
     batch = data.Faces(pixels, torch.arange(128, device=device) % 7, None, torch.zeros(128, device=device).bool())
-    run.network.train()
-    return 128_000 / milliseconds(lambda: training._train_step(run, config, batch, networks.SIDE, generator), 5)
+    run.learner.train()
+    return 128_000 / milliseconds(lambda: training.train_step(run, config, team, batch, networks.SIDE, generator), 5)
 
 
 def photograph() -> np.ndarray:
