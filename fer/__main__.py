@@ -49,7 +49,7 @@ def list_networks(readme: bool, as_json: bool) -> None:
 
 def summary(network: str, as_json: bool) -> None:
     """Prints the layer table of an architecture."""
-    chain = networks.Chain(networks.layers(network, len(data.EMOTIONS)))
+    chain = networks.Chain(networks.layers(network, len(networks.labels_of(network))))
     rows, total = networks.table(chain), networks.count(chain)
     if as_json:
         return _print_json({"layers": [vars(row) for row in rows], "parameters": total})
@@ -66,7 +66,8 @@ def train(network: str, root: str | None, out: str | None, restart: bool, as_jso
 
     config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
     folder = Path(out) if out else checkpoint.WEIGHTS / network
-    faces, validation = data.require(data.load(root), "Training", "PublicTest")
+    splits = data.require(data.load(root), "Training", "PublicTest")
+    faces, validation = (data.relabelled(split, networks.labels_of(network)) for split in splits)
     if restart:
         (folder / training.UNFINISHED).unlink(missing_ok=True)
     trained = training.fit(config, faces, validation, folder, quiet=as_json)
@@ -81,6 +82,7 @@ def evaluate(network: str, split: str, tta: bool, root: str | None, as_json: boo
     """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
     trained = checkpoint.load(network)
     (faces,) = data.require(data.load(root), split)
+    faces = data.relabelled(faces, trained.labels)
     folder = checkpoint.find(network)
     figures = evaluation.evaluate(trained, split, faces, tta, folder)
     if folder is not None:

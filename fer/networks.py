@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fer.data import EMOTIONS, FERPLUS
+
 SIDE = 48
 
 
@@ -62,7 +64,7 @@ def cnn(classes: int) -> Iterable[nn.Module]:
 
 def dnn(classes: int) -> Iterable[nn.Module]:
     """Report 1's network without convolutions, of about the CNN's size."""
-    yield nn.Flatten()
+    yield from (_centred(), nn.Flatten())
     for inputs, outputs in ((SIDE * SIDE, 1024), (1024, 512), (512, 512)):
         yield from (nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(0.25))
     yield nn.Linear(512, classes)
@@ -93,7 +95,7 @@ def compact(classes: int) -> Iterable[nn.Module]:
     It halves the picture early, where a convolution costs most and sees least, and widens as it halves. The average
     over the face makes Grad-CAM and HiResCAM exact for the last convolution.
     """
-    yield Normalize(0.5077, 0.2551)  # mean and deviation of Training's pixels
+    yield _centred()
     channels = 1
     for width, depth in ((32, 1), (64, 1), (128, 2), (256, 2), (512, 1)):
         if channels > 1:
@@ -102,6 +104,11 @@ def compact(classes: int) -> Iterable[nn.Module]:
             yield from (nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
             channels = width
     yield from (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(channels, classes))
+
+
+def _centred() -> Normalize:
+    """By the mean and deviation of Training's pixels."""
+    return Normalize(0.5077, 0.2551)
 
 
 def _vgg16(classes: int, activation: type[nn.Module]) -> Iterable[nn.Module]:
@@ -127,7 +134,13 @@ ARCHITECTURES: dict[str, Callable[[int], Iterable[nn.Module]]] = {
     "vgg16-selu": vgg16_selu,
     "vgg19-selu": vgg19_selu,
     "compact": compact,
+    "compact-ferplus": compact,
 }
+
+
+def labels_of(architecture: str) -> tuple[str, ...]:
+    """The labels that a registered network is trained to tell apart."""
+    return FERPLUS if architecture.endswith("ferplus") else EMOTIONS
 
 
 # ------------------------------------------------------------------------------------------------ building

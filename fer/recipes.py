@@ -99,6 +99,7 @@ RECIPES: dict[str, dict] = {
     "cnn": _REPORT,
     "dnn": _REPORT,
     "compact": {"epochs": 34, "small_epochs": 28, "votes": 1.0},
+    "compact-ferplus": {"epochs": 34, "small_epochs": 28},
 }
 
 

@@ -28,9 +28,9 @@ from tqdm import tqdm
 from fer import checkpoint
 from fer.augmentation import augment, mixup
 from fer.checkpoint import Network
-from fer.data import EMOTIONS, VOTES, Faces, to_unit
+from fer.data import FERPLUS, VOTES, Faces, to_unit
 from fer.evaluation import calibrate, predict_logits, unsure_below
-from fer.networks import SIDE
+from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.team import Team, assembled
 
@@ -61,7 +61,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, team: Team) -> None:
         torch.manual_seed(config.seed)
-        network = Network(config.network, EMOTIONS).to(team.device, memory_format=torch.channels_last)
+        network = Network(config.network, labels_of(config.network)).to(team.device, memory_format=torch.channels_last)
         self.learner = Learner(network, votes=config.votes > 0).to(team.device)
         self.forward = team.share(self.learner)
         self.average = None
@@ -206,12 +206,20 @@ def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, size: in
 def _lesson(config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Augmented faces (B, 1, S, S), and what they shall be read as: shares of labels (B, K) and of votes (B, 10)."""
     faces = augment(to_unit(batch.pixels), config.augmentation, generator, size)  # (B, 1, S, S)
-    labels = functional.one_hot(batch.labels, len(EMOTIONS)).float()  # (B, K)
-    targets = labels * (1 - config.label_smoothing) + config.label_smoothing / labels.shape[1]
-    votes = labels if batch.votes is None else _shares(batch.votes)
+    targets = _targets(config, batch)
+    votes = targets if batch.votes is None else _shares(batch.votes)
     if config.augmentation.mixup:
         return mixup(faces, (targets, votes), config.augmentation.mixup, generator)
     return faces, targets, votes
+
+
+def _targets(config: TrainConfig, batch: Faces) -> Tensor:
+    """What each face is, as shares (B, K): its label, smoothed; for a network of FER+'s labels, the taggers' votes."""
+    labels = labels_of(config.network)
+    if labels == FERPLUS:
+        return _shares(batch.votes[:, : len(FERPLUS)])
+    certain = functional.one_hot(batch.labels, len(labels)).float()  # (B, K)
+    return certain * (1 - config.label_smoothing) + config.label_smoothing / len(labels)
 
 
 def _shares(votes: Tensor) -> Tensor:
@@ -240,7 +248,7 @@ def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
 
 def _finish(run: Run, config: TrainConfig, validation: Faces, folder: Path) -> Network:
     """Writes the best epoch, calibrated, and the history."""
-    network = Network(config.network, EMOTIONS, recipe=asdict(config))
+    network = Network(config.network, labels_of(config.network), recipe=asdict(config))
     network.load_state_dict(run.best)
     network.eval()
     alone = validation[~validation.twin]

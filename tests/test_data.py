@@ -146,6 +146,22 @@ def test_twins_are_found_as_they_are_mirrored_and_relit_and_no_others():
     assert marked["Training"].twin.nonzero().flatten().tolist() == [0, 1, 2]
 
 
+def test_ferplus_labels_need_a_majority_of_the_votes_that_are_not_single():
+    """6 of 10 votes win; 5 of 10 do not; 5, 3 and two single ones are 5 of 8; a face that is none is left out."""
+    votes = torch.zeros(4, 10, dtype=torch.uint8)
+    votes[0, [3, 0]] = torch.tensor([6, 4], dtype=torch.uint8)
+    votes[1, [3, 0]] = torch.tensor([5, 5], dtype=torch.uint8)
+    votes[2, [1, 0, 2, 4]] = torch.tensor([5, 3, 1, 1], dtype=torch.uint8)
+    votes[3, 9] = 10
+    four = data.Faces(noise(4), torch.zeros(4).long(), votes, torch.tensor([True, False, False, True]))
+    kept = data.relabelled(four, data.FERPLUS)
+    assert (kept.labels.tolist(), kept.twin.tolist()) == ([3, 1], [True, False])
+    assert [data.FERPLUS[label] for label in kept.labels] == ["sad", "happy"]
+    assert data.relabelled(four, data.EMOTIONS) is four
+    with pytest.raises(data.DataError, match="fer2013new.csv"):
+        data.relabelled(faces(noise(1)), data.FERPLUS)
+
+
 def test_unit_pixels_run_from_0_to_1_in_one_channel():
     """255 becomes 1, 0 stays 0, and a channel is put in."""
     unit = data.to_unit(torch.tensor([[[0, 255]]], dtype=torch.uint8))
@@ -163,3 +179,11 @@ def test_real_fer2013_is_read_whole(fer2013: dict[str, data.Faces]):
 def test_real_twins(fer2013: dict[str, data.Faces]):
     """294 faces of PublicTest and 310 of PrivateTest have a twin in Training at correlation .99."""
     assert (int(fer2013["PublicTest"].twin.sum()), int(fer2013["PrivateTest"].twin.sum())) == (294, 310)
+
+
+@pytest.mark.data
+def test_real_ferplus_majorities(fer2013: dict[str, data.Faces]):
+    """25,060 / 3,199 / 3,153 faces by FER+'s published rule, contempt on 16 of PrivateTest."""
+    kept = {name: data.relabelled(faces, data.FERPLUS) for name, faces in fer2013.items()}
+    assert [len(faces) for faces in kept.values()] == [25060, 3199, 3153]
+    assert int((kept["PrivateTest"].labels == 7).sum()) == 16

@@ -73,12 +73,23 @@ def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
     """FER+'s votes change what is learnt, and the head does not ship; without votes the setting is refused."""
     voted = replace(splits["Training"], votes=torch.eye(10, dtype=torch.uint8)[splits["Training"].labels] * 10)
     config = recipe("dnn", **QUICK | {"votes": 1.0})
-    with pytest.raises(ValueError, match="no fer2013new.csv"):
+    with pytest.raises(ValueError, match="fer2013new.csv is not beside FER-2013"):
         fit(config, splits, tmp_path / "none")
     with_votes = fit(config, splits | {"Training": voted}, tmp_path / "with").state_dict()
     without = fit(replace(config, votes=0.0), splits, tmp_path / "without").state_dict()
     assert with_votes.keys() == without.keys()
     assert not torch.equal(with_votes["dense_1.weight"], without["dense_1.weight"])
+
+
+def test_targets_are_smoothed_labels_or_for_ferplus_the_share_of_votes():
+    """.1 spread over seven labels leaves .9 + .1/7 on the own; 7 happy, 2 fear and 1 unknown of ten are 7/9 and 2/9."""
+    votes = torch.zeros(1, 10, dtype=torch.uint8)
+    votes[0, [1, 6, 8]] = torch.tensor([7, 2, 1], dtype=torch.uint8)
+    face = data.Faces(torch.zeros(1, 48, 48), torch.tensor([3]), votes, torch.tensor([False]))
+    smoothed = training._targets(recipe("compact", label_smoothing=0.1), face)[0]
+    assert smoothed.tolist() == pytest.approx([0.1 / 7] * 3 + [0.9 + 0.1 / 7] + [0.1 / 7] * 3)
+    shares = training._targets(recipe("compact-ferplus"), face)[0]
+    assert shares.tolist() == pytest.approx([0, 7 / 9, 0, 0, 0, 0, 2 / 9, 0])
 
 
 def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
