@@ -60,6 +60,7 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         tensors = {key: _halved(value) for key, value in self.state_dict().items()}
         partial = save_directory / f".{_TENSORS}"
         save_file(tensors, partial, {"format": "pt"})
+        partial.chmod(0o644)  # safetensors keeps its files from other users
         partial.replace(save_directory / _TENSORS)
 
     @classmethod
@@ -124,13 +125,15 @@ def _check_config(path: Path) -> None:
     """Stops at a config.json that is missing, no JSON, or speaks of a network that does not exist."""
     try:
         config = json.loads(path.read_text())
-        architecture, labels = config["architecture"], config["labels"]
+        architecture, labels, temperature = config["architecture"], config["labels"], config["temperature"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is missing or broken ({type(error).__name__}): {error}") from error
     if architecture not in ARCHITECTURES:
         raise CheckpointError(f"{path} names {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
     if not isinstance(labels, list) or len(labels) < 2 or len(set(labels)) != len(labels):
         raise CheckpointError(f"{path} has the labels {labels!r}: expected at least two different names")
+    if not isinstance(temperature, int | float) or not temperature > 0:
+        raise CheckpointError(f"{path} has the temperature {temperature!r}: expected a number above 0")
 
 
 def _checked(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -95,6 +95,14 @@ def test_labels_must_be_different_names(folder: Path, labels: object):
         checkpoint.load("dnn", folder)
 
 
+@pytest.mark.parametrize("temperature", [0, -1, "warm", None])
+def test_the_temperature_must_be_a_positive_number(folder: Path, temperature: object):
+    """Logits are divided by it."""
+    change(folder / "dnn" / "config.json", temperature=temperature)
+    with pytest.raises(CheckpointError, match=r"config.json has the temperature"):
+        checkpoint.load("dnn", folder)
+
+
 def test_truncated_weights_are_refused(folder: Path):
     """A download cut short is named with the command that makes it anew."""
     path = folder / "dnn" / "model.safetensors"
