@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fer.committee import PREFIX, Committee
 from fer.data import EMOTIONS
 from fer.networks import ARCHITECTURES, Chain, layers
 
@@ -77,12 +78,20 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         return network.eval().to(map_location)
 
 
-def load(name: str, folder: Path | None = None) -> Network:
+def load(name: str, folder: Path | None = None) -> Network | Committee:
     """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
+
+    ``committee:a+b`` is the committee of the networks ``a`` and ``b``.
 
     Raises:
         CheckpointError: nothing of that name, or one of its files is broken or of another network.
     """
+    if name.startswith(PREFIX):
+        members = [load(member, folder) for member in name.removeprefix(PREFIX).split("+")]
+        try:
+            return Committee(members).eval()
+        except ValueError as error:
+            raise CheckpointError(f"{name!r}: {error}") from None
     path = find(name, folder)
     if path is None and name.count("/") != 1:
         raise CheckpointError(_missing(name, folder or WEIGHTS))

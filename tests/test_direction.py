@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"networks", "data", "augmentation"},
+    {"networks", "data", "augmentation", "committee"},
     {"checkpoint", "faces", "pictures", "recipes", "team"},
     {"prediction", "saliency", "faithfulness", "activations", "ascent", "evaluation", "plots"},
     {"training", "studies", "cards"},

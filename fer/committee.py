@@ -1,0 +1,39 @@
+"""Several networks as one: the average of their calibrated probabilities, usable wherever a network is.
+
+committee = checkpoint.load("committee:compact+cnn")
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+PREFIX = "committee:"
+
+
+class Committee(nn.Module):
+    """Faces (B, 1, 48, 48) in 0..1 -> logits (B, K): the logarithm of the members' mean probability.
+
+    Each member's probabilities are softmax(logits / its temperature), so the committee's own temperature is 1 and the
+    softmax of its logits is that mean. Members must tell the same labels apart, in the same order.
+
+    Raises:
+        ValueError: fewer than two members, or members of different labels.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if len(members) < 2:
+            raise ValueError(f"a committee of {len(members)}: expected at least two networks")
+        self.labels = members[0].labels
+        for member in members:
+            if member.labels != self.labels:
+                raise ValueError(f"{member.name} tells {', '.join(member.labels)}, not {', '.join(self.labels)}")
+        self.members = nn.ModuleList(members)
+        self.name = PREFIX + "+".join(member.name for member in members)
+        self.temperature, self.unsure = 1.0, 0.0
+        self.figures: dict = {}
+
+    def forward(self, faces: Tensor) -> Tensor:
+        shares = [(member(faces) / member.temperature).softmax(1) for member in self.members]
+        return torch.stack(shares).mean(0).clamp_min(1e-12).log()  # (B, K)

@@ -1,0 +1,68 @@
+"""committee: the mean of what its members find likely."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fer import checkpoint, evaluation
+from fer.checkpoint import CheckpointError, Network
+from fer.committee import Committee
+
+
+class Says(nn.Module):
+    """Always the same logits."""
+
+    def __init__(self, *logits: float, temperature: float = 1.0, labels: tuple = ("no", "yes")) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+        self.name, self.labels, self.temperature = "says", labels, temperature
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return self.logits.expand(len(faces), -1)
+
+
+def test_a_committee_is_the_mean_of_calibrated_probabilities():
+    """sigmoid(0) = .5 and, at temperature 2, sigmoid(4 / 2) = .8808 make .6904."""
+    committee = Committee([Says(0.0, 0.0), Says(0.0, 4.0, temperature=2.0)])
+    assert committee(torch.zeros(3, 1, 48, 48)).softmax(1)[:, 1].tolist() == pytest.approx([0.69040] * 3, abs=1e-4)
+
+
+def test_certainty_does_not_become_infinite():
+    """A probability of 0 from every member still has a finite logit."""
+    assert Committee([Says(0.0, 200.0), Says(0.0, 200.0)])(torch.zeros(1, 1, 48, 48)).isfinite().all()
+
+
+@pytest.mark.parametrize("members", [[Says(0.0, 1.0)], [Says(0.0, 1.0), Says(0.0, 1.0, labels=("yes", "no"))]])
+def test_members_must_be_two_and_of_the_same_labels(members: list):
+    """One is no committee, and an order of labels is part of the labels."""
+    with pytest.raises(ValueError, match="expected at least two|tells yes, no"):
+        Committee(members)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    for seed, name in enumerate(("dnn", "compact")):
+        torch.manual_seed(seed)
+        checkpoint.save(Network(name), tmp_path / name)
+    return tmp_path
+
+
+def test_a_committee_is_loaded_by_its_members_names_and_measured_like_a_network(weights: Path):
+    """committee:dnn+compact answers with the mean of both, in eval mode."""
+    committee = checkpoint.load("committee:dnn+compact", weights)
+    pixels = torch.randint(0, 256, (4, 48, 48), dtype=torch.uint8)
+    alone = [evaluation.predict_logits(checkpoint.load(name, weights), pixels) for name in ("dnn", "compact")]
+    together = evaluation.predict_logits(committee, pixels)
+    expected = torch.stack([logits.softmax(1) for logits in alone]).mean(0)
+    assert torch.allclose(together.softmax(1), expected, atol=1e-5)
+    assert committee.name == "committee:dnn+compact" and not committee.training
+
+
+def test_a_missing_member_is_named(weights: Path):
+    """With the networks that there are."""
+    with pytest.raises(CheckpointError, match="no network 'cnn'"):
+        checkpoint.load("committee:dnn+cnn", weights)
+    with pytest.raises(CheckpointError, match="a committee of 1"):
+        checkpoint.load("committee:dnn", weights)
