@@ -5,6 +5,7 @@ temperature, recipe, figures) and ``model.safetensors`` (float16; never a pickle
 broken or mismatched file ends in one line that names it and the command that makes it.
 """
 
+import csv
 import json
 import os
 from collections.abc import Sequence
@@ -121,6 +122,15 @@ def save_config(network: Network, folder: Path) -> None:
     """Writes ``config.json`` alone."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).write_text(json.dumps(network.config(), indent=2) + "\n")
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The epochs of ``history.csv``, a dict each; none where the file is missing."""
+    path = folder / "history.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def available(folder: Path | None = None) -> list[str]:

@@ -104,13 +104,33 @@ def wilson(right: int, total: int, z: float = 1.959964) -> list[float]:
 # ------------------------------------------------------------------------------------------------ calibration
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017): the mean gap, over 15 equal bins, of confidence and accuracy."""
+def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> list[dict]:
+    """For each of 15 equal bins of confidence that holds a face: how many, their mean confidence, their accuracy."""
     confidence, answer = probabilities.max(1)
     right = (answer == labels).float()
     which = (confidence * bins).long().clamp(max=bins - 1)  # (N,)
-    gaps = torch.zeros(bins).index_add_(0, which, confidence - right)
-    return (gaps.abs().sum() / len(labels)).item()
+    return [
+        {
+            "n": int(inside.sum()),
+            "confidence": confidence[inside].mean().item(),
+            "accuracy": right[inside].mean().item(),
+        }
+        for inside in (which == number for number in range(bins))
+        if inside.any()
+    ]
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017): the mean gap, over 15 equal bins, of confidence and accuracy."""
+    rows = reliability(probabilities, labels, bins)
+    return sum(row["n"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(labels)
+
+
+def mistaken_for(matrix: Tensor) -> list[tuple[int, int] | None]:
+    """For every label the one it is most often read as by mistake, and how often; None if it never is."""
+    wrong = matrix.clone().fill_diagonal_(0)
+    most, answer = wrong.max(1)
+    return [(int(a), int(n)) if n else None for a, n in zip(answer, most, strict=True)]
 
 
 def calibrate(logits: Tensor, labels: Tensor) -> float:
@@ -143,7 +163,7 @@ def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10) -> 
 
 def evaluate(network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None) -> dict:
     """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz."""
-    logits = predict_logits(network, faces.pixels, tta=tta)
+    logits = predict_logits(network, faces.pixels, tta=tta).half().float()  # as they are kept, to the digit
     if folder is not None and not tta:
         keep_predictions(folder / PREDICTIONS, split, logits, faces)
     return {"network": network.name, "split": split, "tta": tta} | figures(
@@ -158,6 +178,21 @@ def keep_predictions(path: Path, split: str, logits: Tensor, faces: Faces) -> No
     new = old | {f"{split}_{key}": value for key, value in rows.items()}
     if any(key not in old or not np.array_equal(old[key], value) for key, value in new.items()):
         np.savez_compressed(path, **new)
+
+
+def kept(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N, K), labels (N,) and twins (N,) that ``evaluate`` left in a checkpoint's folder.
+
+    Raises:
+        ValueError: the network was not measured on this split yet. One line, with the command that does it.
+    """
+    path = folder / PREDICTIONS
+    stored = read_predictions(path) if path.is_file() else {}
+    if f"{split}_logits" not in stored:
+        command = f"python -m fer evaluate {folder.name} --split {split}"
+        raise ValueError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
+    logits, labels, twin = (torch.from_numpy(stored[f"{split}_{key}"]) for key in ("logits", "labels", "twin"))
+    return logits.float(), labels.long(), twin
 
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:

@@ -40,9 +40,9 @@ def ask(url: str, picture, network="compact") -> httpx.Response:
         return started if started.is_error else client.get(f"gradio_api/call/predict/{started.json()['event_id']}")
 
 
-def test_the_public_api_is_predict_with_a_picture_and_a_network(page):
+def test_the_public_api_is_predict_with_a_picture_and_a_network_and_confusion(page):
     endpoints = Client(page.url, verbose=False).view_api(return_format="dict", print_info=False)
-    assert list(endpoints["named_endpoints"]) == ["/predict"] and not endpoints["unnamed_endpoints"]
+    assert list(endpoints["named_endpoints"]) == ["/predict", "/confusion"] and not endpoints["unnamed_endpoints"]
     parameters = endpoints["named_endpoints"]["/predict"]["parameters"]
     assert [parameter["parameter_name"] for parameter in parameters] == ["picture", "network"]
     assert parameters[1]["parameter_default"] == "compact"

@@ -26,3 +26,16 @@ def test_a_picture_of_2600_by_1300_is_sent_as_1280_by_640():
 
 def test_a_small_picture_is_not_enlarged():
     assert opened(plots.data_url(np.zeros((48, 60, 3), np.uint8))).size == (60, 48)
+
+
+def test_a_figure_reaches_the_page_as_svg():
+    rows = [{"n": 10, "confidence": 0.4, "accuracy": 0.3}, {"n": 90, "confidence": 0.9, "accuracy": 0.8}]
+    url = plots.figure_url(plots.reliability(rows, rows))
+    assert base64.b64decode(url.removeprefix("data:image/svg+xml;base64,")).startswith(b"<?xml")
+
+
+def test_the_curves_have_training_and_public_test_in_both_panels():
+    rows = [dict.fromkeys(("loss", "accuracy", "public_loss", "public_accuracy"), 0.5) | {"epoch": n} for n in (1, 2)]
+    panels = plots.curves(rows).axes
+    assert [panel.get_ylabel() for panel in panels] == ["loss", "accuracy"]
+    assert [[line.get_label() for line in panel.lines] for panel in panels] == [["Training", "PublicTest"]] * 2

@@ -71,6 +71,8 @@ CHOICE_JS = """element.addEventListener('click', event => {
   if (chosen) trigger('choice', {index: Number(chosen.dataset.choice)});
 });"""
 
+PICTURE_CSS = "img { display: block; max-width: 100%; margin: 0 auto; }"
+
 CROP_CSS = """
 img { display: block; width: 192px; height: 192px; margin: 22px auto; image-rendering: pixelated;
   border-radius: var(--radius-md); }

@@ -11,11 +11,11 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from fer import checkpoint, plots
+from fer import plots
 from fer.faces import open_picture
 from fer.prediction import Reading
 from fer.tabs import markup
-from fer.tabs.shared import Shared, load_detector, picked, read, said_kindly
+from fer.tabs.shared import Shared, choices, load_detector, network_menu, picked, read, said_kindly
 from fer.tabs.uploads import picture_file
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -135,8 +135,7 @@ def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
         buttons=[],
         elem_id="picture",
     )
-    names = checkpoint.available(shared.weights)
-    network = gr.Dropdown(names, value=shared.network.value, label="Network", elem_id="network")
+    network = network_menu(shared, "network")
     examples = choices(
         markup.examples({file.stem: open_picture(file) for file in example_files()}),
         css_template=markup.EXAMPLES_CSS,
@@ -168,11 +167,6 @@ def answers() -> list:
     return [view, crop, probabilities, whole]
 
 
-def choices(value: str, **properties) -> gr.HTML:
-    """Markup of ours with a `choice` event for whatever in it has a `data-choice`."""
-    return gr.HTML(value, js_on_load=markup.CHOICE_JS, apply_default_css=False, **properties)
-
-
 def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list) -> None:
     """Every event of the page. `preprocess=False`: Gradio must not open what a caller names (see uploads.py)."""
     view, _, _, whole = outputs
@@ -186,7 +180,6 @@ def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list)
     ):
         # After an error, the answer to an earlier picture must not stand beside this one.
         looked.failure(partial(handler, None, None), None, outputs, **ours)
-    network.change(lambda name: name, network, shared.network, api_visibility="private", show_progress="hidden")
     whole.click(partial(handler, whole=True), [picture, network], outputs, **ours)
     view.choice(choose, seen, outputs, **ours)
 

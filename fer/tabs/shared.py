@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from fer import checkpoint, faces, prediction
+from fer.tabs import markup
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,21 @@ def load_detector() -> faces.Detector:
 def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> prediction.Reading:
     """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`."""
     return prediction.read(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
+
+
+def choices(value: str, js: str = markup.CHOICE_JS, **properties) -> gr.HTML:
+    """Markup of ours with a `choice` event for whatever in it has a `data-choice`."""
+    return gr.HTML(value, js_on_load=js, apply_default_css=False, **properties)
+
+
+def network_menu(shared: Shared, elem_id: str) -> gr.Dropdown:
+    """The menu of networks, one on every tab: what is chosen on one is chosen on all."""
+    names = checkpoint.available(shared.weights)
+    menu = gr.Dropdown(names, value=shared.network.value, label="Network", elem_id=elem_id)
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    menu.input(lambda name: name, menu, shared.network, **quiet)
+    shared.network.change(lambda name: name, shared.network, menu, **quiet)
+    return menu
 
 
 def picked(event: gr.EventData, count: int) -> int:
