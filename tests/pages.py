@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 import demo
-from fer import checkpoint
+from fer import checkpoint, data, evaluation
 from fer.tabs import predict, shared
 
 HAPPY = 0.9  # softmax of one logit of 3.989 among six of 0
@@ -28,9 +28,17 @@ def network_that_says(emotion: str, folder: Path, logit: float = 3.989, unsure: 
     checkpoint.save(network, folder)
 
 
+def write_predictions(folder: Path) -> None:
+    """Answers on eight faces of PrivateTest: four happy, read as such; four sad, three of them read as neutral."""
+    answers, truth = torch.tensor([3, 3, 3, 3, 4, 6, 6, 6]), torch.tensor([3] * 4 + [4] * 4)
+    faces = data.Faces(torch.zeros(8, 48, 48), truth, None, torch.arange(8) == 0)
+    evaluation.keep_predictions(folder / evaluation.PREDICTIONS, "PrivateTest", 4 * torch.eye(7)[answers], faces)
+
+
 def write_networks(folder: Path) -> Path:
-    """`compact` is happy at 90 %, `cnn` sad at 31 % and unsure, `dnn` broken."""
+    """`compact` is happy at 90 % and was measured, `cnn` is sad at 31 % and unsure, `dnn` broken."""
     network_that_says("happy", folder / "compact")
+    write_predictions(folder / "compact")
     network_that_says("sad", folder / "cnn", logit=1.0, unsure=0.5)
     network_that_says("sad", folder / "dnn")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")

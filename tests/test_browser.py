@@ -109,10 +109,10 @@ def test_another_network_answers_by_itself_and_a_broken_one_leaves_no_old_answer
     page = visit()
     upload(page, scene(220))
     expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
-    page.get_by_label("Network").click()
+    page.locator("#network input").click()
     page.get_by_role("option", name="cnn").click()
     expect(page.locator("#answer")).to_have_text("Unsure perhaps sad (31%), perhaps angry (11%)", timeout=20_000)
-    page.get_by_label("Network").click()
+    page.locator("#network input").click()
     page.get_by_role("option", name="dnn").click()
     expect(page.locator(".toast-body")).to_contain_text("'dnn' is broken", timeout=20_000)
     expect(page.locator("#view .empty")).to_be_visible()
@@ -168,3 +168,35 @@ def test_nothing_sticks_out_of_a_phone_375_pixels_wide(visit, scheme):
     assert page.locator("#crop img").bounding_box()["width"] == 192
     assert page.locator("#probabilities").bounding_box()["width"] > 300
     assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")
+
+
+def test_a_cell_of_the_matrix_is_chosen_by_mouse_and_by_keyboard(visit):
+    page = visit()
+    page.get_by_role("tab", name="Confusion").click()
+    page.get_by_role("button", name="sad read as neutral: 3 faces, 75%").click()
+    expect(page.locator("#cell")).to_contain_text("sad read as neutral: 3 of 4 faces (75%)")
+    page.get_by_role("button", name="sad read as neutral").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
+    page.get_by_label("Only faces without a twin in Training").check()
+    expect(page.locator("#figures")).to_contain_text("Accuracy 0.5714 (n 7;")
+
+
+def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
+    page = visit()
+    page.locator("#network input").click()
+    page.get_by_role("option", name="cnn").click()
+    page.get_by_role("tab", name="Confusion").click()
+    expect(page.locator("#confusion-network input")).to_have_value("cnn")
+    expect(page.locator("#cell")).to_contain_text("cnn has not been measured on PrivateTest yet")
+    page.get_by_role("tab", name="Networks").click()
+    expect(page.locator("#networks-network input")).to_have_value("cnn")
+
+
+@pytest.mark.parametrize("tab", ["Confusion", "Networks"])
+def test_the_tables_keep_to_a_phone_375_pixels_wide(visit, tab):
+    page = visit(width=375)
+    page.get_by_role("tab", name=tab).click()
+    expect(page.locator("#matrix td button" if tab == "Confusion" else "#curves").first).to_be_visible()
+    assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
