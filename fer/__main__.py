@@ -104,7 +104,31 @@ def predict(paths: list[str], network: str, as_json: bool) -> None:
         raise ValueError("; ".join(unread))
 
 
-COMMANDS = {"networks": list_networks, "summary": summary, "train": train, "evaluate": evaluate, "predict": predict}
+def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bool, **question: object) -> None:
+    """Writes three pictures side by side: a face, why it got its answer, and what is left of it when the rest blurs."""
+    from fer import faces, plots, prediction, reasons
+
+    trained = checkpoint.load(network)
+    found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
+    if not found:
+        raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
+    reason = reasons.of(trained, found[0].crop, **question)
+    file = out or f"{Path(image).stem}-saliency.png"
+    plots.titled(reasons.pictures(reason)).savefig(file, dpi=150)
+    if as_json:
+        return _print_json(reason.summary() | {"file": file})
+    print("\n".join([*reasons.sentences(reason), f"written to {file}"]))
+    return None
+
+
+COMMANDS = {
+    "networks": list_networks,
+    "summary": summary,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "saliency": saliency,
+}
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -127,7 +151,19 @@ def _parser() -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
+    _add_saliency(parts["saliency"])
     return parser
+
+
+def _add_saliency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a photograph; its largest face is taken")
+    parser.add_argument("--network", default="compact", help="compact unless named")
+    parser.add_argument("--method", default="integrated-gradients", help="an unknown one lists them all")
+    parser.add_argument("--target", metavar="LABEL", help="the emotion to explain; by default the network's answer")
+    parser.add_argument("--against", metavar="LABEL", help="explain the target against this emotion")
+    parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
+    parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
+    parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

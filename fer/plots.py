@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 INK = "#7c8594"  # a grey that is read on white and on black, as pictures cannot follow the page's theme
+
+# Blue against, white nothing, red for: ColorBrewer's RdBu, which the colour-blind can tell apart too.
+_SIGNED = np.array([(5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31)], float)
 
 
 def data_url(pixels: np.ndarray, longest: int = 1280) -> str:
@@ -67,3 +71,58 @@ def _inked(axes: Axes) -> None:
     axes.tick_params(colors=INK)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
+
+
+# ------------------------------------------------------------------------------------------------ signed maps
+
+
+def scale_of(*maps: np.ndarray) -> float:
+    """The size at which signed maps (H, W) reach full colour: the 99.5th percentile of all of their sizes together.
+
+    A few pixels above it would leave the rest pale; where fewer than one in 200 is not 0, it is the largest.
+    """
+    sizes = np.abs(np.concatenate([np.ravel(values) for values in maps]))
+    return float(np.percentile(sizes, 99.5) or sizes.max())
+
+
+def signed_colours(values: np.ndarray, scale: float | None = None) -> np.ndarray:
+    """A signed map (H, W) in blue (against), white (0) and red (for): uint8 (H, W, 3).
+
+    scale: where colours are full, for maps that are to be compared (see `scale_of`); by default the map's own. A map
+    of zeros is white all over, and any other constant one is full blue or red: nothing is stretched into a pattern.
+    """
+    places = _shares(values, scale) * 2 + 2  # 0..4 along the colours
+    colours = [np.interp(places, range(5), channel) for channel in _SIGNED.T]
+    return np.stack(colours, -1).round().astype(np.uint8)
+
+
+def overlay(face: np.ndarray, values: np.ndarray, scale: float | None = None) -> np.ndarray:
+    """The signed map (H, W) over its face, uint8 (H, W): uint8 (H, W, 3), the face itself where the map is 0."""
+    strength = 0.75 * np.abs(_shares(values, scale))[..., None] ** 0.5  # the root lets weak parts be seen at all
+    full = signed_colours(np.sign(values), 1.0)
+    return (face[..., None] * (1 - strength) + full * strength).round().astype(np.uint8)
+
+
+def flatness(values: np.ndarray) -> str | None:
+    """What to say of a map (H, W) that shows nothing: a sentence where it is 0, or the same, everywhere; else None."""
+    if not values.any():
+        return "The map is 0 everywhere."
+    return f"The map is {values.flat[0]:.3g} everywhere." if (values == values.flat[0]).all() else None
+
+
+def _shares(values: np.ndarray, scale: float | None) -> np.ndarray:
+    """The map's values as shares of the scale, -1..1."""
+    scale = scale_of(values) if scale is None else scale
+    return np.clip(values / scale, -1, 1) if scale > 0 else np.zeros(values.shape)
+
+
+def titled(pictures: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
+    """Small pictures, grey (H, W) or RGB (H, W, 3) uint8, in rows, with their titles, enlarged unsmoothed."""
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
+    for number, (title, pixels) in enumerate(pictures.items(), 1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title, fontsize=10)
+        axes.axis("off")
+    return figure

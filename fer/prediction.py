@@ -71,12 +71,16 @@ def read(picture: np.ndarray, network: nn.Module, detector: Detector, whole_pict
     return Reading(tuple(found), detector.name, (width, height))
 
 
-@torch.inference_mode()
 def probabilities(network: nn.Module, pixels: Tensor) -> Tensor:
     """Calibrated probabilities, float64 (N, K) on the CPU, of uint8 faces (N, 48, 48)."""
     device = next((parameter.device for parameter in network.parameters()), None)
-    logits = network(data.to_unit(pixels.to(device)))  # (N, K)
-    return (logits.double() / network.temperature).softmax(1).cpu()
+    return calibrated(network, data.to_unit(pixels.to(device)))
+
+
+@torch.inference_mode()
+def calibrated(network: nn.Module, faces: Tensor) -> Tensor:
+    """The same of faces (N, 1, 48, 48) in 0..1 on the network's device."""
+    return (network(faces).double() / network.temperature).softmax(1).cpu()
 
 
 # ------------------------------------------------------------------------------------------------ files and folders

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fer import checkpoint, data
 from fer.__main__ import main
@@ -83,6 +84,34 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, c
     first, second = json.loads(printed.out)
     assert "error" in first and len(second["faces"]) == 1
     assert "bad.png" in printed.err and printed.err.count("\n") == 1
+
+
+def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predicting: None, capsys, tmp_path: Path):
+    """One PNG; the probability before and after masking, and the map's score beside those of three controls."""
+    file = tmp_path / "why.png"
+    asked = ("--target", "sad", "--against", "fear", "--method", "gradient", "--keep", 1, "--out", file)
+    answer = run(capsys, "saliency", EXAMPLES / "happy.png", *asked)
+    assert [answer[key] for key in ("method", "target", "against", "file")] == ["gradient", "sad", "fear", str(file)]
+    assert answer["scores"]["probability"] == answer["scores"]["probability_masked"]  # all of the face was kept
+    assert -1 <= answer["scores"]["region_correlation"] <= 1
+    assert list(answer["scores"]["controls"]) == ["edges", "blob", "noise"]
+    assert Image.open(file).size == (1170, 435)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (["--method", "magic"], "no method 'magic'"),
+        (["--target", "bored"], "no label 'bored': expected one of angry"),
+        (["--target", "sad", "--against", "sad"], "against itself"),
+        (["--keep", "20"], "expected 0 to 1"),
+    ],
+)
+def test_what_saliency_cannot_do_is_told(predicting: None, capsys, tmp_path: Path, changes: list, words: str):
+    """In one line, with nothing written."""
+    file = tmp_path / "why.png"
+    assert main(["saliency", str(EXAMPLES / "happy.png"), "--out", str(file), "--method", "gradient", *changes]) == 2
+    assert words in capsys.readouterr().err and not file.exists()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation", "committee"},
-    {"checkpoint", "faces", "pictures", "recipes", "team"},
-    {"prediction", "saliency", "faithfulness", "activations", "ascent", "evaluation", "plots"},
-    {"training", "studies", "cards"},
+    {"checkpoint", "copies", "faces", "pictures", "recipes", "team"},
+    {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots"},
+    {"training", "studies", "cards", "reasons"},
     {"__main__", "tabs"},
     {"demo"},
 ]

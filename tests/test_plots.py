@@ -39,3 +39,56 @@ def test_the_curves_have_training_and_public_test_in_both_panels():
     panels = plots.curves(rows).axes
     assert [panel.get_ylabel() for panel in panels] == ["loss", "accuracy"]
     assert [[line.get_label() for line in panel.lines] for panel in panels] == [["Training", "PublicTest"]] * 2
+
+
+# ---- signed maps
+
+
+def test_a_signed_map_is_red_above_zero_blue_below_and_white_at_it():
+    """The ends of the scale have its darkest colours, and what lies beyond it no other."""
+    colours = plots.signed_colours(np.array([[-2.0, -1.0, 0.0, 1.0]]), scale=1.0)
+    assert colours.tolist() == [[[5, 48, 97], [5, 48, 97], [247, 247, 247], [103, 0, 31]]]
+
+
+def test_one_scale_makes_maps_comparable_and_each_has_its_own_by_default():
+    """A map ten times weaker is as dark by itself, and paler beside the other."""
+    strong, weak = np.linspace(-1, 1, 9).reshape(3, 3), np.linspace(-0.1, 0.1, 9).reshape(3, 3)
+    colours = [plots.signed_colours(values).astype(int) for values in (weak, strong)]
+    assert np.abs(colours[0] - colours[1]).max() <= 1  # by rounding
+    shared = plots.scale_of(strong, weak)
+    assert 0.9 < shared <= 1.0
+    assert plots.signed_colours(weak, shared)[0, 0].sum() > plots.signed_colours(strong, shared)[0, 0].sum()
+
+
+def test_a_single_pixel_that_counts_is_seen():
+    """One in 2,304 is less than the percentile that sets the scale."""
+    values = np.zeros((48, 48))
+    values[3, 4] = 1e-6
+    assert plots.signed_colours(values)[3, 4].tolist() == [103, 0, 31]
+
+
+def test_flat_maps_are_drawn_flat_and_said_to_be():
+    """Zeros white, a constant full red; neither stretched, divided by zero or left without a word."""
+    zeros, threes = np.zeros((4, 4)), np.full((4, 4), 3.0)
+    assert (plots.signed_colours(zeros) == 247).all()
+    assert (plots.signed_colours(threes) == [103, 0, 31]).all()
+    assert plots.flatness(zeros) == "The map is 0 everywhere."
+    assert plots.flatness(threes) == "The map is 3 everywhere."
+    assert plots.flatness(np.eye(4)) is None
+
+
+def test_an_overlay_leaves_the_face_where_the_map_says_nothing():
+    """Left of it grey as it was; right of it red takes over by three quarters."""
+    face, values = np.full((2, 2), 100, np.uint8), np.array([[0.0, 1.0], [0.0, -1.0]])
+    over = plots.overlay(face, values, scale=1.0)
+    assert over[:, 0].tolist() == [[100, 100, 100]] * 2
+    assert over[0, 1].tolist() == [102, 25, 48] and over[1, 1, 2] > over[1, 1, 0]
+
+
+def test_titled_pictures_stand_in_rows_of_three_and_can_be_saved():
+    """Four of them make two rows, in a PNG."""
+    figure = plots.titled({str(number): np.zeros((48, 48), np.uint8) for number in range(4)})
+    assert [axes.get_title() for axes in figure.axes] == ["0", "1", "2", "3"]
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    assert Image.open(stream).size == (780, 580)

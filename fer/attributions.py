@@ -1,0 +1,192 @@
+"""The methods of `saliency`, each a function from a question to maps; all gradients and hooks are Captum's.
+
+Noise comes from a generator of the call's own: Captum's NoiseTunnel and GradientShap draw theirs from the state that
+all threads share, which would make two visitors' maps depend on each other.
+
+Left out: LRP, which Captum 0.9 refuses for most of our layers and which equals input times gradient on the rest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from captum import attr
+from torch import Tensor, nn
+
+from fer.copies import default_layer, exactly_ruled
+
+SAMPLES, BLOCK = 32, 32  # noisy copies of a face; faces that go through the network at once
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a method is asked. Its network is the call's own and puts out (B, n); `target` picks one of n per face."""
+
+    network: nn.Module
+    faces: Tensor  # (B, 1, H, W)
+    target: Tensor  # (B,)
+    baseline: Tensor  # (B, 1, H, W)
+    layer: str | None
+    seed: int
+
+
+# ------------------------------------------------------------------------------------------------ gradients
+
+
+def gradient(q: Question) -> Tensor:
+    """The gradient of the logit by the pixels (Simonyan et al. 2014), with its sign: report 1's saliency."""
+    return attr.Saliency(q.network).attribute(q.faces, target=q.target, abs=False)
+
+
+def smoothgrad(q: Question) -> Tensor:
+    """The mean gradient over 32 noisy copies of the face (Smilkov et al. 2017)."""
+    return _gradients(q, q.faces.detach() + _noise(q)).mean(0)
+
+
+def input_x_gradient(q: Question) -> Tensor:
+    """The gradient times the pixel (Shrikumar et al. 2016): black pixels get nothing."""
+    return attr.InputXGradient(q.network).attribute(q.faces, target=q.target)
+
+
+def integrated_gradients(q: Question) -> Tensor:
+    """The gradients on the way from the baseline to the face (Sundararajan et al. 2017).
+
+    The sum is the difference of the two outputs within 1 %, or within .1 % of the sum of sizes where all but cancels
+    out: for the faces that miss it the 24 steps are doubled, to 192 at most.
+    """
+    method, maps = attr.IntegratedGradients(q.network), torch.zeros_like(q.baseline)
+    rough = torch.arange(len(q.faces), device=q.faces.device)
+    for steps in (24, 48, 96, 192):
+        part, gaps = method.attribute(
+            q.faces[rough],
+            q.baseline[rough],
+            q.target[rough],
+            n_steps=steps,
+            internal_batch_size=max(BLOCK, len(rough)),
+            return_convergence_delta=True,
+        )
+        maps[rough], sums = part.to(maps), part.flatten(1).sum(1)
+        allowed = torch.maximum(0.01 * (sums - gaps).abs(), 0.001 * part.abs().flatten(1).sum(1))
+        rough = rough[gaps.abs() > allowed]
+        if not len(rough):
+            break
+    return maps
+
+
+def gradient_shap(q: Question) -> Tensor:
+    """32 random points between the baseline and the noisy face (Lundberg and Lee 2017; Erion et al. 2021)."""
+    share = torch.rand(SAMPLES, 1, 1, 1, 1, generator=torch.Generator().manual_seed(q.seed + 1)).to(q.faces)
+    way = q.faces.detach() + _noise(q) - q.baseline  # (S, B, 1, H, W)
+    return (way * _gradients(q, q.baseline + share * way)).mean(0)
+
+
+def deeplift(q: Question) -> Tensor:
+    """DeepLIFT's rescale rule (Shrikumar et al. 2017), on an equal network that Captum 0.9 treats rightly."""
+    return attr.DeepLift(exactly_ruled(q.network)).attribute(q.faces, q.baseline, q.target)
+
+
+def guided_backprop(q: Question) -> Tensor:
+    """The gradient without what is negative on its way back (Springenberg et al. 2015)."""
+    return attr.GuidedBackprop(q.network).attribute(q.faces, q.target)
+
+
+def deconvolution(q: Question) -> Tensor:
+    """Zeiler and Fergus 2014: ReLU applied to the gradient itself on its way back."""
+    return attr.Deconvolution(q.network).attribute(q.faces, q.target)
+
+
+# ------------------------------------------------------------------------------------------------ layers
+
+
+def grad_cam(q: Question) -> Tensor:
+    """A layer's maps weighted by their mean gradients (Selvaraju et al. 2017), with its sign, enlarged."""
+    return _enlarged(q, attr.LayerGradCam(q.network, _layer(q)).attribute(q.faces, q.target))
+
+
+def hirescam(q: Question) -> Tensor:
+    """A layer's maps times their gradients (Draelos and Carin 2020), enlarged.
+
+    It equals Grad-CAM where the gradient is the same all over a map, as before an average over the face.
+    """
+    maps = attr.LayerGradientXActivation(q.network, _layer(q)).attribute(q.faces, q.target)
+    return _enlarged(q, maps.sum(1, keepdim=True))
+
+
+def guided_grad_cam(q: Question) -> Tensor:
+    """Guided Backpropagation times the positive part of Grad-CAM (Selvaraju et al. 2017)."""
+    method = attr.GuidedGradCam(q.network, _layer(q))
+    return method.attribute(q.faces, q.target, interpolate_mode="bilinear")
+
+
+# ------------------------------------------------------------------------------------------------ hiding parts
+
+
+def occlusion(q: Question) -> Tensor:
+    """The fall of the logit when a square of 8x8, moved by 4, turns into the baseline (Zeiler and Fergus 2014)."""
+    window, stride = (max(1, q.faces.shape[-1] // parts) for parts in (6, 12))
+    return attr.Occlusion(q.network).attribute(
+        q.faces.detach(),
+        (1, window, window),
+        (1, stride, stride),
+        q.baseline,
+        q.target,
+        perturbations_per_eval=_at_once(q),
+    )
+
+
+def ablation(q: Question) -> Tensor:
+    """The fall of the logit when one cell of an 8x8 grid turns into the baseline."""
+    height, width = q.faces.shape[-2:]
+    rows, columns = (torch.arange(side, device=q.faces.device) * 8 // side for side in (height, width))
+    cells = (8 * rows[:, None] + columns)[None, None]  # (1, 1, H, W)
+    return attr.FeatureAblation(q.network).attribute(
+        q.faces.detach(), q.baseline, q.target, feature_mask=cells, perturbations_per_eval=_at_once(q)
+    )
+
+
+METHODS: dict[str, Callable[[Question], Tensor]] = {
+    "integrated-gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "gradient": gradient,
+    "input-x-gradient": input_x_gradient,
+    "smoothgrad": smoothgrad,
+    "gradient-shap": gradient_shap,
+    "deeplift": deeplift,
+    "ablation": ablation,
+    "hirescam": hirescam,
+    "grad-cam": grad_cam,
+    "guided-backprop": guided_backprop,
+    "guided-grad-cam": guided_grad_cam,
+    "deconvolution": deconvolution,
+}
+
+
+# ------------------------------------------------------------------------------------------------ parts of methods
+
+
+def _gradients(q: Question, points: Tensor) -> Tensor:
+    """The gradient at points (S, B, 1, H, W) between, or around, the faces; of the same shape."""
+    found = []
+    for block in points.split(max(1, BLOCK // len(q.faces))):
+        faces = block.flatten(0, 1).requires_grad_()
+        maps = attr.Saliency(q.network).attribute(faces, q.target.repeat(len(block)), abs=False)
+        found.append(maps.unflatten(0, block.shape[:2]))
+    return torch.cat(found)
+
+
+def _noise(q: Question) -> Tensor:
+    """Noise (S, 1, 1, H, W): the same for every face, so that a map does not depend on the other faces of a batch."""
+    generator = torch.Generator().manual_seed(q.seed)
+    return 0.1 * torch.randn(SAMPLES, 1, *q.faces.shape[1:], generator=generator).to(q.faces)
+
+
+def _layer(q: Question) -> nn.Module:
+    return q.network.get_submodule(q.layer or default_layer(q.network))
+
+
+def _enlarged(q: Question, maps: Tensor) -> Tensor:
+    return attr.LayerAttribution.interpolate(maps, q.faces.shape[-2:], "bilinear")
+
+
+def _at_once(q: Question) -> int:
+    return max(1, BLOCK // len(q.faces))

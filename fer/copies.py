@@ -1,0 +1,105 @@
+"""A network of one's own to hook, aim or rebuild: modules that no other thread has, over the very same weights.
+
+own(network)              a copy that costs next to nothing, since weights are shared
+outputs(network, faces)   how many logits it puts out, without running it
+layers_for(network)       the layers whose maps have more than one pixel
+contrasting(network)      puts out the difference of every two logits
+exactly_ruled(chain)      the same function in layers for which Captum's DeepLIFT is right
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fer.networks import SIDE, Chain
+
+# Activations other than ReLU that have its bend; methods that rewrite ReLU's gradient pass them over in silence.
+BENT = (nn.SELU, nn.ELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.LeakyReLU, nn.PReLU, nn.Softplus, nn.Hardswish)
+
+
+def own(network: nn.Module, tensor: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> nn.Module:
+    """Modules of one's own over the very same weights, or over what `tensor` makes of each of them."""
+    shared = {id(value): tensor(value) for value in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, shared)
+
+
+@torch.no_grad()
+def outputs(network: nn.Module, faces: Tensor) -> int:
+    """How many logits the network puts out for faces (B, 1, H, W); only shapes are computed."""
+    return own(network, _shape_only)(_shape_only(faces)).shape[1]
+
+
+@torch.no_grad()
+def layers_for(network: nn.Module) -> list[str]:
+    """The layers, from the first convolution on, that put out maps of more than one pixel; [] for no plain chain."""
+    if not isinstance(network, nn.Sequential):
+        return []
+    values, names, convolved = torch.empty(1, 1, SIDE, SIDE, device="meta"), [], False
+    for name, layer in own(network, _shape_only).named_children():
+        values, convolved = layer(values), convolved or isinstance(layer, nn.Conv2d)
+        if values.ndim != 4 or values.shape[2:].numel() == 1:
+            break
+        names += [name] * convolved
+    return names
+
+
+def default_layer(network: nn.Sequential) -> str | None:
+    """The activation of the last convolution whose maps have more than one pixel; without one, the convolution."""
+    names = layers_for(network)
+    for kinds in ((nn.ReLU, nn.Sigmoid, nn.Tanh, *BENT), (nn.Conv2d,)):
+        for name in reversed(names):
+            if isinstance(network.get_submodule(name), kinds):
+                return name
+    return None
+
+
+def _shape_only(value: Tensor) -> Tensor:
+    return value.detach().to("meta")
+
+
+# ------------------------------------------------------------------------------------------------ rebuilding
+
+
+class _Differences(nn.Module):
+    """Logits (B, K) -> every difference of two of them (B, K * K): a's less b's is number a * K + b."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return (logits[:, :, None] - logits[:, None]).flatten(1)
+
+
+def contrasting(network: nn.Module) -> nn.Sequential:
+    """The network (B, K) followed by the differences (B, K * K) of its logits: a's less b's is number a * K + b."""
+    layers = network._modules if isinstance(network, nn.Sequential) else {"network": network}
+    return Chain(OrderedDict([*layers.items(), ("differences", _Differences())])).eval()
+
+
+class _Apart(nn.Module):
+    """A tensor of its own: Captum 0.9 mixes up an activation and a pooling that share one (its issue 1104)."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values.clone()
+
+
+class _Times(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * self.factor
+
+
+def exactly_ruled(chain: nn.Sequential) -> nn.Sequential:
+    """The same function of layers for which Captum has rules that are right: pools set apart, SELU as a scaled ELU."""
+
+    def rebuilt(layer: nn.Module) -> nn.Module:
+        if isinstance(layer, nn.MaxPool2d):
+            return nn.Sequential(_Apart(), layer, _Apart())
+        if isinstance(layer, nn.SELU):
+            return nn.Sequential(nn.ELU(alpha=1.6732632423543772), _Times(1.0507009873554805))
+        return layer
+
+    return nn.Sequential(*(rebuilt(layer) for layer in chain)).eval()

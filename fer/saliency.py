@@ -1,0 +1,161 @@
+"""Why this answer? (network, faces, target) -> a signed map for every face, by Captum.
+
+    maps = explain(network, faces, "integrated-gradients", target=3)             # (B, 1, 48, 48)
+    maps = explain(network, faces, "gradient", target=4, against=2)              # why 4 and not 2
+    methods_for(network)                     # {"gradient": None, "guided-backprop": "Its SELU layers ...", ...}
+
+A pixel's value says how much it speaks for the target (above 0) or against it; values of two methods have no common
+unit. Logits are explained, not probabilities, which also move when another label's logit does.
+
+Captum hooks the modules that it explains, and a hook on a module that several threads share gives one visitor
+another's map without a word. So each call works on modules of its own, which share only the weights: no hook can stay
+behind, nor can two threads meet.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.functional import gaussian_blur
+
+from fer.attributions import METHODS, Question
+from fer.copies import BENT, contrasting, layers_for, outputs, own
+from fer.networks import Normalize
+
+
+def explain(
+    network: nn.Module,
+    faces: Tensor,
+    method: str,
+    target: int | Tensor,
+    against: int | Tensor | None = None,
+    baseline: str | Tensor = "blurred",
+    layer: str | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Signed maps (B, 1, H, W) of faces (B, 1, H, W), floats in 0..1, on the faces' device.
+
+    target: the label to explain, an index or one per face (B,). against: the label that it is explained against, so
+    that maps explain the difference of the two logits. baseline: what counts as no evidence, a key of BASELINES or a
+    face (1, H, W) such as the mean of many. layer: for Grad-CAM and its kin, one of `layers_for(network)`.
+
+    Raises:
+        ValueError: a network in training mode; faces, target or baseline of another shape or range; no such method or
+            layer; or a method that does not hold for this network, with the sentence why.
+    """
+    _check(network, faces, method, layer)
+    _hush()
+    with torch.inference_mode(False), torch.enable_grad():  # faces of an inference_mode() have no gradients
+        faces = faces.detach().clone().requires_grad_()
+        aimed, chosen = _aimed(network, faces, target, against)
+        question = Question(aimed, faces, chosen, _baseline(faces.detach(), baseline), layer, seed)
+        return METHODS[method](question).detach()
+
+
+# ------------------------------------------------------------------------------------------------ what holds where
+
+_RECTIFIED = ("guided-backprop", "deconvolution", "guided-grad-cam")
+_LAYERED = ("grad-cam", "hirescam", "guided-grad-cam")
+_DEEPLIFT = (
+    *(nn.ReLU, nn.SELU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool2d),
+    *(nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d),
+    *(nn.Flatten, nn.Dropout, nn.Identity, Normalize),
+)
+
+
+def methods_for(network: nn.Module) -> dict[str, str | None]:
+    """For every method None where it holds for this network, else one sentence why it does not."""
+    reasons: dict[str, str | None] = dict.fromkeys(METHODS)
+    reasons["deeplift"] = _no_deeplift(network)
+    reasons |= dict.fromkeys(_RECTIFIED, _no_rectifiers(network))
+    no_layer = _no_layer(network)
+    return reasons | (dict.fromkeys(_LAYERED, no_layer) if no_layer else {})
+
+
+def _no_layer(network: nn.Module) -> str | None:
+    if not isinstance(network, nn.Sequential):
+        return "It is no single chain of layers, so it has no layer whose maps could be weighed."
+    return None if layers_for(network) else "It has no convolution, so it has no maps that could be weighed."
+
+
+def _no_rectifiers(network: nn.Module) -> str | None:
+    modules = list(network.modules())
+    bent = sorted({type(module).__name__ for module in modules if isinstance(module, BENT)})
+    if bent:
+        return f"Its {' and '.join(bent)} layers are no ReLU: there, the method is the plain gradient without a word."
+    if not any(isinstance(module, nn.ReLU) for module in modules):
+        return "It has no ReLU, and without one the method is the plain gradient."
+    return None
+
+
+def _no_deeplift(network: nn.Module) -> str | None:
+    if not isinstance(network, nn.Sequential):
+        return "It is no single chain of layers, and DeepLIFT has rules for layers only."
+    other = sorted({type(layer).__name__ for layer in network if type(layer) not in _DEEPLIFT})
+    return f"DeepLIFT has no rule for its {' and '.join(other)} layers." if other else None
+
+
+# ------------------------------------------------------------------------------------------------ what is given
+
+
+def _check(network: nn.Module, faces: Tensor, method: str, layer: str | None) -> None:
+    if any(module.training for module in network.modules()):
+        raise ValueError("the network is in training mode: expected eval mode, or its dropout and statistics move")
+    if faces.ndim != 4 or faces.shape[1] != 1 or not len(faces) or not faces.is_floating_point():
+        raise ValueError(f"faces are {faces.dtype} {tuple(faces.shape)}: expected floats (B, 1, H, W), B at least 1")
+    if not (faces.min() >= 0 and faces.max() <= 1):
+        raise ValueError(f"faces reach from {faces.min():.3g} to {faces.max():.3g}: expected 0..1")
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}: expected one of {', '.join(METHODS)}")
+    if reason := methods_for(network)[method]:
+        raise ValueError(f"{method} does not hold for this network. {reason}")
+    if layer is not None and (method not in _LAYERED or layer not in layers_for(network)):
+        known = f"one of {', '.join(layers_for(network))}" if method in _LAYERED else f"none for {method}"
+        raise ValueError(f"layer is {layer!r}: expected {known}")
+
+
+def _aimed(network: nn.Module, faces: Tensor, target, against) -> tuple[nn.Module, Tensor]:
+    """The call's own network and the number (B,) of its output to explain for each face."""
+    classes = outputs(network, faces)
+    target = _labels(target, faces, classes, "target")
+    if against is None:
+        return own(network), target
+    return contrasting(own(network)), target * classes + _labels(against, faces, classes, "against")
+
+
+def _labels(given: int | Tensor, faces: Tensor, classes: int, name: str) -> Tensor:
+    labels = torch.as_tensor(given, device=faces.device)
+    if labels.dtype.is_floating_point or labels.dtype == torch.bool or labels.shape not in ((), (len(faces),)):
+        raise ValueError(f"{name} is {given!r}: expected an index or {len(faces)} of them, one per face")
+    if not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"{name} is {labels.tolist()}: expected 0 to {classes - 1}")
+    return labels.long().expand(len(faces))
+
+
+def blurred(faces: Tensor) -> Tensor:
+    """Faces (B, 1, H, W) without eyes, nose or mouth, but as bright as before: a Gaussian of a twelfth of the side."""
+    side = faces.shape[-1]
+    radius = min(side // 4, side - 1)
+    return gaussian_blur(faces, 2 * radius + 1, side / 12)
+
+
+BASELINES: dict[str, Callable[[Tensor], Tensor]] = {"blurred": blurred, "black": torch.zeros_like}
+
+
+def _baseline(faces: Tensor, given: str | Tensor) -> Tensor:
+    """What counts as no evidence, for each face: (B, 1, H, W)."""
+    if isinstance(given, str):
+        if given not in BASELINES:
+            raise ValueError(f"no baseline {given!r}: expected one of {', '.join(BASELINES)}, or a face")
+        return BASELINES[given](faces)
+    if given.shape not in (faces.shape, faces.shape[1:]):
+        raise ValueError(f"baseline is {tuple(given.shape)}: expected {tuple(faces.shape[1:])}")
+    return given.detach().to(faces).expand_as(faces).contiguous()
+
+
+@functools.cache
+def _hush() -> None:
+    """Captum tells at each call that it sets hooks; here they are on modules that nobody else has."""
+    warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
