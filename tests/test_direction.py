@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation", "committee"},
-    {"checkpoint", "faces", "pictures", "recipes", "team"},
+    {"checkpoint", "faces", "pictures", "presets", "recipes", "team"},
     {"prediction", "saliency", "faithfulness", "activations", "ascent", "evaluation", "plots"},
     {"training", "studies", "cards"},
     {"__main__", "tabs"},
