@@ -26,3 +26,20 @@ def test_a_picture_of_2600_by_1300_is_sent_as_1280_by_640():
 
 def test_a_small_picture_is_not_enlarged():
     assert opened(plots.data_url(np.zeros((48, 60, 3), np.uint8))).size == (60, 48)
+
+
+def test_tiles_lie_row_by_row_with_gaps_and_each_on_its_own_scale():
+    tiles = np.array([[[0.0, 1.0]], [[0.2, 0.4]], [[3.0, 3.0]]])
+    assert plots.sheet(tiles, columns=2, gap=1).tolist() == [
+        [255, 255, 255, 255, 255, 255, 255],
+        [255, 0, 255, 255, 0, 255, 255],
+        [255, 255, 255, 255, 255, 255, 255],
+        [255, 128, 128, 255, 255, 255, 255],
+        [255, 255, 255, 255, 255, 255, 255],
+    ]
+
+
+def test_tiles_on_a_common_scale_can_be_compared_and_pixels_are_repeated():
+    tiles = np.array([[[0.0, 0.5]], [[1.0, 0.25]]])
+    sheet = plots.sheet(tiles, columns=8, scale=2, gap=0, common=True)
+    assert sheet.tolist() == [[0, 0, 128, 128, 255, 255, 64, 64]] * 2
