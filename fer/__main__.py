@@ -7,6 +7,7 @@ error and exit status 2.
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -104,7 +105,42 @@ def predict(paths: list[str], network: str, as_json: bool) -> None:
         raise ValueError("; ".join(unread))
 
 
-COMMANDS = {"networks": list_networks, "summary": summary, "train": train, "evaluate": evaluate, "predict": predict}
+def ascend(
+    network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Grows the picture that each filter of a layer answers most, and writes them as one."""
+    from fer import ascent, plots
+
+    began, chain = time.perf_counter(), checkpoint.load(network)
+    numbers = ascent.listed(filters) if filters else None
+    *_, frame = ascent.ascend(chain, layer, numbers, ascent.PRESETS[preset], seed=seed, steps=steps)
+    file = Path(out or f"ascent-{chain.name}-{layer}.png")
+    tiles = frame.images[:, 0].numpy()
+    plots.save(plots.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
+    rows = [
+        {"filter": number, "ascent": round(value, 4), "dead": dead}
+        for number, value, dead in zip(
+            numbers or range(len(tiles)), frame.values.tolist(), frame.dead.tolist(), strict=True
+        )
+    ]
+    seconds = round(time.perf_counter() - began, 2)
+    if as_json:
+        return _print_json({"layer": layer, "filters": rows, "seconds": seconds, "file": str(file)})
+    for row in rows:
+        print(f"{layer} filter {row['filter']:4} {row['ascent']:10.3f}{'  dead' if row['dead'] else ''}")
+    print(f"{file}, row by row, in {seconds} s")
+    return None
+
+
+COMMANDS = {
+    "networks": list_networks,
+    "summary": summary,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "ascend": ascend,
+}
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -127,7 +163,20 @@ def _parser() -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
+    _add_ascent(parts["ascend"])
     return parser
+
+
+def _add_ascent(parser: argparse.ArgumentParser) -> None:
+    from fer.presets import PRESETS
+
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parser.add_argument("layer", metavar="LAYER", help="its name in the network's summary; the last one for classes")
+    parser.add_argument("--filters", metavar="0-63,70", help="all of them unless named")
+    parser.add_argument("--preset", choices=PRESETS, default="clear")
+    parser.add_argument("--steps", type=int, metavar="N", help="the preset's own number unless given")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise at the start")
+    parser.add_argument("--out", metavar="FILE", help="where to write, instead of ascent-NETWORK-LAYER.png")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

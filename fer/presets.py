@@ -99,12 +99,12 @@ def centre(values: Tensor, chosen: Tensor) -> Tensor:
 
 def total(values: Tensor, chosen: Tensor) -> Tensor:
     """The sum over the filter's map, report 1's objective."""
-    return values[torch.arange(len(chosen)), chosen].flatten(1).sum(1)
+    return _all(values, chosen).sum(1)
 
 
 def mean(values: Tensor, chosen: Tensor) -> Tensor:
     """The mean over the filter's map."""
-    return values[torch.arange(len(chosen)), chosen].flatten(1).mean(1)
+    return _all(values, chosen).mean(1)
 
 
 def towards(direction: Tensor) -> Objective:
@@ -114,6 +114,10 @@ def towards(direction: Tensor) -> Objective:
         return _middle(values) @ direction.to(values)
 
     return objective
+
+
+def _all(values: Tensor, chosen: Tensor) -> Tensor:
+    return values[torch.arange(len(chosen)), chosen].reshape(len(chosen), -1)  # (B, H * W)
 
 
 def _middle(values: Tensor) -> Tensor:

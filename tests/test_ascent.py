@@ -146,12 +146,13 @@ def test_a_face_is_changed_within_its_budget():
     assert (frames[-1].values > frames[0].values).all()
 
 
-def test_all_prototypes_are_of_their_own_class():
+@pytest.mark.parametrize("preset", PRESETS)
+def test_all_prototypes_are_of_their_own_class(preset: str):
     """Three classes that look at three thirds of the face: each prototype has its own logit on top."""
     dense = nn.Linear(48 * 48, 3)
     dense.weight.data = torch.block_diag(*[torch.full((1, 768), 0.01)] * 3)
     network = chain(nn.Flatten(), dense)
-    frame = last(ascent.classes(network, steps=20))
+    frame = last(ascent.classes(network, PRESETS[preset], steps=20))
     assert network(frame.images).argmax(1).tolist() == [0, 1, 2]
 
 
