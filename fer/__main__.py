@@ -7,6 +7,7 @@ error and exit status 2.
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -118,6 +119,33 @@ def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bo
     if as_json:
         return _print_json(reason.summary() | {"file": file})
     print("\n".join([*reasons.sentences(reason), f"written to {file}"]))
+
+
+def ascend(
+    network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Grows the picture that each filter of a layer answers most, and writes them as one."""
+    from fer import ascent, plots
+
+    began, chain = time.perf_counter(), checkpoint.load(network)
+    numbers = ascent.listed(filters) if filters else None
+    *_, frame = ascent.ascend(chain, layer, numbers, ascent.PRESETS[preset], seed=seed, steps=steps)
+    file = Path(out or f"ascent-{chain.name}-{layer}.png")
+    tiles = frame.images[:, 0].numpy()
+    plots.save(plots.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
+    rows = [
+        {"filter": number, "ascent": round(value, 4), "dead": dead}
+        for number, value, dead in zip(
+            numbers or range(len(tiles)), frame.values.tolist(), frame.dead.tolist(), strict=True
+        )
+    ]
+    seconds = round(time.perf_counter() - began, 2)
+    if as_json:
+        return _print_json({"layer": layer, "filters": rows, "seconds": seconds, "file": str(file)})
+    for row in rows:
+        print(f"{layer} filter {row['filter']:4} {row['ascent']:10.3f}{'  dead' if row['dead'] else ''}")
+    print(f"{file}, row by row, in {seconds} s")
     return None
 
 
@@ -128,6 +156,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "saliency": saliency,
+    "ascend": ascend,
 }
 
 
@@ -152,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
     _add_saliency(parts["saliency"])
+    _add_ascent(parts["ascend"])
     return parser
 
 
@@ -164,6 +194,18 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
     parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
     parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")
+
+
+def _add_ascent(parser: argparse.ArgumentParser) -> None:
+    from fer.presets import PRESETS
+
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parser.add_argument("layer", metavar="LAYER", help="its name in the network's summary; the last one for classes")
+    parser.add_argument("--filters", metavar="0-63,70", help="all of them unless named")
+    parser.add_argument("--preset", choices=PRESETS, default="clear")
+    parser.add_argument("--steps", type=int, metavar="N", help="the preset's own number unless given")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise at the start")
+    parser.add_argument("--out", metavar="FILE", help="where to write, instead of ascent-NETWORK-LAYER.png")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fer import checkpoint, data
+from fer import ascent, checkpoint, data
 from fer.__main__ import main
 from fer.checkpoint import Network
 
@@ -114,12 +114,27 @@ def test_what_saliency_cannot_do_is_told(predicting: None, capsys, tmp_path: Pat
     assert words in capsys.readouterr().err and not file.exists()
 
 
+def test_ascend_writes_the_grid_and_tells_every_filter_s_value(weights: Path, tmp_path: Path, capsys):
+    """Four filters of cnn's first convolution: a row of 4 tiles of 96 pixels and the gaps around them, and 4 rows."""
+    checkpoint.save(Network("cnn"), weights / "cnn")
+    *_, frame = ascent.ascend(checkpoint.load("cnn"), "conv2d_1", [0, 1, 2, 63], steps=3)
+    file = tmp_path / "grid.png"
+    told = run(capsys, "ascend", "cnn", "conv2d_1", "--filters", "0-2,63", "--steps", 3, "--out", file)
+    assert [row["filter"] for row in told["filters"]] == [0, 1, 2, 63]
+    assert [row["ascent"] for row in told["filters"]] == pytest.approx(frame.values.tolist(), abs=1e-3)
+    assert not any(row["dead"] for row in told["filters"])
+    assert (told["layer"], told["file"]) == ("conv2d_1", str(file)) and told["seconds"] > 0
+    with Image.open(file) as grid:
+        assert grid.size == (4 * 98 + 2, 100)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["evaluate", "dnn"], "no network 'dnn' in"),
         (["train", "dnn", "--data", "nowhere"], "FER-2013 not found"),
         (["train", "dnn", "--epochs", "0"], "epochs is 0"),
+        (["ascend", "cnn", "conv2d_1"], "no network 'cnn' in"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(weights: Path, capsys: pytest.CaptureFixture, arguments: list, words: str):
@@ -127,3 +142,12 @@ def test_mistakes_are_one_line_and_status_2(weights: Path, capsys: pytest.Captur
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and words in printed.err and printed.err.count("\n") == 1
+
+
+def test_a_layer_or_filter_that_is_not_there_is_one_line_too(weights: Path, capsys: pytest.CaptureFixture):
+    """The line names those that are there."""
+    checkpoint.save(Network("cnn"), weights / "cnn")
+    for layer, filters, words in (("conv2d_9", "0", "expected one of conv2d_1"), ("conv2d_1", "64", "0 to 63")):
+        assert main(["ascend", "cnn", layer, "--filters", filters]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == "" and words in printed.err and printed.err.count("\n") == 1

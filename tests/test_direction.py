@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation", "committee"},
-    {"checkpoint", "copies", "faces", "pictures", "recipes", "team"},
+    {"checkpoint", "copies", "faces", "pictures", "presets", "recipes", "team"},
     {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots"},
     {"training", "studies", "cards", "reasons"},
     {"__main__", "tabs"},

@@ -92,3 +92,20 @@ def test_titled_pictures_stand_in_rows_of_three_and_can_be_saved():
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     assert Image.open(stream).size == (780, 580)
+
+
+def test_tiles_lie_row_by_row_with_gaps_and_each_on_its_own_scale():
+    tiles = np.array([[[0.0, 1.0]], [[0.2, 0.4]], [[3.0, 3.0]]])
+    assert plots.sheet(tiles, columns=2, gap=1).tolist() == [
+        [255, 255, 255, 255, 255, 255, 255],
+        [255, 0, 255, 255, 0, 255, 255],
+        [255, 255, 255, 255, 255, 255, 255],
+        [255, 128, 128, 255, 255, 255, 255],
+        [255, 255, 255, 255, 255, 255, 255],
+    ]
+
+
+def test_tiles_on_a_common_scale_can_be_compared_and_pixels_are_repeated():
+    tiles = np.array([[[0.0, 0.5]], [[1.0, 0.25]]])
+    sheet = plots.sheet(tiles, columns=8, scale=2, gap=0, common=True)
+    assert sheet.tolist() == [[0, 0, 128, 128, 255, 255, 64, 64]] * 2

@@ -1,0 +1,243 @@
+"""Gradient ascent: from noise to the picture that a filter, a class or a direction answers most.
+
+    for step, images, values, dead in ascend(network, "conv2d_3", range(16)):
+        ...  # images (16, 1, S, S) in 0..1, one for each filter, every four steps
+
+`presets.py` holds the parts. The preset `report` ascends as the two coursework reports did, and gets their white noise;
+`clear` cures its causes, after Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017: waves in place
+of pixels, small random movements, and one neuron before its activation, so that a shut ReLU does not end the ascent.
+
+The network is cut off after the layer and runs without hooks; its weights are read and never written.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fer.networks import SIDE, Chain
+from fer.presets import PRESETS, SHIFT, Drawing, Preset, frequencies
+
+PART = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
+
+
+class Frame(NamedTuple):
+    """A moment of an ascent; each tensor has a row for each filter."""
+
+    step: int
+    images: Tensor  # (B, 1, S, S) in 0..1
+    values: Tensor  # (B,), the objective of these very pictures, unshaken
+    dead: Tensor  # (B,), whether there was no gradient at the start, so that the noise stays what it was
+
+
+def ascend(
+    network: Chain,
+    layer: str,
+    filters: Iterable[int] | None = None,
+    preset: Preset = PRESETS["clear"],
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    every: int = 4,
+    start: Tensor | None = None,
+    budget: float = 0.1,
+) -> Iterator[Frame]:
+    """One picture for each filter, all in one batch, each independent of the others; a frame every few steps.
+
+    The first frame is step 0, the last one step `steps` (the preset's own number unless given). The same seed gives a
+    filter the same picture whatever others are in the batch. With a face `start` (1 or B, 1, 48, 48) in 0..1, it is
+    this face that is changed, by a root mean square of at most `budget`.
+
+    Raises:
+        ValueError: no such layer or filter, no step, or a start that is no face.
+    """
+    stem = _stem(network, layer, preset.activated)
+    side = SIDE if start is not None else preset.canvas or canvas(network, layer)
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        available = stem(torch.zeros(1, 1, side, side, device=device)).shape[1]
+    chosen = torch.tensor(_checked(filters, available, layer))
+    steps = preset.steps if steps is None else steps
+    if steps < 1 or every < 1:
+        raise ValueError(f"steps is {steps} and every is {every}, expected at least 1")
+    noise, draws = (part.to(device) for part in _random(seed, chosen.tolist(), side, steps))
+    grey = torch.full_like(noise, 0.5) if start is None else _face(start, len(chosen)).to(device)
+    parameters, draw = preset.parametrise(noise, grey)
+    within = draw if start is None else lambda moved: _within(draw(moved), grey, budget)
+    return _frames(_Run(stem, preset, chosen.to(device), within), parameters, draws, every)
+
+
+def classes(network: Chain, preset: Preset = PRESETS["clear"], **options) -> Iterator[Frame]:
+    """What `ascend` gives for all logits at once: a prototype of each class. Options as for `ascend`."""
+    return ascend(network, list(dict(network.named_children()))[-1], None, preset, **options)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What does not change during an ascent."""
+
+    stem: nn.Module
+    preset: Preset
+    chosen: Tensor
+    draw: Drawing
+
+    def slopes(self, images: Tensor, draws: Tensor) -> Tensor:
+        """The gradient of each picture's own objective with respect to its pixels, after one shake."""
+        parts = zip(images.detach().split(PART), draws.split(PART), self.chosen.split(PART), strict=True)
+        return torch.cat([self._slope(part.requires_grad_(), moves, chosen) for part, moves, chosen in parts])
+
+    def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
+        values = self.preset.objective(self.stem(self.preset.transform(images, draws)), chosen)
+        return torch.autograd.grad(values.sum(), images)[0]
+
+    @torch.no_grad()
+    def look(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        images = self.draw(parameters)
+        parts = zip(images.split(PART), self.chosen.split(PART), strict=True)
+        values = torch.cat([self.preset.objective(self.stem(part), chosen) for part, chosen in parts])
+        return images.cpu(), values.cpu()
+
+
+def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterator[Frame]:
+    """`draws` (B, steps, 4)."""
+    move, dead, steps = run.preset.loop(parameters), None, draws.shape[1]
+    for step in range(steps):
+        # No grad mode may be held over a yield: it would be the caller's until the next frame.
+        with torch.enable_grad():
+            free = parameters.detach().requires_grad_()
+            images = run.draw(free)
+            slopes = run.slopes(images, draws[:, step])
+            gradient = torch.autograd.grad(images, free, slopes)[0]
+        dead = slopes.flatten(1).eq(0).all(1).cpu() if dead is None else dead
+        if step % every == 0:
+            yield Frame(step, *run.look(parameters), dead)
+        move(gradient)
+    yield Frame(steps, *run.look(parameters), dead)
+
+
+def _random(seed: int, filters: list[int], side: int, steps: int) -> tuple[Tensor, Tensor]:
+    """White noise (B, 1, S, S) and every step's draws (B, steps, 4) in -1..1, from a generator of each filter's own."""
+    noise, draws = [], []
+    for number in filters:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        noise.append(torch.randn(1, side, side, generator=generator))
+        draws.append(torch.rand(steps, 4, generator=generator) * 2 - 1)
+    return torch.stack(noise), torch.stack(draws)
+
+
+def _within(images: Tensor, start: Tensor, budget: float) -> Tensor:
+    """The pictures, drawn towards `start` until their root mean square from it is at most the budget."""
+    change = images - start
+    size = change.detach().square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+    return start + change * (budget / size).clamp(max=1)
+
+
+def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
+    """The network up to the layer, in eval mode: modules of its own over the same weights, which ask for no gradient.
+
+    Nothing that is done to it reaches the network, and nobody's hooks or training mode reach it later.
+    """
+    names = _names(network, layer)
+    last = names.index(layer)
+    if activated and last + 1 < len(names) and _is_activation(network[last + 1]):
+        last += 1
+    elif not activated and last > 0 and _is_activation(network[last]):
+        last -= 1  # it rises with what goes in, which has a gradient everywhere
+    shared = {id(tensor): nn.Parameter(tensor.detach(), requires_grad=False) for tensor in network.parameters()}
+    shared |= {id(tensor): tensor for tensor in network.buffers()}
+    return copy.deepcopy(network[: names[last]], shared).eval()
+
+
+def _is_activation(module: nn.Module) -> bool:
+    return isinstance(module, nn.ReLU | nn.SELU | nn.Sigmoid)
+
+
+def _names(network: Chain, layer: str) -> list[str]:
+    if not isinstance(network, Chain):
+        raise ValueError(f"{type(network).__name__} is no chain of layers, so it cannot be cut off after {layer!r}")
+    names = list(dict(network.named_children()))
+    if layer not in names:
+        raise ValueError(f"no layer {layer!r}: expected one of {', '.join(names)}")
+    return names
+
+
+# ------------------------------------------------------------------------------------------------ checks
+
+
+def listed(words: str) -> list[int]:
+    """The numbers that people write as `0-3,7`: 0, 1, 2, 3, 7. Raises ValueError for anything else."""
+    parts = [part.strip().split("-") for part in words.split(",")]
+    if not all(len(ends) <= 2 and all(end.isdecimal() and len(end) <= 4 for end in ends) for ends in parts):
+        raise ValueError(f"filters are {words[:40]!r}, expected numbers and ranges such as 0-63,70")
+    return [number for ends in parts for number in range(int(ends[0]), int(ends[-1]) + 1)]
+
+
+def _checked(filters: Iterable[int] | None, available: int, layer: str) -> list[int]:
+    numbers = list(range(available) if filters is None else filters)
+    wrong = [number for number in numbers if not 0 <= number < available]
+    if wrong or not numbers:
+        raise ValueError(f"{layer} has the filters 0 to {available - 1}, got {wrong or 'none'}")
+    return numbers
+
+
+def _face(start: Tensor, count: int) -> Tensor:
+    if start.shape[1:] != (1, SIDE, SIDE) or len(start) not in (1, count):
+        raise ValueError(f"start is {tuple(start.shape)}, expected (1 or {count}, 1, {SIDE}, {SIDE})")
+    if not 0 <= start.min() <= start.max() <= 1:
+        raise ValueError(f"start runs from {start.min():.3g} to {start.max():.3g}, expected pixels in 0..1")
+    return start.float().expand(count, -1, -1, -1)
+
+
+# ------------------------------------------------------------------------------------------------ sizes and measures
+
+
+def receptive_field(network: Chain, layer: str) -> int:
+    """Pixels on a side that one neuron of the layer can see, were the picture endless; a dense layer sees the face."""
+    return _field_and_stride(network, layer)[0]
+
+
+def canvas(network: Chain, layer: str) -> int:
+    """Side of the smallest picture in which the middle neuron sees no edge while the picture moves; 48 at most."""
+    field, stride = _field_and_stride(network, layer)
+    return min(SIDE, field + stride + 2 * int(SHIFT))
+
+
+def _field_and_stride(network: Chain, layer: str) -> tuple[int, int]:
+    field = stride = 1
+    for module in network[: _names(network, layer).index(layer) + 1]:
+        if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
+            return SIDE, SIDE
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            size, step, dilation = map(_first, (module.kernel_size, module.stride, module.dilation))
+            field, stride = field + (size - 1) * dilation * stride, stride * step
+    return field, stride
+
+
+def _first(value: int | tuple[int, ...]) -> int:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def spectral_share(images: Tensor) -> Tensor:
+    """Share of each picture's energy in waves of more than a quarter cycle a pixel: (B, 1, S, S) -> (B,) in 0..1.
+
+    White noise has .81 of it there, a face about .06; an even picture has none and gets 0.
+    """
+    energy = torch.fft.fft2(_centred(images)).abs().square()
+    fine = energy[..., frequencies(images.shape[-1]) > 0.25].sum(-1)
+    return (fine / energy.sum((-2, -1)).clamp(min=1e-12)).flatten()
+
+
+def agreement(first: Tensor, second: Tensor) -> Tensor:
+    """Correlation of pictures at the shift, around the edges, where it is highest: twice (B, 1, S, S) -> (B,)."""
+    first, second = _centred(first), _centred(second)
+    side = first.shape[-1]
+    products = torch.fft.irfft2(torch.fft.rfft2(first) * torch.fft.rfft2(second).conj(), s=(side, side))
+    sizes = first.flatten(1).norm(dim=1) * second.flatten(1).norm(dim=1)
+    return products.flatten(1).amax(1) / sizes.clamp(min=1e-12)
+
+
+def _centred(images: Tensor) -> Tensor:
+    return images - images.mean((-2, -1), keepdim=True)
