@@ -21,7 +21,8 @@ from fer.saliency import explain
 class Reason:
     """Why a network answers a face as it does.
 
-    map: signed, float (48, 48). masked: uint8 (48, 48), the face where the map is highest, blurred elsewhere.
+    map: signed, float (48, 48). masked: uint8 (48, 48), the face where the map, smoothed, is highest, and its
+    blurred self elsewhere.
     chances: the target's calibrated probability for the face and for the masked face. correlation: the map's region
     correlation, and of the controls', by name.
     """
@@ -71,7 +72,7 @@ def of(
     maps = explain(network, faces, method, label, rival)
     left, chance = mask(network, face, maps, keep)
     falls = faithfulness.square_falls(network, faces, label, rival)
-    controls = {name: _correlation(control(faces), falls) for name, control in faithfulness.CONTROLS.items()}
+    controls = {name: score.item() for name, score in faithfulness.control_scores(faces, falls).items()}
     return Reason(
         face=face,
         method=method,
@@ -81,15 +82,23 @@ def of(
         keep=keep,
         masked=left,
         chances=(chances[label].item(), chance[label]),
-        correlation=_correlation(maps, falls),
+        correlation=faithfulness.region_correlation(maps, falls).item(),
         controls=controls,
     )
 
 
 def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
-    """The masked face, uint8 (48, 48), and the probabilities (K,) that the network gives to just these pixels."""
-    left = (255 * faithfulness.masked(_unit(face), maps, keep)).round().byte()[0]  # (1, 48, 48)
+    """The face masked by the smoothed map, uint8 (48, 48), and the probabilities (K,) of just these pixels."""
+    left = (255 * faithfulness.masked(_unit(face), faithfulness.smoothed(maps), keep)).round().byte()[0]  # (1, 48, 48)
     return left[0].numpy(), prediction.probabilities(network, left)[0].tolist()
+
+
+def forgotten(network: nn.Module, reason: Reason, which: str) -> tuple[np.ndarray, float]:
+    """The map (48, 48) of the same question with the `last` layer drawn anew, or `all`, and its rank correlation."""
+    rival = None if reason.against is None else number(network, reason.against)
+    changed = faithfulness.randomised(network, which)
+    maps = explain(changed, _unit(reason.face), reason.method, number(network, reason.target), rival)
+    return maps[0, 0].numpy(), faithfulness.rank_correlation(maps, torch.from_numpy(reason.map)[None, None]).item()
 
 
 def number(network: nn.Module, label: str) -> int:
@@ -126,8 +135,4 @@ def _question(reason: Reason) -> str:
 
 
 def _unit(face: np.ndarray) -> Tensor:
-    return data.to_unit(torch.from_numpy(face)[None])
-
-
-def _correlation(maps: Tensor, falls: Tensor) -> float:
-    return faithfulness.region_correlation(maps, falls).item()
+    return data.to_unit(torch.from_numpy(np.array(face))[None])

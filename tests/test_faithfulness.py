@@ -87,6 +87,17 @@ def test_all_of_the_face_is_the_face_and_none_of_it_its_blurred_self():
         faithfulness.masked(batch, maps, 20)
 
 
+def test_a_smoothed_map_keeps_its_sum_and_spreads_a_pixel_to_its_neighbours():
+    """One pixel of 1 becomes a hill of .07, a fifth lower a pixel further."""
+    maps = torch.zeros(1, 1, 48, 48)
+    maps[0, 0, 20, 20] = 1
+    hill = faithfulness.smoothed(maps)[0, 0]
+    assert hill.sum().item() == pytest.approx(1, abs=1e-5)
+    assert hill[20, 20].item() == pytest.approx(0.0716, abs=1e-3) and hill[20, 21] / hill[20, 20] == pytest.approx(
+        0.8, abs=0.01
+    )
+
+
 def test_curves_run_from_the_face_to_its_blurred_self_and_back():
     """A map of the place that counts makes deletion fall and insertion rise sooner than one of another place."""
     network, batch = looking_at(MOUTH, EYES), faces()
@@ -126,6 +137,13 @@ def test_controls_have_the_shape_of_maps():
     for control in faithfulness.CONTROLS.values():
         assert control(faces(3)).shape == (3, 1, 48, 48)
     assert torch.equal(faithfulness.noise(faces()), faithfulness.noise(faces()))
+
+
+def test_noise_scores_about_nothing_beside_a_map():
+    """Within .1 of 0 for each face, as the mean of its draws, while a draw of its own may be off by more."""
+    falls = faithfulness.square_falls(looking_at(MOUTH, EYES), faces(3), 0)
+    scores = faithfulness.control_scores(faces(3), falls)
+    assert list(scores) == ["edges", "blob", "noise"] and scores["noise"].abs().max() < 0.1
 
 
 # ---- what was learnt
