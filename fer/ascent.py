@@ -110,7 +110,7 @@ def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterato
             free = parameters.detach().requires_grad_()
             images = run.draw(free)
             slopes = run.slopes(images, draws[:, step])
-            gradient = torch.autograd.grad(images, free, slopes)[0]
+            gradient = torch.autograd.grad((images * slopes).sum(), free)[0]
         dead = slopes.flatten(1).eq(0).all(1).cpu() if dead is None else dead
         if step % every == 0:
             yield Frame(step, *run.look(parameters), dead)
@@ -168,11 +168,12 @@ def _names(network: Chain, layer: str) -> list[str]:
 
 
 def listed(words: str) -> list[int]:
-    """The numbers that people write as `0-3,7`: 0, 1, 2, 3, 7. Raises ValueError for anything else."""
-    parts = [part.strip().split("-") for part in words.split(",")]
-    if not all(len(ends) <= 2 and all(end.isdecimal() and len(end) <= 4 for end in ends) for ends in parts):
+    """The numbers that people write as `0-3,7`: 0, 1, 2, 3, 7, each once. Raises ValueError for anything else."""
+    parts = [part.strip().split("-") for part in words[:1001].split(",")]
+    plain = all(len(ends) <= 2 and all(end.isdecimal() and len(end) <= 4 for end in ends) for ends in parts)
+    if len(words) > 1000 or not plain:
         raise ValueError(f"filters are {words[:40]!r}, expected numbers and ranges such as 0-63,70")
-    return [number for ends in parts for number in range(int(ends[0]), int(ends[-1]) + 1)]
+    return list(dict.fromkeys(number for ends in parts for number in range(int(ends[0]), int(ends[-1]) + 1)))
 
 
 def _checked(filters: Iterable[int] | None, available: int, layer: str) -> list[int]:
