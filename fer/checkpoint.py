@@ -96,9 +96,9 @@ def load(name: str, folder: Path | None = None) -> Network | Committee:
     path = find(name, folder)
     if path is None and name.count("/") != 1:
         raise CheckpointError(_missing(name, folder or WEIGHTS))
+    if path is not None:
+        _check_config(path / _CONFIG)
     try:
-        if path is not None:
-            _check_config(path / _CONFIG)
         return Network.from_pretrained(str(path or name))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
         raise CheckpointError(f"{name!r} is no folder here, and no such repository could be had from the Hub") from None
