@@ -173,7 +173,12 @@ def wire(shared: Shared, controls: list, outputs: list) -> None:
     show_all = partial(show, weights=shared.weights)
     for control in controls:
         control.change(show_all, controls, outputs, trigger_mode="always_last", **quiet)
-    outputs[0].choice(partial(choose, weights=shared.weights), controls, outputs[:2], **quiet)
+
+    # Gradio hands an event over only where it can read the parameter's type, which a partial hides.
+    def chosen(name: str, split: str, twins: bool, threshold: float, counting: str, event: gr.EventData) -> tuple:
+        return choose(name, split, twins, threshold, counting, event, weights=shared.weights)
+
+    outputs[0].choice(chosen, controls, outputs[:2], **quiet)
 
 
 def publish(shared: Shared, controls: list) -> None:
