@@ -22,6 +22,8 @@ CSS = """
 #view .html-container, #examples .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
+#emotions, #networks { overflow-x: auto; }
+#emotions :is(th, td), #networks :is(th, td) { white-space: nowrap; word-break: normal; padding: 6px 8px; }
 #probabilities .label { font-family: var(--font); }
 """
 
