@@ -6,9 +6,10 @@ written once and then belongs to people.
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
-from fer import checkpoint
+from fer import checkpoint, recipes
 from fer.checkpoint import Network
 from fer.networks import count
 
@@ -73,6 +74,21 @@ def networks_table(networks: list[Network]) -> str:
     return "\n".join(lines)
 
 
+def commands(recipe: dict) -> str:
+    """The commands that train a network by ``recipe``: one, or one for each stage, each beginning where one ended."""
+    flags, earlier = dict(recipe), recipe.get("earlier")
+    name, inner = flags.pop("network"), flags.pop("augmentation")
+    usual = asdict(recipes.recipe(name))
+    usual |= usual.pop("augmentation")
+    if earlier:
+        flags["start"] = "EARLIER"
+    changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
+    line = " ".join(
+        [f"python -m fer train {name}", *(f"--{key.replace('_', '-')} {value}" for key, value in changed.items())]
+    )
+    return f"{commands(earlier)} --out EARLIER\n{line}" if earlier else line
+
+
 def write_readme(networks: list[Network], path: Path) -> None:
     """Renews the table of networks between its two marks in the README."""
     path.write_text(_between(path.read_text(), *README_MARKS, networks_table(networks)))
@@ -95,7 +111,7 @@ def _rounded(value: float | int | list) -> float | int | list:
 
 def _first(network: Network) -> str:
     """A card with everything but the figures."""
-    recipe, labels = json.dumps(network.recipe, indent=2), network.labels
+    recipe, labels = network.recipe or asdict(recipes.recipe(network.architecture)), network.labels
     what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
     return f"""---
 license: mit
@@ -122,10 +138,16 @@ with publications. The temperature ({network.temperature}) and the threshold bel
 
 ## How it was trained
 
-From scratch on the 28,709 faces of FER-2013's Training split, by `python -m fer train {network.architecture}`:
+From scratch on the 28,709 faces of FER-2013's Training split:
+
+```sh
+{commands(recipe)}
+```
+
+All the settings:
 
 ```json
-{recipe}
+{json.dumps(recipe, indent=2)}
 ```
 
 `history.csv` has both curves, epoch by epoch.

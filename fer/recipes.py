@@ -30,6 +30,8 @@ class TrainConfig:
 
     network: str
     """The architecture, as `python -m fer networks` lists it."""
+    start: str = ""
+    """A checkpoint of the same architecture whose weights the training begins with; drawn afresh if empty."""
     epochs: int = 60
     """Passes over Training."""
     batch_size: int = 128

@@ -61,7 +61,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, team: Team) -> None:
         torch.manual_seed(config.seed)
-        network = Network(config.network, labels_of(config.network)).to(team.device, memory_format=torch.channels_last)
+        network = _begun(config).to(team.device, memory_format=torch.channels_last)
         self.learner = Learner(network, votes=config.votes > 0).to(team.device)
         self.forward = team.share(self.learner)
         self.average = None
@@ -97,6 +97,17 @@ class Run:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.history, self.best = state["history"], state["best"]
+
+
+def _begun(config: TrainConfig) -> Network:
+    """The network before its first step, in training mode."""
+    network = Network(config.network, labels_of(config.network))
+    if config.start:
+        earlier = checkpoint.load(config.start)
+        if (earlier.architecture, earlier.labels) != (network.architecture, network.labels):
+            raise ValueError(f"start is a {earlier.architecture} of {len(earlier.labels)} labels: not {config.network}")
+        network.load_state_dict(earlier.state_dict())
+    return network
 
 
 def _groups(learner: Learner, decay: float) -> list[dict]:
@@ -248,19 +259,32 @@ def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
 
 def _finish(run: Run, config: TrainConfig, validation: Faces, folder: Path) -> Network:
     """Writes the best epoch, calibrated, and the history."""
-    network = Network(config.network, labels_of(config.network), recipe=asdict(config))
+    network = Network(config.network, labels_of(config.network), recipe=_whole_recipe(config))
     network.load_state_dict(run.best)
     network.eval()
     alone = validation[~validation.twin]
     logits = predict_logits(network, alone.pixels)
     network.temperature = calibrate(logits, alone.labels)
     network.unsure = unsure_below((logits / network.temperature).softmax(1), alone.labels)
-    with (folder / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, run.history[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in run.history)
+    _write_history(run.history, config.start, folder)
     checkpoint.save(network, folder)
     return network
+
+
+def _whole_recipe(config: TrainConfig) -> dict:
+    """The settings, and those of the checkpoint that the training began with."""
+    earlier = {"earlier": checkpoint.load(config.start).recipe} if config.start else {}
+    return asdict(config) | earlier
+
+
+def _write_history(rows: list[dict], start: str, folder: Path) -> None:
+    """history.csv of this run, below that of the checkpoint it began with, whose epochs it goes on counting."""
+    earlier = checkpoint.read_history(checkpoint.find(start)) if start and checkpoint.find(start) else []
+    rows = earlier + [row | {"epoch": len(earlier) + row["epoch"]} for row in rows]
+    with (folder / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float) -> float:

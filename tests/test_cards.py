@@ -1,11 +1,13 @@
 """cards: what the README and the cards say is what config.json holds."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from fer import cards, checkpoint
 from fer.checkpoint import Network
+from fer.recipes import recipe
 
 README = Path(__file__).parent.parent / "README.md"
 SHIPPED = checkpoint.available()
@@ -25,6 +27,14 @@ def test_a_card_says_accuracy_n_and_interval(tmp_path: Path):
     assert "| PrivateTest | 0.4321 (n 3,589; 0.417 to 0.447) |" in (tmp_path / "README.md").read_text()
     cards.record(network, tmp_path, figures(0.5))
     assert "0.4321" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_card_gives_the_commands_of_both_stages():
+    """Only what differs from the network's own recipe is a flag."""
+    first = asdict(recipe("dnn", epochs=9))
+    second = asdict(recipe("dnn", start="weights/dnn", rotate=5.0)) | {"earlier": first}
+    lines = ["python -m fer train dnn --epochs 9 --out EARLIER", "python -m fer train dnn --start EARLIER --rotate 5.0"]
+    assert cards.commands(second).splitlines() == lines
 
 
 def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():

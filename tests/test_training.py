@@ -92,6 +92,18 @@ def test_targets_are_smoothed_labels_or_for_ferplus_the_share_of_votes():
     assert shares.tolist() == pytest.approx([0, 7 / 9, 0, 0, 0, 0, 2 / 9, 0])
 
 
+def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs(splits: dict, tmp_path: Path):
+    """At a rate of nearly nothing its weights stay, the history has both runs' lines, and the recipe both settings."""
+    before = fit(recipe("dnn", **QUICK), splits, tmp_path / "before")
+    settings = {"start": str(tmp_path / "before"), "learning_rate": 1e-9, "ema": 0.0}
+    after = fit(recipe("dnn", **QUICK | settings), splits, tmp_path / "after")
+    torch.testing.assert_close(after["dense_4"].weight, before["dense_4"].weight, atol=1e-3, rtol=0)  # float16 between
+    assert [row["epoch"] for row in rows(tmp_path / "after")] == ["1", "2", "3", "4"]
+    assert after.recipe["earlier"]["learning_rate"] == 1.0
+    with pytest.raises(ValueError, match="start is a dnn of 7 labels"):
+        fit(recipe("cnn", **QUICK | settings), splits, tmp_path / "other")
+
+
 def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
     """Starts the command and kills it, with SIGKILL, once it has finished ``epochs`` more epochs."""
     process = subprocess.Popen([sys.executable, "-m", "fer", *arguments], stderr=subprocess.DEVNULL)
