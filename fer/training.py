@@ -26,10 +26,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from fer import checkpoint
-from fer.augmentation import augment, mixup
 from fer.checkpoint import Network
-from fer.data import FERPLUS, VOTES, Faces, to_unit
+from fer.data import VOTES, Faces
 from fer.evaluation import calibrate, predict_logits, unsure_below
+from fer.lessons import lesson
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.team import Team, assembled
@@ -195,7 +195,7 @@ def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, size: in
 
     A blended face counts as right if it is read as the one that has the larger share in it.
     """
-    faces, targets, votes = _lesson(config, batch, size, generator)
+    faces, targets, votes = lesson(config, batch, size, generator)
     mine = slice(team.rank, None, team.size)
     faces, targets, votes, labels = (part[mine] for part in (faces, targets, votes, batch.labels))
     with _precision(faces.device):
@@ -212,30 +212,6 @@ def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, size: in
     if run.average is not None:
         run.average.update_parameters(run.learner.network)
     return torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
-
-
-def _lesson(config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Augmented faces (B, 1, S, S), and what they shall be read as: shares of labels (B, K) and of votes (B, 10)."""
-    faces = augment(to_unit(batch.pixels), config.augmentation, generator, size)  # (B, 1, S, S)
-    targets = _targets(config, batch)
-    votes = targets if batch.votes is None else _shares(batch.votes)
-    if config.augmentation.mixup:
-        return mixup(faces, (targets, votes), config.augmentation.mixup, generator)
-    return faces, targets, votes
-
-
-def _targets(config: TrainConfig, batch: Faces) -> Tensor:
-    """What each face is, as shares (B, K): its label, smoothed; for a network of FER+'s labels, the taggers' votes."""
-    labels = labels_of(config.network)
-    if labels == FERPLUS:
-        return _shares(batch.votes[:, : len(FERPLUS)])
-    certain = functional.one_hot(batch.labels, len(labels)).float()  # (B, K)
-    return certain * (1 - config.label_smoothing) + config.label_smoothing / len(labels)
-
-
-def _shares(votes: Tensor) -> Tensor:
-    """FER+ counts (B, 10) as shares; a face without votes keeps zeros and so has no say."""
-    return votes / votes.sum(1, keepdim=True).clamp_min(1)
 
 
 def measure(network: nn.Module, faces: Faces, size: int = SIDE) -> dict:

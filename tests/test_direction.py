@@ -12,7 +12,7 @@ FLOORS = [
     {"networks", "data", "augmentation", "committee"},
     {"checkpoint", "copies", "faces", "pictures", "presets", "recipes", "team"},
     {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots"},
-    {"training", "studies", "cards", "reasons"},
+    {"training", "lessons", "studies", "cards", "reasons"},
     {"__main__", "tabs"},
     {"demo"},
 ]
@@ -22,6 +22,7 @@ BARE = {
     "networks",
     "augmentation",
     "recipes",
+    "lessons",
     "checkpoint",
     "evaluation",
     "training",
