@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from fer import checkpoint
-from fer.tabs import confusion, networks, predict
+from fer.tabs import confusion, networks, predict, saliency
 from fer.tabs.shared import Shared
 from fer.tabs.uploads import RefuseAddresses
 
@@ -40,7 +40,7 @@ LAUNCH = {
     "app_kwargs": {"middleware": [Middleware(RefuseAddresses)]},
 }
 
-TABS = {"Predict": predict.tab, "Confusion": confusion.tab, "Networks": networks.tab}
+TABS = {"Predict": predict.tab, "Saliency": saliency.tab, "Confusion": confusion.tab, "Networks": networks.tab}
 
 
 def build(weights: Path | None = None) -> gr.Blocks:

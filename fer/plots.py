@@ -48,15 +48,16 @@ def save(pixels: np.ndarray, file: Path) -> None:
     Image.fromarray(pixels).save(file)
 
 
-def data_url(pixels: np.ndarray, longest: int = 1280) -> str:
+def data_url(pixels: np.ndarray, longest: int = 1280, lossless: bool = False) -> str:
     """A picture that a page can show without a file: grey (H, W) losslessly as PNG, RGB (H, W, 3) as JPEG; uint8.
 
-    What is larger than `longest` pixels on a side is shrunk to it, in its proportions.
+    What is larger than `longest` pixels on a side is shrunk to it, in its proportions. lossless: PNG for RGB as well,
+    for pictures so small that every pixel counts.
     """
     picture, stream = Image.fromarray(pixels), io.BytesIO()
     picture.thumbnail((longest, longest))
-    picture.save(stream, "PNG") if pixels.ndim == 2 else picture.save(stream, "JPEG", quality=88)
-    kind = "png" if pixels.ndim == 2 else "jpeg"
+    kind = "png" if pixels.ndim == 2 or lossless else "jpeg"
+    picture.save(stream, kind, **({} if kind == "png" else {"quality": 88}))
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 

@@ -36,12 +36,14 @@ def write_predictions(folder: Path) -> None:
 
 
 def write_networks(folder: Path) -> Path:
-    """`compact` is happy at 90 % and was measured, `cnn` is sad at 31 % and unsure, `dnn` broken."""
+    """`compact` is happy at 90 % and measured, `cnn` sad at 31 % and unsure, `dnn` broken; `compact-ferplus` looks."""
     network_that_says("happy", folder / "compact")
     write_predictions(folder / "compact")
     network_that_says("sad", folder / "cnn", logit=1.0, unsure=0.5)
     network_that_says("sad", folder / "dnn")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
+    torch.manual_seed(0)
+    checkpoint.save(checkpoint.Network("compact-ferplus", data.FERPLUS), folder / "compact-ferplus")
     return folder
 
 

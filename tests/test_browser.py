@@ -159,6 +159,27 @@ def test_a_file_that_is_no_picture_is_told_in_a_sentence(visit):
     expect(page.locator("#view .empty")).to_be_visible()
 
 
+def test_the_chosen_face_is_explained_in_the_next_tab(visit):
+    """Two methods, the slider, and what is left of the map when the network forgets."""
+    page = visit()
+    page.get_by_label("Network").click()
+    page.get_by_role("option", name="compact-ferplus").click()
+    upload(page, scene(220))
+    expect(page.locator("#view .box")).to_have_count(1, timeout=20_000)
+    page.get_by_role("tab", name="Saliency").click()
+    expect(page.locator("#explained figure")).to_have_count(2, timeout=20_000)
+    expect(page.locator("#trust .bar")).to_have_count(4)
+    first = page.locator("#explained img").nth(1).get_attribute("src")
+    page.get_by_label("Method").click()
+    page.get_by_role("option", name="hirescam").click()
+    expect(page.locator("#hint")).to_contain_text("last convolution", timeout=20_000)
+    expect(page.locator("#explained img").nth(1)).not_to_have_attribute("src", first)
+    page.locator("#keep input[type=number]").fill("100")
+    expect(page.locator("#masked figcaption")).to_contain_text("highest 100% kept", timeout=20_000)
+    page.get_by_role("button", name="Let it forget its last layer").click()
+    expect(page.locator("#forgot figcaption")).to_contain_text("rank correlation", timeout=20_000)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_sticks_out_of_a_phone_375_pixels_wide(visit, scheme):
     page = visit(width=375, scheme=scheme)

@@ -1,0 +1,175 @@
+"""The Saliency tab: why the network answers the face from the Predict tab as it does, and how far to trust the map.
+
+tab(shared)     lays it out, inside a `gr.Tab`
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import torch
+from gradio.context import get_render_context
+from torch import nn
+
+from fer import reasons
+from fer.reasons import Reason
+from fer.saliency import methods_for
+from fer.tabs import maps
+from fer.tabs.shared import Shared, load_network, refusal
+
+METHODS = {
+    "integrated-gradients": "What each pixel adds on the way from the blurred face to this one.",
+    "occlusion": "How far the answer falls when a square of the face is blurred.",
+    "gradient": "Where a small change would change the answer most; report 1's method.",
+    "input-x-gradient": "The gradient times the pixel's brightness; black pixels get nothing.",
+    "smoothgrad": "The mean gradient over 32 noisy copies of the face, which calms it.",
+    "gradient-shap": "Gradients at random points between the blurred face and noisy copies of this one.",
+    "deeplift": "Hands the difference from the blurred face down, layer by layer, to the pixels.",
+    "ablation": "How far the answer falls when one cell of an 8x8 grid is blurred.",
+    "hirescam": "Where the last convolution's maps speak for the answer; coarse.",
+    "grad-cam": "The last convolution's maps, each weighed as a whole; coarse, and HiResCAM's equal on compact.",
+    "guided-backprop": "A gradient without what is negative on its way; sharp, but it mostly draws edges.",
+    "guided-grad-cam": "Guided backpropagation where Grad-CAM is positive.",
+    "deconvolution": "A gradient that is rectified on its way back, whatever the face was like.",
+}
+OWN, NOTHING = "its answer", "nothing"  # no label can be chosen by these: "" stands for them
+
+
+UNSEEN = ("", maps.NO_FACE, "", "", "", None)  # hint, explained, left, trust, forgot, Shown
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a visitor has before them; kept in a `gr.State`."""
+
+    network: str
+    reason: Reason
+
+
+# ---- handlers: `show` returns (method, target, against, hint, explained, left, trust, forgot, Shown)
+
+
+def show(
+    face: np.ndarray | None, name: str, method: str, target: str, against: str, keep: float, *, weights: Path
+) -> tuple:
+    """The outputs for a face and a question about it; what the network does not offer is chosen no longer."""
+    if face is None:
+        return *[gr.skip()] * 3, *UNSEEN
+    network = load_network(weights, name)
+    offered = [known for known, reason in methods_for(network).items() if reason is None]
+    method = method if method in offered else offered[0]
+    target, against = (label if label in network.labels else "" for label in (target, against))
+    with said():
+        reason = reasons.of(network, face, method, target or None, against or None, keep / 100)
+    return (
+        gr.update(choices=offered, value=method),
+        gr.update(choices=[(OWN, ""), *network.labels], value=target),
+        gr.update(choices=[(NOTHING, ""), *network.labels], value=reason.against or ""),
+        hint(network, method),
+        maps.explained(reason),
+        maps.left(reason.target, reason.masked, reason.chances[1], reason.keep),
+        maps.trust(reason),
+        "",
+        Shown(name, reason),
+    )
+
+
+def opened(face: np.ndarray | None, name: str, method: str, keep: float, before: Shown | None, *, weights: Path):
+    """The same when the tab is opened: another face or network is asked for its own answer, what is there stays."""
+    if before and face is not None and before.network == name and np.array_equal(before.reason.face, face):
+        return gr.skip()
+    return show(face, name, method, "", "", keep, weights=weights)
+
+
+def remask(shown: Shown | None, keep: float, *, weights: Path):
+    """The masked face for another share, read again by the network."""
+    if shown is None:
+        return gr.skip()
+    network, reason = load_network(weights, shown.network), shown.reason
+    with said():
+        pixels, chances = reasons.mask(network, reason.face, torch.from_numpy(reason.map)[None, None], keep / 100)
+    return maps.left(reason.target, pixels, chances[reasons.number(network, reason.target)], keep / 100)
+
+
+def forget(shown: Shown | None, *, which: str, weights: Path):
+    """The map of a network that has forgotten its last layer, or all, with its badge."""
+    if shown is None:
+        raise refusal("There is no map yet: choose a face in the Predict tab.")
+    values, rank = reasons.forgotten(load_network(weights, shown.network), shown.reason, which)
+    return maps.forgot(shown.reason, values, rank, which)
+
+
+def hint(network: nn.Module, method: str) -> str:
+    """What the method does, and which others do not hold for this network, by their reasons."""
+    missing: dict[str, list[str]] = {}
+    for other, reason in methods_for(network).items():
+        if reason:
+            missing.setdefault(reason, []).append(other)
+    left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
+    return "\n\n".join([METHODS[method], *left_out])
+
+
+@contextmanager
+def said():
+    """Turns a question that cannot be answered into a message on the page."""
+    try:
+        yield
+    except ValueError as error:
+        raise refusal(str(error)) from None
+
+
+# ---- layout
+
+
+def tab(shared: Shared) -> None:
+    """Lays the tab out and wires it; call inside a `gr.Tab`, whose opening asks for the map."""
+    with gr.Row():
+        with gr.Column(min_width=300, scale=2):
+            method = gr.Dropdown(list(METHODS), value="integrated-gradients", label="Method", elem_id="method")
+            words = gr.Markdown(elem_id="hint")
+            with gr.Row():
+                target = gr.Dropdown([(OWN, "")], value="", label="Why", min_width=140, elem_id="target")
+                against = gr.Dropdown([(NOTHING, "")], value="", label="and not", min_width=140, elem_id="against")
+        with gr.Column(min_width=300, scale=3):
+            with gr.Row():
+                explained = _html("explained", maps.NO_FACE, min_width=370)
+                left = _html("masked", min_width=150)
+            keep = gr.Slider(0, 100, 20, step=1, label="Kept by the mask, %", elem_id="keep")
+            trust = _html("trust")
+            with gr.Row():
+                buttons = {
+                    "last": gr.Button("Let it forget its last layer", size="sm"),
+                    "all": gr.Button("Let it forget all", size="sm"),
+                }
+            forgot = _html("forgot")
+    question = [shared.face, shared.network, method, target, against, keep]
+    outputs = [method, target, against, words, explained, left, trust, forgot, shown := gr.State(None)]
+    wire(shared, question, outputs, shown, buttons)
+
+
+def wire(shared: Shared, question: list, outputs: list, shown: gr.State, buttons: dict[str, gr.Button]) -> None:
+    """Every event of the tab."""
+    method, target, against, words, explained, left, trust, forgot, _ = outputs
+    face, name, *_, keep = question
+    ours = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": explained}
+    asked = [
+        field.input(partial(show, weights=shared.weights), question, outputs, **ours)
+        for field in (method, target, against)
+    ]
+    entered = get_render_context().select(
+        partial(opened, weights=shared.weights), [face, name, method, keep, shown], outputs, **ours
+    )
+    for event in (*asked, entered):
+        # After an error, the map of an earlier question must not stand beside this one.
+        event.failure(lambda: UNSEEN, None, [words, explained, left, trust, forgot, shown], **ours)
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    keep.input(partial(remask, weights=shared.weights), [shown, keep], left, trigger_mode="always_last", **quiet)
+    for which, button in buttons.items():
+        button.click(partial(forget, which=which, weights=shared.weights), shown, forgot, **quiet)
+
+
+def _html(name: str, value: str = "", **place) -> gr.HTML:
+    return gr.HTML(value, css_template=maps.CSS, apply_default_css=False, padding=False, elem_id=name, **place)
