@@ -18,7 +18,7 @@ from fer import reasons
 from fer.reasons import Reason
 from fer.saliency import methods_for
 from fer.tabs import maps
-from fer.tabs.shared import Shared, load_network, refusal
+from fer.tabs.shared import Shared, load_network, network_menu, refusal
 
 METHODS = {
     "integrated-gradients": "What each pixel adds on the way from the blurred face to this one.",
@@ -128,6 +128,7 @@ def tab(shared: Shared) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`, whose opening asks for the map."""
     with gr.Row():
         with gr.Column(min_width=300, scale=2):
+            network = network_menu(shared, "saliency-network")
             method = gr.Dropdown(list(METHODS), value="integrated-gradients", label="Method", elem_id="method")
             words = gr.Markdown(elem_id="hint")
             with gr.Row():
@@ -145,7 +146,7 @@ def tab(shared: Shared) -> None:
                     "all": gr.Button("Let it forget all", size="sm"),
                 }
             forgot = _html("forgot")
-    question = [shared.face, shared.network, method, target, against, keep]
+    question = [shared.face, network, method, target, against, keep]
     outputs = [method, target, against, words, explained, left, trust, forgot, shown := gr.State(None)]
     wire(shared, question, outputs, shown, buttons)
 
@@ -157,7 +158,7 @@ def wire(shared: Shared, question: list, outputs: list, shown: gr.State, buttons
     ours = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": explained}
     asked = [
         field.input(partial(show, weights=shared.weights), question, outputs, **ours)
-        for field in (method, target, against)
+        for field in (name, method, target, against)
     ]
     entered = get_render_context().select(
         partial(opened, weights=shared.weights), [face, name, method, keep, shown], outputs, **ours
