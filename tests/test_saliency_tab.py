@@ -24,46 +24,46 @@ def face() -> np.ndarray:
 
 
 def ask(face, weights, name="compact-ferplus", method="gradient", target="", against="", keep=20) -> tuple:
-    return saliency.show(face, name, method, target, against, keep, weights=weights)
+    return saliency.show(face, name, method, target, against, keep, False, weights=weights)
 
 
 def test_a_question_gives_the_face_its_map_the_masked_face_and_the_scores(weights, face):
     """Two pictures and one, four bars, the FER+ labels to ask about, and the answer in the state."""
-    method, target, against, hint, explained, left, trust, forgot, shown = ask(face, weights, target="sad")
+    method, target, against, hint, explained, left, trust, *rest, shown = ask(face, weights, target="sad")
     assert method["value"] == "gradient" and method["choices"] == list(attributions.METHODS)
     assert target["value"] == "sad" and target["choices"] == [("its answer", ""), *data.FERPLUS]
     assert against["value"] == "" and "small change" in hint
     assert explained.count("<img") == 2 and left.count("<img") == 1 and trust.count('class="bar') == 4
-    assert "Why sad? Red speaks for it" in explained and "highest 20% kept: sad" in left and forgot == ""
+    assert "Why sad? Red speaks for it" in explained and "highest 20% kept: sad" in left and rest == ["", "", ""]
     assert shown.network == "compact-ferplus" and (shown.reason.face == face).all()
 
 
 def test_before_there_is_a_face_the_tab_says_where_to_choose_one(weights):
     """And computes nothing."""
-    *_, explained, left, trust, forgot, shown = ask(None, weights)
-    assert "in the Predict tab" in explained and (left, trust, forgot, shown) == ("", "", "", None)
+    _, explained, *rest, shown = ask(None, weights)[3:]
+    assert "in the Predict tab" in explained and rest == [""] * 5 and shown is None
 
 
 def test_a_method_that_the_network_does_not_offer_is_not_shown_as_another(weights, face):
     """Its menu lacks it, the first of those offered is chosen for all to see, and a sentence says why."""
-    method, *_, hint, _, _, _, _, shown = ask(face, weights, "compact", "grad-cam")
+    method, _, _, hint, *_, shown = ask(face, weights, "compact", "grad-cam")
     assert method["value"] == shown.reason.method == "integrated-gradients" and "grad-cam" not in method["choices"]
     assert "Not for compact: hirescam, grad-cam, guided-grad-cam. It has no convolution" in hint
 
 
 def test_a_network_that_looks_at_nothing_has_a_map_of_zeros_and_says_so(weights, face):
     """Its answer is the same for every face: no colour, and no correlation."""
-    *_, explained, _, _, _, shown = ask(face, weights, "compact")
+    _, _, _, _, explained, *_, shown = ask(face, weights, "compact")
     assert "The map is 0 everywhere." in explained and shown.reason.correlation == pytest.approx(0, abs=1e-6)
 
 
 def test_an_opened_tab_asks_anew_only_for_another_face_or_network(weights, face):
     """The target is the network's own answer then, for the old one may be no label of the new network."""
     shown = ask(face, weights, target="sad")[-1]
-    same = saliency.opened(face, "compact-ferplus", "gradient", 20, shown, weights=weights)
+    same = saliency.opened(face, "compact-ferplus", "gradient", 20, True, shown, weights=weights)
     assert same == gr.skip()
     for other in ((255 - face, "compact-ferplus"), (face, "compact")):
-        _, target, *_, new = saliency.opened(*other, "gradient", 20, shown, weights=weights)
+        _, target, *_, new = saliency.opened(*other, "gradient", 20, True, shown, weights=weights)
         assert target["value"] == "" and new.reason is not shown.reason
 
 
@@ -104,11 +104,39 @@ def test_what_cannot_be_asked_is_told(weights, face, question, words):
         ask(face, weights, **question)
 
 
+def test_all_methods_come_one_by_one_and_the_best_stands_first(weights, face):
+    """Thirteen of them for a chain of convolutions with ReLU; the map of the first is there before the others."""
+    shown = ask(face, weights)[-1]
+    pages = list(saliency.compare(shown, False, weights=weights))
+    assert [page.count("<figure>") for page in pages] == list(range(1, 14))
+    scores = [float(part.split("</figcaption>")[0]) for part in pages[-1].split("</b>")[1:]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_curves_begin_and_end_with_the_face_and_its_blurred_self(weights, face):
+    """Deletion at 0 and insertion at 1 are the face: the same height, 100 less its probability in per cent."""
+    shown = ask(face, weights)[-1]
+    goes, comes = (part.split('"')[0].split() for part in saliency.curve(shown, weights=weights).split('points="')[1:])
+    top = f"{100 - 100 * shown.reason.chances[0]:.1f}"
+    assert len(goes) == len(comes) == 17 and goes[0] == f"0.0,{top}" and comes[-1] == f"100.0,{top}"
+    assert goes[-1].split(",")[1] == comes[0].split(",")[1]
+
+
+def test_the_map_is_drawn_with_its_grain_or_without(weights, face):
+    """The face beside it stays."""
+    shown = ask(face, weights)[-1]
+    grain, without = (saliency.redraw(shown, smooth).split("<img")[1:] for smooth in (False, True))
+    assert grain[0] == without[0] and grain[1] != without[1]
+
+
 def test_without_a_map_nothing_can_be_masked_or_forgotten(weights):
     """The slider does nothing, the button says what is missing."""
     assert saliency.remask(None, 50, weights=weights) == gr.skip()
+    assert saliency.redraw(None, True) == gr.skip() and saliency.curve(None, weights=weights) == ""
     with pytest.raises(gr.Error, match="no map yet"):
         saliency.forget(None, which="last", weights=weights)
+    with pytest.raises(gr.Error, match="no map yet"):
+        next(saliency.compare(None, True, weights=weights))
 
 
 def test_every_method_has_a_sentence():

@@ -3,6 +3,7 @@
 tab(shared)     lays it out, inside a `gr.Tab`
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,10 +36,12 @@ METHODS = {
     "guided-grad-cam": "Guided backpropagation where Grad-CAM is positive.",
     "deconvolution": "A gradient that is rectified on its way back, whatever the face was like.",
 }
+FORGET = {"Let it forget its last layer": "last", "Let it forget all": "all"}
+COMPARE = "All methods side by side"
 OWN, NOTHING = "its answer", "nothing"  # no label can be chosen by these: "" stands for them
 
 
-UNSEEN = ("", maps.NO_FACE, "", "", "", None)  # hint, explained, left, trust, forgot, Shown
+UNSEEN = ("", maps.NO_FACE, "", "", "", "", "", None)  # hint, explained, left, trust, curves, forgot, all, Shown
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,13 @@ class Shown:
     reason: Reason
 
 
-# ---- handlers: `show` returns (method, target, against, hint, explained, left, trust, forgot, Shown)
+# ---- handlers: `show` returns (method, target, against, *what UNSEEN lists)
 
 
 def show(
-    face: np.ndarray | None, name: str, method: str, target: str, against: str, keep: float, *, weights: Path
-) -> tuple:
+    face: np.ndarray | None, name: str, method: str, target: str, against: str, keep: float, smooth: bool,
+    *, weights: Path,
+) -> tuple:  # fmt: skip
     """The outputs for a face and a question about it; what the network does not offer is chosen no longer."""
     if face is None:
         return *[gr.skip()] * 3, *UNSEEN
@@ -69,22 +73,24 @@ def show(
         gr.update(choices=[(OWN, ""), *network.labels], value=target),
         gr.update(choices=[(NOTHING, ""), *network.labels], value=reason.against or ""),
         hint(network, method),
-        maps.explained(reason),
+        maps.explained(reason, smooth),
         maps.left(reason.target, reason.masked, reason.chances[1], reason.keep),
         maps.trust(reason),
-        "",
+        *[""] * 3,
         Shown(name, reason),
     )
 
 
-def opened(face: np.ndarray | None, name: str, method: str, keep: float, before: Shown | None, *, weights: Path):
+def opened(
+    face: np.ndarray | None, name: str, method: str, keep: float, smooth: bool, before: Shown | None, *, weights: Path
+) -> tuple | dict:
     """The same when the tab is opened: another face or network is asked for its own answer, what is there stays."""
     if before and face is not None and before.network == name and np.array_equal(before.reason.face, face):
         return gr.skip()
-    return show(face, name, method, "", "", keep, weights=weights)
+    return show(face, name, method, "", "", keep, smooth, weights=weights)
 
 
-def remask(shown: Shown | None, keep: float, *, weights: Path):
+def remask(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
     """The masked face for another share, read again by the network."""
     if shown is None:
         return gr.skip()
@@ -94,12 +100,36 @@ def remask(shown: Shown | None, keep: float, *, weights: Path):
     return maps.left(reason.target, pixels, chances[reasons.number(network, reason.target)], keep / 100)
 
 
-def forget(shown: Shown | None, *, which: str, weights: Path):
+def redraw(shown: Shown | None, smooth: bool) -> str | dict:
+    """The map with its grain, or without."""
+    return maps.explained(shown.reason, smooth) if shown else gr.skip()
+
+
+def curve(shown: Shown | None, *, weights: Path) -> str:
+    """The deletion and insertion curves of the map that is shown."""
+    if shown is None:
+        return ""
+    return maps.curves(shown.reason.target, *reasons.curves(load_network(weights, shown.network), shown.reason))
+
+
+def compare(shown: Shown | None, smooth: bool, *, weights: Path) -> Iterator[str]:
+    """All methods' maps side by side, as they come."""
+    found = []
+    for one in reasons.side_by_side(load_network(weights, _there(shown).network), shown.reason):
+        found.append(one)
+        yield maps.side_by_side(shown.reason.face, found, smooth)
+
+
+def forget(shown: Shown | None, *, which: str, weights: Path) -> str:
     """The map of a network that has forgotten its last layer, or all, with its badge."""
+    values, rank = reasons.forgotten(load_network(weights, _there(shown).network), shown.reason, which)
+    return maps.forgot(shown.reason, values, rank, which)
+
+
+def _there(shown: Shown | None) -> Shown:
     if shown is None:
         raise refusal("There is no map yet: choose a face in the Predict tab.")
-    values, rank = reasons.forgotten(load_network(weights, shown.network), shown.reason, which)
-    return maps.forgot(shown.reason, values, rank, which)
+    return shown
 
 
 def hint(network: nn.Module, method: str) -> str:
@@ -134,42 +164,47 @@ def tab(shared: Shared) -> None:
             with gr.Row():
                 target = gr.Dropdown([(OWN, "")], value="", label="Why", min_width=140, elem_id="target")
                 against = gr.Dropdown([(NOTHING, "")], value="", label="and not", min_width=140, elem_id="against")
+            smooth = gr.Checkbox(True, label="Draw the map without its grain", elem_id="smooth")
         with gr.Column(min_width=300, scale=3):
             with gr.Row():
-                explained = _html("explained", maps.NO_FACE, min_width=370)
-                left = _html("masked", min_width=150)
+                explained = _html("explained", maps.NO_FACE, min_width=280, scale=2)
+                left = _html("masked", min_width=120, scale=1)
             keep = gr.Slider(0, 100, 20, step=1, label="Kept by the mask, %", elem_id="keep")
+    with gr.Row():
+        with gr.Column(min_width=300):
             trust = _html("trust")
-            with gr.Row():
-                buttons = {
-                    "last": gr.Button("Let it forget its last layer", size="sm"),
-                    "all": gr.Button("Let it forget all", size="sm"),
-                }
-            forgot = _html("forgot")
-    question = [shared.face, network, method, target, against, keep]
-    outputs = [method, target, against, words, explained, left, trust, forgot, shown := gr.State(None)]
-    wire(shared, question, outputs, shown, buttons)
+        with gr.Column(min_width=300):
+            curves = _html("curves")
+    with gr.Row():
+        buttons = [gr.Button(words, size="sm", min_width=150) for words in (*FORGET, COMPARE, "Stop")]
+    forgot, everything = _html("forgot"), _html("all-methods")
+    question = [shared.face, network, method, target, against, keep, smooth]
+    answer = [words, explained, left, trust, curves, forgot, everything, gr.State(None)]
+    wire(shared, question, answer, buttons)
 
 
-def wire(shared: Shared, question: list, outputs: list, shown: gr.State, buttons: dict[str, gr.Button]) -> None:
+def wire(shared: Shared, question: list, answer: list, buttons: list[gr.Button]) -> None:
     """Every event of the tab."""
-    method, target, against, words, explained, left, trust, forgot, _ = outputs
-    face, name, *_, keep = question
+    face, name, method, target, against, keep, smooth = question
+    _, explained, left, _, curves, forgot, everything, shown = answer
+    weights = {"weights": shared.weights}
     ours = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": explained}
-    asked = [
-        field.input(partial(show, weights=shared.weights), question, outputs, **ours)
-        for field in (name, method, target, against)
-    ]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    outputs = [method, target, against, *answer]
+    asked = [field.input(partial(show, **weights), question, outputs, **ours) for field in question[1:5]]
     entered = get_render_context().select(
-        partial(opened, weights=shared.weights), [face, name, method, keep, shown], outputs, **ours
+        partial(opened, **weights), [face, name, method, keep, smooth, shown], outputs, **ours
     )
     for event in (*asked, entered):
+        event.success(partial(curve, **weights), shown, curves, **quiet)
         # After an error, the map of an earlier question must not stand beside this one.
-        event.failure(lambda: UNSEEN, None, [words, explained, left, trust, forgot, shown], **ours)
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    keep.input(partial(remask, weights=shared.weights), [shown, keep], left, trigger_mode="always_last", **quiet)
-    for which, button in buttons.items():
-        button.click(partial(forget, which=which, weights=shared.weights), shown, forgot, **quiet)
+        event.failure(lambda: UNSEEN, None, answer, **ours)
+    keep.input(partial(remask, **weights), [shown, keep], left, trigger_mode="always_last", **quiet)
+    smooth.input(redraw, [shown, smooth], explained, **quiet)
+    for which, button in zip(FORGET.values(), buttons, strict=False):
+        button.click(partial(forget, which=which, **weights), shown, forgot, **quiet)
+    comparing = buttons[2].click(partial(compare, **weights), [shown, smooth], everything, **quiet)
+    buttons[3].click(None, cancels=[comparing], **quiet)
 
 
 def _html(name: str, value: str = "", **place) -> gr.HTML:
