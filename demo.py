@@ -21,6 +21,8 @@ CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
 #view .html-container, #examples .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
+#explained { flex: 2 1 240px; }
+#masked { flex: 1 1 120px; }
 #crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
 #emotions, #networks { overflow-x: auto; }
 #emotions :is(th, td), #networks :is(th, td) { white-space: nowrap; word-break: normal; padding: 6px 8px; }

@@ -15,7 +15,7 @@ CSS = """
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--tile, 120px), 1fr)); gap: 12px; }
 .figures.two { grid-template-columns: 1fr 1fr; }
 .figures.one { grid-template-columns: 1fr; }
-figure { margin: 0; }
+figure { margin: 0; max-width: 220px; }
 figure img { display: block; width: 100%; aspect-ratio: 1; margin: 0; image-rendering: pixelated;
   border-radius: var(--radius-md); }
 figcaption, p { font-size: var(--text-sm); line-height: 1.4; color: var(--body-text-color); }

@@ -167,8 +167,8 @@ def tab(shared: Shared) -> None:
             smooth = gr.Checkbox(True, label="Draw the map without its grain", elem_id="smooth")
         with gr.Column(min_width=300, scale=3):
             with gr.Row():
-                explained = _html("explained", maps.NO_FACE, min_width=280, scale=2)
-                left = _html("masked", min_width=120, scale=1)
+                explained = _html("explained", maps.NO_FACE, min_width=240)
+                left = _html("masked", min_width=120)
             keep = gr.Slider(0, 100, 20, step=1, label="Kept by the mask, %", elem_id="keep")
     with gr.Row():
         with gr.Column(min_width=300):
