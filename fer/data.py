@@ -125,14 +125,14 @@ def mark_twins(splits: dict[str, Faces], threshold: float = TWIN_CORRELATION) ->
     if "Training" not in splits:
         return splits
     training = splits["Training"]
-    gallery = _standardised(training.pixels)  # (T, 2304)
+    gallery = standardised(training.pixels)  # (T, 2304)
     seen = torch.zeros(len(training), dtype=torch.bool)
     marked = {}
     for name, faces in splits.items():
         if name != "Training":
             twin = torch.zeros(len(faces), dtype=torch.bool)
             for pixels in (faces.pixels, faces.pixels.flip(-1)):
-                for start, block in _blocks(_standardised(pixels), 512):
+                for start, block in _blocks(standardised(pixels), 512):
                     close = block @ gallery.T > threshold  # (512, T)
                     twin[start : start + len(block)] |= close.any(1)
                     seen |= close.any(0)
@@ -140,7 +140,7 @@ def mark_twins(splits: dict[str, Faces], threshold: float = TWIN_CORRELATION) ->
     return {"Training": replace(training, twin=seen), **marked}
 
 
-def _standardised(pixels: Tensor) -> Tensor:
+def standardised(pixels: Tensor) -> Tensor:
     """Rows whose dot product is the correlation of two pictures; a blank picture correlates with nothing."""
     rows = pixels.flatten(1).float()  # (N, 2304)
     rows = rows - rows.mean(1, keepdim=True)

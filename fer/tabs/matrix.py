@@ -42,6 +42,7 @@ td button:focus-visible { outline: 2px solid var(--primary-500); outline-offset:
 @media (max-width: 480px) {
   table { border-spacing: 1px; font-size: 11px; }
   thead th { writing-mode: vertical-rl; transform: rotate(180deg); height: 62px; text-align: left; }
+  thead td { width: 54px; }  /* the layout is fixed: the first row gives the columns' widths */
   tbody th { padding-right: 3px; }
   td button { height: 38px; }
 }

@@ -45,8 +45,8 @@ def confident(network: checkpoint.Network, pixels: torch.Tensor, emotion: str) -
 
 def averaged(pixels: np.ndarray) -> np.ndarray:
     """The mean, float (48, 48), of the 60 most typical of uint8 (N, 48, 48), copies left out."""
-    rows = standardised(pixels)  # (N, 2304)
-    mirrored = standardised(pixels[:, :, ::-1])
+    rows = data.standardised(torch.from_numpy(pixels)).numpy()  # (N, 2304)
+    mirrored = data.standardised(torch.from_numpy(pixels).flip(-1)).numpy()
     chosen: list[int] = []
     for place in np.argsort(-rows @ rows.mean(0)):
         copies = np.maximum(rows[chosen] @ rows[place], mirrored[chosen] @ rows[place])
@@ -55,13 +55,6 @@ def averaged(pixels: np.ndarray) -> np.ndarray:
         if len(chosen) == MIXED:
             break
     return rows[chosen].mean(0).reshape(faces.SIDE, faces.SIDE)
-
-
-def standardised(pixels: np.ndarray) -> np.ndarray:
-    """Rows of mean 0 and length 1, so that a product of two is their correlation."""
-    rows = pixels.reshape(len(pixels), -1).astype(np.float32)
-    rows -= rows.mean(1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 
 def enlarged(face: np.ndarray) -> np.ndarray:
