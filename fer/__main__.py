@@ -149,6 +149,24 @@ def ascend(
     return None
 
 
+def study(name: str, quick: bool, root: str | None, out: str | None, seeds: int | None, as_json: bool) -> None:
+    """Repeats an experiment of the reports; writes its table, its page and its figure to weights/studies/NAME/."""
+    from fer import studies, trials
+
+    settings = studies.settings_for(name, out, root, quick, seeds, quiet=as_json)
+    question, result = studies.run(name, settings)
+    table = trials.keep(name, question, result, settings)
+    try:
+        studies.draw(result, settings.folder / "figure.png")
+    except ModuleNotFoundError as error:
+        print(f"no figure.png: {error.name} is not installed; repeat the command where it is", file=sys.stderr)
+    if as_json:
+        return _print_json(table)
+    notes = "".join(f"\n- {note}" for note in table["notes"])
+    print(f"{question}\n\n{trials.markdown(table['rows'])}\n{notes}\nwritten to {settings.folder}")
+    return None
+
+
 COMMANDS = {
     "networks": list_networks,
     "summary": summary,
@@ -157,6 +175,7 @@ COMMANDS = {
     "predict": predict,
     "saliency": saliency,
     "ascend": ascend,
+    "study": study,
 }
 
 
@@ -170,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     for part in parts.values():
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
     parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
-    for name in ("train", "evaluate"):
+    for name in ("train", "evaluate", "study"):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
     for name in ("summary", "train"):
         parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
@@ -182,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
     _add_saliency(parts["saliency"])
     _add_ascent(parts["ascend"])
+    _add_study(parts["study"])
     return parser
 
 
@@ -206,6 +226,13 @@ def _add_ascent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="the preset's own number unless given")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise at the start")
     parser.add_argument("--out", metavar="FILE", help="where to write, instead of ascent-NETWORK-LAYER.png")
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="an unknown one lists them all")
+    parser.add_argument("--quick", action="store_true", help="few faces, two epochs, a small network: does it run?")
+    parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/studies/NAME/")
+    parser.add_argument("--seeds", type=int, metavar="N", help="trainings of each kind that are averaged")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

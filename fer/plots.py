@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ INK = "#7c8594"  # a grey that is read on white and on black, as pictures cannot
 
 # Blue against, white nothing, red for: ColorBrewer's RdBu, which the colour-blind can tell apart too.
 _SIGNED = np.array([(5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31)], float)
+_RUNS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, for the colour-blind
 GAP = 255  # grey of the gaps between tiles
 
 
@@ -77,6 +78,38 @@ def curves(history: list[dict[str, float]]) -> Figure:
             axes.plot(epochs, [row[key] for row in history], color=colour, linewidth=1.5, label=label)
         axes.set(xlabel="epoch", ylabel=what)
         _inked(axes)
+    return figure
+
+
+def accuracies(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
+    """Accuracy by epoch of several runs: on Training (augmented, with dropout) at the left, on PublicTest at the right.
+
+    A history has the keys epoch, accuracy and public_accuracy, as history.csv does.
+    """
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    panels = (("accuracy", "accuracy on Training"), ("public_accuracy", "accuracy on PublicTest"))
+    for axes, (key, what) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+        for number, (run, history) in enumerate(histories.items()):
+            x, y = [row["epoch"] for row in history], [row[key] for row in history]
+            axes.plot(x, y, color=_RUNS[number % len(_RUNS)], linewidth=1.5, label=run)
+        axes.set(xlabel="epoch", ylabel=what)
+        _inked(axes)
+    return figure
+
+
+def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], what: str) -> Figure:
+    """A group of bars for every name, with a bar a series; None leaves its place empty. ``what`` names the axis."""
+    figure = Figure(figsize=(max(5.0, 1.1 * len(groups) + 1), 3.6), layout="constrained")
+    axes, width = figure.subplots(), 0.8 / len(series)
+    for number, (name, values) in enumerate(series.items()):
+        places = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
+        heights = [np.nan if value is None else value for value in values]
+        drawn = axes.bar(places, heights, 0.9 * width, color=_RUNS[number % len(_RUNS)], label=name)
+        axes.bar_label(drawn, ["" if value is None else f"{value:.3f}" for value in values], fontsize=7, color=INK)
+    axes.set_xticks(range(len(groups)), groups, rotation=25, ha="right", fontsize=8)
+    axes.set(ylabel=what)
+    axes.margins(y=0.3)  # room for the legend above the bars
+    _inked(axes)
     return figure
 
 

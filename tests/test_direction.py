@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation", "committee"},
     {"checkpoint", "copies", "faces", "pictures", "presets", "recipes", "team"},
-    {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots"},
-    {"training", "lessons", "studies", "cards", "reasons"},
+    {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots", "units"},
+    {"training", "lessons", "trials", "pseudo", "shipped", "studies", "cards", "reasons"},
     {"__main__", "tabs"},
     {"demo"},
 ]
@@ -26,7 +26,11 @@ BARE = {
     "checkpoint",
     "evaluation",
     "training",
+    "trials",
+    "pseudo",
+    "shipped",
     "studies",
+    "units",
     "cards",
     "team",
 }

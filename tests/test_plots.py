@@ -109,3 +109,21 @@ def test_tiles_on_a_common_scale_can_be_compared_and_pixels_are_repeated():
     tiles = np.array([[[0.0, 0.5]], [[1.0, 0.25]]])
     sheet = plots.sheet(tiles, columns=8, scale=2, gap=0, common=True)
     assert sheet.tolist() == [[0, 0, 128, 128, 255, 255, 64, 64]] * 2
+
+
+def test_several_runs_are_drawn_side_by_side_on_training_and_on_public_test():
+    """Two runs of two epochs: two lines a panel, each with its own values and colour."""
+    run = [{"epoch": 1, "accuracy": 0.2, "public_accuracy": 0.3}, {"epoch": 2, "accuracy": 0.4, "public_accuracy": 0.5}]
+    training, public = plots.accuracies({"cnn": run, "dnn": run[:1]}).axes
+    assert [list(line.get_ydata()) for line in training.lines] == [[0.2, 0.4], [0.2]]
+    assert [list(line.get_ydata()) for line in public.lines] == [[0.3, 0.5], [0.3]]
+    assert training.lines[0].get_color() == public.lines[0].get_color() != public.lines[1].get_color()
+
+
+def test_bars_stand_in_groups_and_a_missing_one_leaves_its_place():
+    """Two groups of two series: heights .6, .7, .64 and none, with 0.640 written over the third."""
+    (axes,) = plots.bars(["with", "without"], {"ours": [0.6, 0.7], "report": [0.64, None]}, "accuracy").axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights[:3] == [0.6, 0.7, 0.64] and np.isnan(heights[3])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["with", "without"]
+    assert [text.get_text() for text in axes.texts] == ["0.600", "0.700", "0.640", ""]

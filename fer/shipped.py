@@ -1,0 +1,88 @@
+"""Studies of the networks that ``weights/`` holds: which of their units are dead, and what twins are worth to them."""
+
+from dataclasses import asdict, replace
+
+from torch import Tensor
+
+from fer import checkpoint, evaluation, units
+from fer.recipes import recipe
+from fer.trials import Bars, Result, Settings, differences, share, trained
+
+REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
+_SPLITS = ("PublicTest", "PrivateTest")
+
+
+def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)) -> Result:
+    """Which units of the shipped VGG16 are dead with ReLU, which with SELU, which report 2 took against dead units?"""
+    if settings.seeds > 1:
+        raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
+    nets = [checkpoint.load(name) for name in names]
+    counted = [units.count_dead(network, settings.splits[1].pixels) for network in nets]
+    rows = []
+    for network, layers in zip(nets, counted, strict=True):
+        rows += [{"network": network.name, **asdict(row)} for row in layers]
+        whole = {"network": network.name, "layer": "all", **units.total(layers)}
+        private = network.figures.get("private_test", {})
+        measured = {key: private.get(key) for key in ("accuracy", "n", "ci95")}
+        rows.append(whole | measured | {"report": REPORT.get(network.name)})
+    notes = [
+        f"Counted on {len(settings.splits[1]):,} faces of PublicTest. A unit is an output channel of an activation "
+        "layer. It is dead if it is 0 for every face, and changeless if it varies by less than 0.001 (the dead ones "
+        "included): SELU is 0 for no number but 0, so only the second is a fair comparison.",
+        "The accuracy is the shipped network's on PrivateTest, the report's its own score.",
+    ]
+    shares = [[row.changeless / row.units for row in layers] for layers in counted]
+    series = dict(zip(names, shares, strict=True))
+    return Result(rows, notes, bars=Bars([row.layer for row in counted[0]], series, "share of changeless units"))
+
+
+def twins(settings: Settings) -> Result:
+    """How much better is a test face read whose twin is in Training, and does a network need the twins at all?
+
+    Shipped networks by the answers that ``evaluate`` kept; and compact trained once more, without the faces of
+    Training that have a twin in a test split.
+    """
+    rows, notes = [], []
+    for name in checkpoint.available():
+        for split in _SPLITS:
+            try:
+                rows.append(twin_row(name, split, *evaluation.kept(checkpoint.WEIGHTS / name, split)))
+            except ValueError as error:
+                notes.append(f"Left out: {error}.")
+    rows += _without_twins(settings)
+    public = [row for row in rows if row["split"] == "PublicTest"]
+    series = {key.replace("_", " "): [row[key] for row in public] for key in ("with_twin", "without_twin")}
+    notes.append(
+        "A twin is the same picture in Training, mirrored ones included, with a correlation above .99. Faces with a "
+        "twin may also be easier ones: what is learnt by heart shows in the network that was trained without."
+    )
+    shipped = "compact" in checkpoint.available() and checkpoint.load("compact")
+    if shipped and (changed := differences(shipped.recipe, recipe("compact"))):
+        notes.append(f"The shipped compact was trained with another {', '.join(changed)} than the one without twins.")
+    return Result(rows, notes, bars=Bars([row["network"] for row in public], series, "accuracy on PublicTest"))
+
+
+def _without_twins(settings: Settings) -> list[dict]:
+    """The row of compact trained without twins for every seed, measured on PublicTest."""
+    faces, public = settings.splits
+    rows = []
+    for seed in range(settings.seeds):
+        config = replace(settings.config("compact"), seed=seed)
+        network = trained(settings, f"without-twins-{seed}", config, faces[~faces.twin])
+        logits = evaluation.predict_logits(network, public.pixels)
+        name = f"{config.network} without twins" + (f", seed {seed}" if seed else "")
+        rows.append(twin_row(name, "PublicTest", logits, public.labels, public.twin))
+    return rows
+
+
+def twin_row(name: str, split: str, logits: Tensor, labels: Tensor, twin: Tensor) -> dict:
+    """Accuracy on all faces, on those with a twin and on those without, None where there are none of them.
+
+    logits: (N, K). labels: (N,). twin: bool (N,).
+    """
+    right = logits.argmax(1) == labels
+    row = {"network": name, "split": split} | share(right.float().mean().item(), len(right))
+    for key, part in (("with_twin", right[twin]), ("without_twin", right[~twin])):
+        found = share(part.float().mean().item(), len(part)) if len(part) else {"accuracy": None, "n": 0, "ci95": None}
+        row |= {key: found["accuracy"], f"n_{key}": found["n"], f"ci95_{key}": found["ci95"]}
+    return row
