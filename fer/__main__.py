@@ -4,21 +4,19 @@ Every command prints for a person and, with ``--json``, one JSON value for a pro
 error and exit status 2.
 """
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 
 from fer import cards, checkpoint, data, evaluation, networks
-from fer.augmentation import Augmentation
+from fer.flags import parser_for
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; 0, or 2 after an error that the caller can mend."""
-    arguments = vars(_parser().parse_args(argv))
+    arguments = vars(parser_for(COMMANDS).parse_args(argv))
     command = arguments.pop("command")
     try:
         COMMANDS[command](**arguments)
@@ -121,6 +119,24 @@ def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bo
     print("\n".join([*reasons.sentences(reason), f"written to {file}"]))
 
 
+def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
+    """Measures how far each saliency method's maps of a network can be trusted; writes weights/<name>/trust.json."""
+    from fer import trust
+
+    trained = checkpoint.load(network)
+    (validation,) = data.require(data.load(root), "PublicTest")
+    rows = trust.measure(trained, trust.some(validation, faces), quiet=as_json)
+    if folder := checkpoint.find(network):
+        trust.write(rows, folder)
+    if as_json:
+        return _print_json(rows)
+    print(f"{'method':22} {'region correlation':>18} {'forgetful network':>18}")
+    for row in rows:
+        forgot = "" if row["forgotten"] is None else f"{row['forgotten']:18.3f}"
+        print(f"{row['method']:22} {row['correlation']:+10.3f} +- {row['error']:.3f} {forgot}")
+    return None
+
+
 def ascend(
     network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
     as_json: bool,
@@ -174,78 +190,10 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "saliency": saliency,
+    "trust": trust,
     "ascend": ascend,
     "study": study,
 }
-
-
-# ------------------------------------------------------------------------------------------------ arguments
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fer", description="A laboratory for facial-expression networks.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    parts = {name: commands.add_parser(name, help=function.__doc__) for name, function in COMMANDS.items()}
-    for part in parts.values():
-        part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
-    parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
-    for name in ("train", "evaluate", "study"):
-        parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
-    for name in ("summary", "train"):
-        parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
-    _add_training(parts["train"])
-    parts["evaluate"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
-    parts["evaluate"].add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PublicTest")
-    parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
-    parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
-    parts["predict"].add_argument("--network", default="compact", help="compact unless named")
-    _add_saliency(parts["saliency"])
-    _add_ascent(parts["ascend"])
-    _add_study(parts["study"])
-    return parser
-
-
-def _add_saliency(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", help="a photograph; its largest face is taken")
-    parser.add_argument("--network", default="compact", help="compact unless named")
-    parser.add_argument("--method", default="integrated-gradients", help="an unknown one lists them all")
-    parser.add_argument("--target", metavar="LABEL", help="the emotion to explain; by default the network's answer")
-    parser.add_argument("--against", metavar="LABEL", help="explain the target against this emotion")
-    parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
-    parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
-    parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")
-
-
-def _add_ascent(parser: argparse.ArgumentParser) -> None:
-    from fer.presets import PRESETS
-
-    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
-    parser.add_argument("layer", metavar="LAYER", help="its name in the network's summary; the last one for classes")
-    parser.add_argument("--filters", metavar="0-63,70", help="all of them unless named")
-    parser.add_argument("--preset", choices=PRESETS, default="clear")
-    parser.add_argument("--steps", type=int, metavar="N", help="the preset's own number unless given")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise at the start")
-    parser.add_argument("--out", metavar="FILE", help="where to write, instead of ascent-NETWORK-LAYER.png")
-
-
-def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="an unknown one lists them all")
-    parser.add_argument("--quick", action="store_true", help="few faces, two epochs, a small network: does it run?")
-    parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/studies/NAME/")
-    parser.add_argument("--seeds", type=int, metavar="N", help="trainings of each kind that are averaged")
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    """A flag for every field of TrainConfig and Augmentation; one that is not given keeps the network's own recipe."""
-    from fer.recipes import TrainConfig
-
-    parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/<name>/")
-    parser.add_argument("--restart", action="store_true", help="forget a run that was stopped")
-    for field in (*fields(TrainConfig), *fields(Augmentation)):
-        if field.name not in ("network", "augmentation"):
-            parser.add_argument(
-                f"--{field.name.replace('_', '-')}", type=field.type, metavar=field.type.__name__.upper()
-            )
 
 
 # ------------------------------------------------------------------------------------------------ printing

@@ -1,5 +1,6 @@
 """The Saliency tab's handlers as functions, and its markup."""
 
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from pages import example_face, write_networks
 
-from fer import attributions, data, reasons
+from fer import attributions, data, reasons, trust
 from fer.tabs import maps, saliency
 from fer.tabs.shared import load_network
 
@@ -137,6 +138,17 @@ def test_without_a_map_nothing_can_be_masked_or_forgotten(weights):
         saliency.forget(None, which="last", weights=weights)
     with pytest.raises(gr.Error, match="no map yet"):
         next(saliency.compare(None, True, weights=weights))
+
+
+def test_what_was_measured_orders_the_methods_and_is_told(face, tmp_path):
+    """The most faithful method is chosen when the tab is first opened; the best control stands in its sentence."""
+    weights = write_networks(tmp_path)
+    scores = {"occlusion": 0.61, "gradient": 0.2, "blob": 0.12, "noise": 0.0}
+    rows = [{"method": name, "correlation": score, "faces": 200} for name, score in scores.items()]
+    (weights / "compact-ferplus" / trust.FILE).write_text(json.dumps(rows))
+    found = saliency.opened(face, "compact-ferplus", "deeplift", 20, True, None, weights=weights)
+    assert found[0]["choices"][:2] == ["occlusion", "gradient"] and found[0]["value"] == "occlusion"
+    assert "Over 200 faces its region correlation is +0.61" in found[3] and "'blob'" in found[3]
 
 
 def test_every_method_has_a_sentence():

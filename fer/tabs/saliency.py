@@ -15,7 +15,7 @@ import torch
 from gradio.context import get_render_context
 from torch import nn
 
-from fer import reasons
+from fer import faithfulness, reasons, trust
 from fer.reasons import Reason
 from fer.saliency import methods_for
 from fer.tabs import maps
@@ -63,7 +63,7 @@ def show(
     if face is None:
         return *[gr.skip()] * 3, *UNSEEN
     network = load_network(weights, name)
-    offered = [known for known, reason in methods_for(network).items() if reason is None]
+    offered = order(network, weights)
     method = method if method in offered else offered[0]
     target, against = (label if label in network.labels else "" for label in (target, against))
     with said():
@@ -72,7 +72,7 @@ def show(
         gr.update(choices=offered, value=method),
         gr.update(choices=[(OWN, ""), *network.labels], value=target),
         gr.update(choices=[(NOTHING, ""), *network.labels], value=reason.against or ""),
-        hint(network, method),
+        hint(network, method, weights),
         maps.explained(reason, smooth),
         maps.left(reason.target, reason.masked, reason.chances[1], reason.keep),
         maps.trust(reason),
@@ -87,6 +87,7 @@ def opened(
     """The same when the tab is opened: another face or network is asked for its own answer, what is there stays."""
     if before and face is not None and before.network == name and np.array_equal(before.reason.face, face):
         return gr.skip()
+    method = method if before else ""  # at first the network's most faithful one
     return show(face, name, method, "", "", keep, smooth, weights=weights)
 
 
@@ -132,14 +133,33 @@ def _there(shown: Shown | None) -> Shown:
     return shown
 
 
-def hint(network: nn.Module, method: str) -> str:
-    """What the method does, and which others do not hold for this network, by their reasons."""
+def order(network: nn.Module, weights: Path) -> list[str]:
+    """The methods that hold for the network: those that were measured first, the most faithful of them foremost."""
+    offered = [method for method, reason in methods_for(network).items() if reason is None]
+    ranked = [row["method"] for row in trust.read(weights / network.name) if row["method"] in offered]
+    return ranked + [method for method in offered if method not in ranked]
+
+
+def hint(network: nn.Module, method: str, weights: Path) -> str:
+    """What the method does, how faithful it was found, and which others do not hold for this network, and why."""
     missing: dict[str, list[str]] = {}
     for other, reason in methods_for(network).items():
         if reason:
             missing.setdefault(reason, []).append(other)
     left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
-    return "\n\n".join([METHODS[method], *left_out])
+    return "\n\n".join([METHODS[method], *_measured(method, trust.read(weights / network.name)), *left_out])
+
+
+def _measured(method: str, rows: list[dict]) -> list[str]:
+    """Its mean region correlation over many faces beside that of the best map that knows nothing of the network."""
+    scores = {row["method"]: row for row in rows}
+    if method not in scores:
+        return []
+    control = max((name for name in scores if name in faithfulness.CONTROLS), key=lambda n: scores[n]["correlation"])
+    return [
+        f"Over {scores[method]['faces']} faces its region correlation is {scores[method]['correlation']:+.2f} on "
+        f"average; the map {control!r}, which knows nothing of the network, has {scores[control]['correlation']:+.2f}."
+    ]
 
 
 @contextmanager
@@ -159,7 +179,7 @@ def tab(shared: Shared) -> None:
     with gr.Row():
         with gr.Column(min_width=300, scale=2):
             network = network_menu(shared, "saliency-network")
-            method = gr.Dropdown(list(METHODS), value="integrated-gradients", label="Method", elem_id="method")
+            method = gr.Dropdown(list(METHODS), value=next(iter(METHODS)), label="Method", elem_id="method")
             words = gr.Markdown(elem_id="hint")
             with gr.Row():
                 target = gr.Dropdown([(OWN, "")], value="", label="Why", min_width=140, elem_id="target")
@@ -172,14 +192,14 @@ def tab(shared: Shared) -> None:
             keep = gr.Slider(0, 100, 20, step=1, label="Kept by the mask, %", elem_id="keep")
     with gr.Row():
         with gr.Column(min_width=300):
-            trust = _html("trust")
+            trusted = _html("trust")
         with gr.Column(min_width=300):
             curves = _html("curves")
     with gr.Row():
         buttons = [gr.Button(words, size="sm", min_width=150) for words in (*FORGET, COMPARE, "Stop")]
     forgot, everything = _html("forgot"), _html("all-methods")
     question = [shared.face, network, method, target, against, keep, smooth]
-    answer = [words, explained, left, trust, curves, forgot, everything, gr.State(None)]
+    answer = [words, explained, left, trusted, curves, forgot, everything, gr.State(None)]
     wire(shared, question, answer, buttons)
 
 

@@ -1,0 +1,77 @@
+"""The command line's flags, one parser a command."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import fields
+
+from fer import networks
+from fer.augmentation import Augmentation
+
+
+def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
+    """The parser of all commands, each described by its function's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m fer", description="A laboratory for facial-expression networks.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parts = {name: commands.add_parser(name, help=function.__doc__) for name, function in functions.items()}
+    for part in parts.values():
+        part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
+    parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
+    for name in ("train", "evaluate", "study", "trust"):
+        parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
+    for name in ("summary", "train"):
+        parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
+    _add_training(parts["train"])
+    parts["evaluate"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parts["evaluate"].add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PublicTest")
+    parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
+    parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
+    parts["predict"].add_argument("--network", default="compact", help="compact unless named")
+    _add_saliency(parts["saliency"])
+    parts["trust"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parts["trust"].add_argument("--faces", type=int, default=200, metavar="N", help="of PublicTest, without twins")
+    _add_ascent(parts["ascend"])
+    _add_study(parts["study"])
+    return parser
+
+
+def _add_saliency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a photograph; its largest face is taken")
+    parser.add_argument("--network", default="compact", help="compact unless named")
+    parser.add_argument("--method", default="integrated-gradients", help="an unknown one lists them all")
+    parser.add_argument("--target", metavar="LABEL", help="the emotion to explain; by default the network's answer")
+    parser.add_argument("--against", metavar="LABEL", help="explain the target against this emotion")
+    parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
+    parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
+    parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")
+
+
+def _add_ascent(parser: argparse.ArgumentParser) -> None:
+    from fer.presets import PRESETS
+
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parser.add_argument("layer", metavar="LAYER", help="its name in the network's summary; the last one for classes")
+    parser.add_argument("--filters", metavar="0-63,70", help="all of them unless named")
+    parser.add_argument("--preset", choices=PRESETS, default="clear")
+    parser.add_argument("--steps", type=int, metavar="N", help="the preset's own number unless given")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise at the start")
+    parser.add_argument("--out", metavar="FILE", help="where to write, instead of ascent-NETWORK-LAYER.png")
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="an unknown one lists them all")
+    parser.add_argument("--quick", action="store_true", help="few faces, two epochs, a small network: does it run?")
+    parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/studies/NAME/")
+    parser.add_argument("--seeds", type=int, metavar="N", help="trainings of each kind that are averaged")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """A flag for every field of TrainConfig and Augmentation; one that is not given keeps the network's own recipe."""
+    from fer.recipes import TrainConfig
+
+    parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/<name>/")
+    parser.add_argument("--restart", action="store_true", help="forget a run that was stopped")
+    for field in (*fields(TrainConfig), *fields(Augmentation)):
+        if field.name not in ("network", "augmentation"):
+            parser.add_argument(
+                f"--{field.name.replace('_', '-')}", type=field.type, metavar=field.type.__name__.upper()
+            )

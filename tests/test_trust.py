@@ -1,0 +1,61 @@
+"""trust: which methods are faithful to a network, on many faces."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fer import data, trust
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    """Of a network that adds up the upper left quarter of a face."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2)).eval()
+    weight = torch.zeros(2, 48, 48)
+    weight[0, :24, :24] = 1.0
+    network[1].weight.data = weight.flatten(1)
+    network[1].bias.data = torch.tensor([0.0, -1.0])
+    return trust.measure(network, noisy_faces(), quiet=True)
+
+
+def noisy_faces() -> Tensor:
+    return torch.rand(18, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_exact_method_is_faithful_and_a_map_of_noise_is_not(rows: list[dict]):
+    """Integrated gradients of a sum are right to .95; noise stays within .1 of 0."""
+    scores = {row["method"]: row["correlation"] for row in rows}
+    assert scores["integrated-gradients"] > 0.95 and abs(scores["noise"]) < 0.1
+
+
+def test_the_most_faithful_method_stands_first_and_what_does_not_hold_is_left_out(rows: list[dict]):
+    """No convolution, so no Grad-CAM; controls have no network that could forget."""
+    correlations = [row["correlation"] for row in rows]
+    assert correlations == sorted(correlations, reverse=True) and all(row["faces"] == 18 for row in rows)
+    forgotten = {row["method"]: row["forgotten"] for row in rows}
+    assert "grad-cam" not in forgotten and forgotten["edges"] is None and -1 <= forgotten["gradient"] <= 1
+
+
+def test_the_faces_are_always_the_same_and_have_no_twin():
+    """Four of six; more than there are is refused."""
+    pixels = torch.arange(6).view(6, 1, 1).expand(6, 48, 48).byte()
+    split = data.Faces(pixels, torch.zeros(6).long(), None, torch.tensor([False, True, False, False, True, False]))
+    chosen = trust.some(split, 4)
+    assert torch.equal(chosen, trust.some(split, 4))
+    assert sorted((255 * chosen[:, 0, 0, 0]).round().int().tolist()) == [0, 2, 3, 5]
+    with pytest.raises(ValueError, match="faces is 5: expected 2 to 4"):
+        trust.some(split, 5)
+
+
+@pytest.mark.parametrize("broken", ["{", '{"a": 1}', '[{"method": 3}]', "[1]", '[{"method": "x", "faces": "y"}]'])
+def test_a_broken_file_counts_as_not_measured(tmp_path: Path, broken: str):
+    """As does a missing one; a sound one is read back."""
+    assert trust.read(tmp_path) == []
+    (tmp_path / trust.FILE).write_text(broken)
+    assert trust.read(tmp_path) == []
+    sound = [{"method": "gradient", "correlation": 0.5, "faces": 2}]
+    (tmp_path / trust.FILE).write_text(json.dumps(sound))
+    assert trust.read(tmp_path) == sound
