@@ -32,28 +32,38 @@ def outputs(network: nn.Module, faces: Tensor) -> int:
     return own(network, _shape_only)(_shape_only(faces)).shape[1]
 
 
-@torch.no_grad()
 def layers_for(network: nn.Module) -> list[str]:
     """The layers, from the first convolution on, that put out maps of more than one pixel; [] for no plain chain."""
+    return list(_sides(network))
+
+
+def default_layer(network: nn.Sequential) -> str | None:
+    """The activation of the last convolution whose maps still have 6x6 pixels, or else more than one.
+
+    A map of 3x3 says of a face little more than that it is in the middle. Without an activation, the convolution.
+    """
+    sides = _sides(network)
+    for least in (6, 1):
+        for kinds in ((nn.ReLU, nn.Sigmoid, nn.Tanh, *BENT), (nn.Conv2d,)):
+            for name in reversed(sides):
+                if sides[name] >= least and isinstance(network.get_submodule(name), kinds):
+                    return name
+    return None
+
+
+@torch.no_grad()
+def _sides(network: nn.Module) -> dict[str, int]:
+    """The shorter side of the maps of each of `layers_for(network)`, by name; only shapes are computed."""
     if not isinstance(network, nn.Sequential):
-        return []
-    values, names, convolved = torch.empty(1, 1, SIDE, SIDE, device="meta"), [], False
+        return {}
+    values, sides, convolved = torch.empty(1, 1, SIDE, SIDE, device="meta"), {}, False
     for name, layer in own(network, _shape_only).named_children():
         values, convolved = layer(values), convolved or isinstance(layer, nn.Conv2d)
         if values.ndim != 4 or values.shape[2:].numel() == 1:
             break
-        names += [name] * convolved
-    return names
-
-
-def default_layer(network: nn.Sequential) -> str | None:
-    """The activation of the last convolution whose maps have more than one pixel; without one, the convolution."""
-    names = layers_for(network)
-    for kinds in ((nn.ReLU, nn.Sigmoid, nn.Tanh, *BENT), (nn.Conv2d,)):
-        for name in reversed(names):
-            if isinstance(network.get_submodule(name), kinds):
-                return name
-    return None
+        if convolved:
+            sides[name] = min(values.shape[2:])
+    return sides
 
 
 def _shape_only(value: Tensor) -> Tensor:

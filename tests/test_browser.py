@@ -172,7 +172,7 @@ def test_the_chosen_face_is_explained_in_the_next_tab(visit):
     first = page.locator("#explained img").nth(1).get_attribute("src")
     page.get_by_label("Method").click()
     page.get_by_role("option", name="hirescam").click()
-    expect(page.locator("#hint")).to_contain_text("last convolution", timeout=20_000)
+    expect(page.locator("#hint")).to_contain_text("a late convolution", timeout=20_000)
     expect(page.locator("#explained img").nth(1)).not_to_have_attribute("src", first)
     page.locator("#keep input[type=number]").fill("100")
     expect(page.locator("#masked figcaption")).to_contain_text("highest 100% kept", timeout=20_000)
