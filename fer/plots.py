@@ -183,6 +183,17 @@ def _shares(values: np.ndarray, scale: float | None) -> np.ndarray:
     return np.clip(values / scale, -1, 1) if scale > 0 else np.zeros(values.shape)
 
 
+def enlarged_row(pictures: Sequence[np.ndarray], scale: int, gap: int = 2) -> np.ndarray:
+    """Pictures of one size, grey (H, W) or RGB (H, W, 3) uint8, side by side in white: uint8 (H', W', 3).
+
+    Pixels are repeated `scale` times, never smoothed; `gap` pixels of the pictures lie between two of them.
+    """
+    coloured = [picture if picture.ndim == 3 else np.stack([picture] * 3, -1) for picture in pictures]
+    white = np.full((coloured[0].shape[0], gap, 3), 255, np.uint8)
+    parts = [part for picture in coloured for part in (white, picture)][1:]
+    return np.concatenate(parts, 1).repeat(scale, 0).repeat(scale, 1)
+
+
 def titled(pictures: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
     """Small pictures, grey (H, W) or RGB (H, W, 3) uint8, in rows, with their titles, enlarged unsmoothed."""
     rows = -(-len(pictures) // columns)

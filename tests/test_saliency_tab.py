@@ -1,5 +1,7 @@
 """The Saliency tab's handlers as functions, and its markup."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from pages import example_face, write_networks
+from PIL import Image
 
 from fer import attributions, data, reasons, trust
 from fer.tabs import maps, saliency
@@ -123,6 +126,14 @@ def test_the_curves_begin_and_end_with_the_face_and_its_blurred_self(weights, fa
     assert goes[-1].split(",")[1] == comes[0].split(",")[1]
 
 
+def test_the_three_pictures_are_taken_away_as_one_png(weights, face):
+    """48 pixels each, six times as large, and two white columns between them: 888 by 288."""
+    left = ask(face, weights, target="sad")[5]
+    assert 'download="gradient-sad.png"' in left
+    png = base64.b64decode(left.split('<a href="data:image/png;base64,')[1].split('"')[0])
+    assert Image.open(io.BytesIO(png)).size == (888, 288)
+
+
 def test_the_map_is_drawn_with_its_grain_or_without(weights, face):
     """The face beside it stays."""
     shown = ask(face, weights)[-1]
@@ -160,5 +171,5 @@ def test_labels_cannot_bring_markup_into_the_tab(face):
     """Whatever a checkpoint calls its labels."""
     bad = "<b>${x}</b>"
     reason = reasons.Reason(face, "gradient", bad, bad, np.eye(48), 0.2, face, (0.5, 0.5), 0.1, {bad: 0.2})
-    drawn = [maps.explained(reason), maps.left(bad, face, 0.5, 0.2), maps.trust(reason)]
+    drawn = [maps.explained(reason), maps.left(reason, face, 0.5, 0.2), maps.trust(reason)]
     assert all("&lt;b&gt;" in text and "<b>" not in text for text in drawn)

@@ -20,6 +20,7 @@ figure img { display: block; width: 100%; aspect-ratio: 1; margin: 0; image-rend
   border-radius: var(--radius-md); }
 figcaption, p { font-size: var(--text-sm); line-height: 1.4; color: var(--body-text-color); }
 figcaption { margin-top: 6px; }
+figcaption a { color: var(--link-text-color); text-decoration: underline; white-space: nowrap; }
 figcaption b { display: block; font-weight: 600; }
 p { margin: 0 0 8px; }
 .empty { padding: 32px 24px; text-align: center; color: var(--body-text-color-subdued);
@@ -57,10 +58,13 @@ def drawn(face: np.ndarray, values: np.ndarray, smooth: bool) -> np.ndarray:
     return plots.overlay(face, values)
 
 
-def left(target: str, pixels: np.ndarray, chance: float, keep: float) -> str:
-    """The masked face, uint8 (48, 48), and what the network says of it."""
-    caption = f"Only the highest {keep:.0%} kept: {escape(target)} {chance:.0%}"
-    return _figures("one", _figure(pixels, caption, "The masked face"))
+def left(reason: Reason, pixels: np.ndarray, chance: float, keep: float) -> str:
+    """The masked face, uint8 (48, 48), what the network says of it, and all three pictures to take away."""
+    caption = f"Only the highest {keep:.0%} kept: {escape(reason.target)} {chance:.0%}"
+    row = plots.enlarged_row([reason.face, plots.overlay(reason.face, reason.map), pixels], scale=6)
+    name = f"{reason.method}-{reason.target}.png"
+    link = f'<a href="{plots.data_url(row, lossless=True)}" download="{escape(name)}">Download all three</a>'
+    return _figures("one", _figure(pixels, f"{caption}. {link}", "The masked face"))
 
 
 def curves(target: str, deletion: list[float], insertion: list[float]) -> str:

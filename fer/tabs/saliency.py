@@ -74,7 +74,7 @@ def show(
         gr.update(choices=[(NOTHING, ""), *network.labels], value=reason.against or ""),
         hint(network, method, weights),
         maps.explained(reason, smooth),
-        maps.left(reason.target, reason.masked, reason.chances[1], reason.keep),
+        maps.left(reason, reason.masked, reason.chances[1], reason.keep),
         maps.trust(reason),
         *[""] * 3,
         Shown(name, reason),
@@ -98,7 +98,7 @@ def remask(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
     network, reason = load_network(weights, shown.network), shown.reason
     with said():
         pixels, chances = reasons.mask(network, reason.face, torch.from_numpy(reason.map)[None, None], keep / 100)
-    return maps.left(reason.target, pixels, chances[reasons.number(network, reason.target)], keep / 100)
+    return maps.left(reason, pixels, chances[reasons.number(network, reason.target)], keep / 100)
 
 
 def redraw(shown: Shown | None, smooth: bool) -> str | dict:
