@@ -137,6 +137,25 @@ def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
     return None
 
 
+def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
+    """Measures which parts of the face a network looks at, by emotion; writes weights/<name>/regions.npz."""
+    from fer import regions
+
+    trained = checkpoint.load(network)
+    (validation,) = data.require(data.load(root), "PublicTest")
+    validation = data.relabelled(validation, trained.labels)
+    look = regions.measure(trained, regions.some(validation, each), trained.labels, quiet=as_json)
+    if folder := checkpoint.find(network):
+        regions.write(look, folder)
+    if as_json:
+        return _print_json({"rows": look.rows(), "density": look.density()})
+    print(f"{'':16}{'faces':>6}", *(f"{name:>8}" for name in regions.REGIONS))
+    for row in look.rows():
+        print(f"{row['label']:16}{row['faces']:6}", *(f"{row[name]:8.1%}" for name in regions.REGIONS))
+    print(f"{'as much as area':22}", *(f"{value:7.2f}x" for value in look.density().values()))
+    return None
+
+
 def ascend(
     network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
     as_json: bool,
@@ -191,6 +210,7 @@ COMMANDS = {
     "predict": predict,
     "saliency": saliency,
     "trust": trust,
+    "regions": regions,
     "ascend": ascend,
     "study": study,
 }

@@ -12,7 +12,7 @@ FLOORS = [
     {"networks", "data", "augmentation", "committee"},
     {"checkpoint", "copies", "faces", "pictures", "presets", "recipes", "team"},
     {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots", "units"},
-    {"training", "lessons", "trials", "pseudo", "shipped", "studies", "cards", "reasons", "trust", "flags"},
+    {"training", "lessons", "trials", "pseudo", "shipped", "studies", "cards", "reasons", "trust", "regions", "flags"},
     {"__main__", "tabs"},
     {"demo"},
 ]
