@@ -48,8 +48,8 @@ def explained(reason: Reason, smooth: bool = True) -> str:
     """The face and its map over it, with its grain or without, and what they show."""
     question = f"Why {escape(reason.target)}" + (f" and not {escape(reason.against)}" if reason.against else "") + "?"
     said = plots.flatness(reason.map) or "Red speaks for it, blue against it."
-    face = _figure(reason.face, f"The face: {escape(reason.target)} {reason.chances[0]:.0%}", "The face")
-    return _figures("two", face, _figure(drawn(reason.face, reason.map, smooth), f"{question} {said}", "Its map"))
+    face = figure(reason.face, f"The face: {escape(reason.target)} {reason.chances[0]:.0%}", "The face")
+    return figures("two", face, figure(drawn(reason.face, reason.map, smooth), f"{question} {said}", "Its map"))
 
 
 def drawn(face: np.ndarray, values: np.ndarray, smooth: bool) -> np.ndarray:
@@ -64,7 +64,7 @@ def left(reason: Reason, pixels: np.ndarray, chance: float, keep: float) -> str:
     row = plots.enlarged_row([reason.face, plots.overlay(reason.face, reason.map), pixels], scale=6)
     name = f"{reason.method}-{reason.target}.png"
     link = f'<a href="{plots.data_url(row, lossless=True)}" download="{escape(name)}">Download all three</a>'
-    return _figures("one", _figure(pixels, f"{caption}. {link}", "The masked face"))
+    return figures("one", figure(pixels, f"{caption}. {link}", "The masked face"))
 
 
 def curves(target: str, deletion: list[float], insertion: list[float]) -> str:
@@ -90,10 +90,10 @@ def _line(name: str, heights: list[float]) -> str:
 def side_by_side(face: np.ndarray, found: list[tuple[str, np.ndarray, float]], smooth: bool) -> str:
     """Every method's map over the face, the best region correlation first."""
     ordered = sorted(found, key=lambda one: -one[2])
-    return _figures(
+    return figures(
         "all",
         *(
-            _figure(drawn(face, values, smooth), f"<b>{escape(name)}</b>{score:+.2f}", f"The map of {escape(name)}")
+            figure(drawn(face, values, smooth), f"<b>{escape(name)}</b>{score:+.2f}", f"The map of {name}")
             for name, values, score in ordered
         ),
     )
@@ -101,8 +101,8 @@ def side_by_side(face: np.ndarray, found: list[tuple[str, np.ndarray, float]], s
 
 def trust(reason: Reason) -> str:
     """The map's region correlation as a bar beside those of maps that know nothing of the network."""
-    rows = [_row("this map", reason.correlation, " own")]
-    rows += [_row(escape(name), score) for name, score in reason.controls.items()]
+    rows = [bar("this map", reason.correlation, own=True)]
+    rows += [bar(escape(name), score) for name, score in reason.controls.items()]
     words = (
         "When a square of the face is blurred, does the answer fall as much as the map says? 1 is always, 0 is chance."
     )
@@ -114,20 +114,24 @@ def forgot(reason: Reason, values: np.ndarray, rank: float, which: str) -> str:
     layers = "its last layer" if which == "last" else "all its layers"
     caption = f"The same with {layers} drawn anew: rank correlation {rank:.2f}"
     badge = '<p><span class="badge">does not depend on what the network learnt</span></p>'
-    picture = _figure(plots.overlay(reason.face, values), caption, "The map after forgetting")
-    return (badge if rank > faithfulness.DEPENDENT else "") + _figures("all", picture)
+    picture = figure(plots.overlay(reason.face, values), caption, "The map after forgetting")
+    return (badge if rank > faithfulness.DEPENDENT else "") + figures("all", picture)
 
 
-def _row(name: str, score: float, own: str = "") -> str:
+def bar(name: str, score: float, own: bool = False) -> str:
+    """A row of `.scores`: a name, already escaped, and a correlation as a bar from the middle."""
     start, width = 50 + 50 * min(score, 0), 50 * abs(score)
-    bar = f'<span class="bar{own}"><i style="left:{start:.1f}%;width:{width:.1f}%"></i></span>'
-    return f"<span>{name}</span>{bar}<span>{score:+.2f}</span>"
+    kind = "bar own" if own else "bar"
+    drawn = f'<span class="{kind}"><i style="left:{start:.1f}%;width:{width:.1f}%"></i></span>'
+    return f"<span>{name}</span>{drawn}<span>{score:+.2f}</span>"
 
 
-def _figures(kind: str, *figures: str) -> str:
-    return f'<div class="figures {kind}">{"".join(figures)}</div>'
+def figures(kind: str, *parts: str) -> str:
+    """Figures in a grid: `one`, `two` or `all` as many as fit."""
+    return f'<div class="figures {kind}">{"".join(parts)}</div>'
 
 
-def _figure(pixels: np.ndarray, caption: str, alt: str) -> str:
-    picture = f'<img src="{plots.data_url(pixels, lossless=True)}" alt="{alt}">'
+def figure(pixels: np.ndarray, caption: str, alt: str) -> str:
+    """A small picture, each pixel to be seen, over its caption, which is markup already."""
+    picture = f'<img src="{plots.data_url(pixels, lossless=True)}" alt="{escape(alt)}">'
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"

@@ -18,7 +18,7 @@ from torch import nn
 from fer import faithfulness, reasons, trust
 from fer.reasons import Reason
 from fer.saliency import methods_for
-from fer.tabs import maps
+from fer.tabs import habits, maps
 from fer.tabs.shared import Shared, load_network, network_menu, refusal
 
 METHODS = {
@@ -37,6 +37,7 @@ METHODS = {
     "deconvolution": "A gradient that is rectified on its way back, whatever the face was like.",
 }
 FORGET = {"Let it forget its last layer": "last", "Let it forget all": "all"}
+TRUSTED = "Which methods are faithful to this network"
 COMPARE = "All methods side by side"
 OWN, NOTHING = "its answer", "nothing"  # no label can be chosen by these: "" stands for them
 
@@ -198,9 +199,17 @@ def tab(shared: Shared) -> None:
     with gr.Row():
         buttons = [gr.Button(words, size="sm", min_width=150) for words in (*FORGET, COMPARE, "Stop")]
     forgot, everything = _html("forgot"), _html("all-methods")
+    known = {}
+    for title, drawn in (("Where this network looks, emotion by emotion", habits.looks), (TRUSTED, habits.ranking)):
+        with gr.Accordion(title, open=False):
+            known[drawn] = _html(drawn.__name__, drawn(shared.weights, shared.network.value or ""))
     question = [shared.face, network, method, target, against, keep, smooth]
     answer = [words, explained, left, trusted, curves, forgot, everything, gr.State(None)]
     wire(shared, question, answer, buttons)
+    for drawn, box in known.items():
+        shared.network.change(
+            partial(drawn, shared.weights), shared.network, box, api_visibility="private", show_progress="hidden"
+        )
 
 
 def wire(shared: Shared, question: list, answer: list, buttons: list[gr.Button]) -> None:

@@ -1,0 +1,48 @@
+"""What was measured of a network's maps, as markup."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer import regions, trust
+from fer.regions import REGIONS, Look
+from fer.tabs import habits
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    (tmp_path / "net").mkdir()
+    return tmp_path
+
+
+def test_a_figure_an_emotion_says_where_it_is_looked_at_most(weights):
+    """Half of one's map lies on the mouth, .3 on the eyes; a name cannot bring markup."""
+    shares = np.tile([0.3, 0.0, 0.5, 0.05, 0.05, 0.1], (2, 1))
+    maps = np.random.default_rng(0).normal(size=(2, 2, 48, 48))
+    face = np.full((48, 48), 128, np.uint8)
+    look = Look(("happy", "<b>sad"), face, maps, np.array([[3, 1], [2, 2]]), shares)
+    regions.write(look, weights / "net")
+    drawn = habits.looks(weights, "net")
+    assert drawn.count("<figure>") == 2 and "<b>happy</b>mouth 50%, eyes 30%; 3 of 4 faces read right" in drawn
+    assert "8 faces of PublicTest" in drawn and "&lt;b&gt;sad" in drawn and "<b>sad" not in drawn
+    times = look.shares[0][REGIONS.index("mouth")] / (230 / 2304)
+    assert f"would have: mouth {times:.1f}, eyes" in drawn
+
+
+def test_methods_and_controls_stand_in_their_order_with_what_forgetting_leaves(weights):
+    """The control is grey and has no bracket."""
+    rows = [
+        {"method": "occlusion", "correlation": 0.6, "error": 0.1, "forgotten": 0.31, "faces": 9},
+        {"method": "blob", "correlation": -0.1, "error": 0.1, "forgotten": None, "faces": 9},
+    ]
+    (weights / "net" / trust.FILE).write_text(json.dumps(rows))
+    first, second = habits.ranking(weights, "net").split('class="scores">')[1].split("<span>blob</span>")
+    assert "occlusion (0.31)" in first and 'class="bar own"' in first and "+0.60" in first
+    assert 'class="bar"' in second and "left:45.0%;width:5.0%" in second
+
+
+@pytest.mark.parametrize("drawn, command", [(habits.looks, "regions"), (habits.ranking, "trust")])
+def test_what_was_not_measured_says_how_to(weights, drawn, command):
+    assert f"python -m fer {command} net" in drawn(weights, "net")
