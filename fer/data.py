@@ -45,19 +45,20 @@ class Faces:
 
     pixels: uint8 (N, 48, 48). labels: int64 (N,), indices into EMOTIONS. votes: FER+'s ten counts, uint8 (N, 10),
     or None. twin: bool (N,): in a test split, the face has a twin in Training; in Training, it has one in a test split.
+    taught: what a teacher reads them as, float (N, K), or None.
     """
 
     pixels: Tensor
     labels: Tensor
     votes: Tensor | None
     twin: Tensor
+    taught: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, keep: slice | Tensor) -> "Faces":
-        votes = None if self.votes is None else self.votes[keep]
-        return Faces(self.pixels[keep], self.labels[keep], votes, self.twin[keep])
+        return Faces(*(None if part is None else part[keep] for part in vars(self).values()))
 
 
 def load(root: str | Path | None = None) -> dict[str, Faces]:

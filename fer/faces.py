@@ -52,7 +52,7 @@ class Framing:
     down: float
 
 
-# Medians over FER-2013's Training faces: `python tests/benchmarks/framing.py` prints them.
+# Medians over FER-2013's Training faces: `python -m tests.benchmarks.framing` prints them.
 # YuNet's anchor is the middle of its eyes and mouth corners (it scatters less than its box), Haar's the box's.
 FRAMING = {"yunet": Framing(1.298, 0.005, -0.067), "haar": Framing(1.021, 0.0, 0.003)}
 

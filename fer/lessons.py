@@ -1,10 +1,15 @@
 """What a batch of faces is taught as: augmented pixels, and the shares of labels and of votes they shall be read as."""
 
+from dataclasses import replace
+
+import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from fer import checkpoint
 from fer.augmentation import augment, mixup
 from fer.data import FERPLUS, Faces, to_unit
+from fer.evaluation import predict_logits
 from fer.networks import labels_of
 from fer.recipes import TrainConfig
 
@@ -20,12 +25,34 @@ def lesson(config: TrainConfig, batch: Faces, size: int, generator: Generator) -
 
 
 def targets(config: TrainConfig, batch: Faces) -> Tensor:
-    """What each face is, as shares (B, K): its label, smoothed; for a network of FER+'s labels, the taggers' votes."""
+    """What each face is, as shares (B, K): its label, smoothed; for a network of FER+'s labels, the taggers' votes.
+
+    Where there is a teacher, its answer has its share in that.
+    """
     labels = labels_of(config.network)
     if labels == FERPLUS:
-        return _shares(batch.votes[:, : len(FERPLUS)])
-    certain = functional.one_hot(batch.labels, len(labels)).float()  # (B, K)
-    return certain * (1 - config.label_smoothing) + config.label_smoothing / len(labels)
+        shares = _shares(batch.votes[:, : len(FERPLUS)])
+    else:
+        certain = functional.one_hot(batch.labels, len(labels)).float()  # (B, K)
+        shares = certain * (1 - config.label_smoothing) + config.label_smoothing / len(labels)
+    return shares if batch.taught is None else torch.lerp(shares, batch.taught, config.teaching)
+
+
+def taught(config: TrainConfig, faces: Faces) -> Faces:
+    """The faces with what the teacher reads them as: the mean of its calibrated shares for each and its mirror image.
+
+    Raises:
+        ValueError: a teacher of other labels.
+    """
+    if not config.teacher:
+        return faces
+    teacher = checkpoint.load(config.teacher)
+    if tuple(teacher.labels) != tuple(labels_of(config.network)):
+        raise ValueError(
+            f"teacher {config.teacher} reads {', '.join(teacher.labels)}: not what {config.network} learns"
+        )
+    views = [predict_logits(teacher, view) / teacher.temperature for view in (faces.pixels, faces.pixels.flip(-1))]
+    return replace(faces, taught=torch.stack([view.softmax(1) for view in views]).mean(0))
 
 
 def _shares(votes: Tensor) -> Tensor:

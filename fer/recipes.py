@@ -48,6 +48,10 @@ class TrainConfig:
     """Share of a label spread over all labels."""
     votes: float = 0.0
     """Weight of a second head that learns FER+'s votes of the training faces; it is not shipped."""
+    teacher: str = ""
+    """A checkpoint whose answers to the training faces are learnt beside the labels (Hinton et al. 2015), or none."""
+    teaching: float = 0.7
+    """The teacher's share in that."""
     ema: float = 0.998
     """Decay of the moving average of the weights, which is what is measured and shipped; 0 for none."""
     clip: float = 2.0
@@ -69,6 +73,8 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
         if not (0 <= self.label_smoothing < 1 and 0 <= self.ema < 1):
             raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema}: expected 0 to below 1")
+        if not 0 <= self.teaching <= 1:
+            raise ValueError(f"teaching is {self.teaching}: expected a share, 0 to 1")
         if not 16 <= self.small_size <= SIDE or not 0 <= self.small_epochs < self.epochs:
             raise ValueError(
                 f"small_size {self.small_size}, small_epochs {self.small_epochs}: expected 16..48, < epochs"

@@ -29,7 +29,7 @@ from fer import checkpoint
 from fer.checkpoint import Network
 from fer.data import VOTES, Faces
 from fer.evaluation import calibrate, predict_logits, unsure_below
-from fer.lessons import lesson
+from fer.lessons import lesson, taught
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.team import Team, assembled
@@ -136,6 +136,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
         raise ValueError(f"votes is {config.votes}, but fer2013new.csv is not beside FER-2013: add it, or --votes 0")
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
+    training = taught(config, training)
     with assembled() as team:
         run, state = Run(config, team), folder / UNFINISHED
         if state.exists():

@@ -1,6 +1,6 @@
 """Makes fer/examples/<emotion>.png: average faces that show an emotion and nobody.
 
-    python tests/benchmarks/example_faces.py [--data DIR] [--network NAME] [--out DIR]
+    python -m tests.benchmarks.example_faces [--data DIR] [--network NAME] [--out DIR]
 
 Of one emotion's Training faces (the 400 that NAME recognises most confidently, or all of them without a network), the
 60 that look most like their common mean are averaged, copies left out, since one picture that came several times would

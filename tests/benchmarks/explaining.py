@@ -1,7 +1,7 @@
 """How long an explanation takes: one face, every method that holds, and all of them side by side.
 
-    python tests/benchmarks/explaining.py                            # compact and vgg19-selu
-    python tests/benchmarks/explaining.py --networks cnn --threads 1
+    python -m tests.benchmarks.explaining                            # compact and vgg19-selu
+    python -m tests.benchmarks.explaining --networks cnn --threads 1
 
 A network that is not in weights/ is drawn at random: its times are the same. Aims on two cores: the gradient in 30 ms
 for `compact` and 200 ms for `vgg19-selu`, integrated gradients of `compact` in .3 s, all methods of `compact` in 5 s.

@@ -1,6 +1,6 @@
 """Where each detector's box lies in FER-2013's 48x48 frame, and what it gains to cut photographs as FER-2013 was cut.
 
-    python tests/benchmarks/framing.py [--data DIR] [--faces 2000] [--network NAME ...]
+    python -m tests.benchmarks.framing [--data DIR] [--faces 2000] [--network NAME ...]
 
 Training faces, enlarged to 192 pixels inside a replicated border of 64, give the constants `faces.FRAMING`.
 PublicTest faces without twins, enlarged in the same way, are then cut with those constants and with the raw box

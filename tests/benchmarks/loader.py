@@ -1,7 +1,7 @@
 """Our training step against the usual pipeline (Dataset, PIL, torchvision transforms, DataLoader), over one network.
 
-    python tests/benchmarks/loader.py                     # cnn with flips, as the report trained it
-    python tests/benchmarks/loader.py --network compact   # with rotation, shift, zoom, light and erasing
+    python -m tests.benchmarks.loader                     # cnn with flips, as the report trained it
+    python -m tests.benchmarks.loader --network compact   # with rotation, shift, zoom, light and erasing
 
 Both train on the same made-up faces with the same optimiser and batch; compare the two figures of one run. Aim: twice
 as many faces a second.

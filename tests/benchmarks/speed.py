@@ -1,7 +1,7 @@
 """How fast it is: training steps of every network, one face through a network, a photograph to its answer.
 
-    python tests/benchmarks/speed.py                  # all three, on all cores for training and one for the rest
-    python tests/benchmarks/speed.py --networks cnn   # only these
+    python -m tests.benchmarks.speed                  # all three, on all cores for training and one for the rest
+    python -m tests.benchmarks.speed --networks cnn   # only these
 
 Aims: one face through `compact` in 3 ms on one core, a 640x480 photograph to its answer in 40 ms. Compare figures of
 one run only: another busy process halves them all.
