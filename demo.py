@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from fer import checkpoint
-from fer.tabs import confusion, networks, predict, saliency
+from fer.tabs import confusion, filters, networks, predict, saliency
 from fer.tabs.shared import Shared
 from fer.tabs.uploads import RefuseAddresses
 
@@ -19,7 +19,7 @@ INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
 
 CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
-#view .html-container, #examples .html-container { padding: 0; }
+#view .html-container, #examples .html-container, #sheet .html-container, #card .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #explained { flex: 2 1 240px; }
 #masked { flex: 1 1 120px; }
@@ -42,7 +42,13 @@ LAUNCH = {
     "app_kwargs": {"middleware": [Middleware(RefuseAddresses)]},
 }
 
-TABS = {"Predict": predict.tab, "Saliency": saliency.tab, "Confusion": confusion.tab, "Networks": networks.tab}
+TABS = {
+    "Predict": predict.tab,
+    "Saliency": saliency.tab,
+    "Filters": filters.tab,
+    "Confusion": confusion.tab,
+    "Networks": networks.tab,
+}
 
 
 def build(weights: Path | None = None) -> gr.Blocks:

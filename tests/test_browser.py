@@ -1,6 +1,7 @@
 """The page in Chromium, as a visitor meets it. Skips where Playwright or a Chromium is not to be had."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from urllib.parse import urlparse
 
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from pages import example_face, sealed_off, served, write_networks
+
+from fer import ascent
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -178,6 +181,39 @@ def test_the_chosen_face_is_explained_in_the_next_tab(visit):
     expect(page.locator("#masked figcaption")).to_contain_text("highest 100% kept", timeout=20_000)
     page.get_by_role("button", name="Let it forget its last layer").click()
     expect(page.locator("#forgot figcaption")).to_contain_text("rank correlation", timeout=20_000)
+
+
+@pytest.fixture
+def gate(monkeypatch) -> Iterator[threading.Semaphore]:
+    """Ascents wait here after every frame but the last, so that none is missed however fast the machine is."""
+    ascend, semaphore = ascent.ascend, threading.Semaphore(0)
+
+    def waiting(*arguments, **options):
+        for frame in ascend(*arguments, **options):
+            yield frame
+            semaphore.acquire(timeout=60)
+
+    monkeypatch.setattr(ascent, "ascend", waiting)
+    yield semaphore
+    semaphore.release(100)
+
+
+def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, gate):
+    page = visit(width=375)
+    page.get_by_role("tab", name="Filters").click()
+    page.locator("#start").click()
+    expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
+    noise = page.locator("#sheet .sheet > img").get_attribute("src")
+    gate.release()
+    expect(page.locator("#sheet .status")).to_contain_text("step 4 of 48", timeout=60_000)
+    assert page.locator("#sheet .sheet > img").get_attribute("src") != noise
+    page.locator("#stop").click()
+    gate.release()
+    expect(page.locator("#sheet .status")).to_have_text("dense_1 of compact, step 4 of 48, stopped.", timeout=60_000)
+    expect(page.locator("#sheet .tiles button")).to_have_count(16)
+    page.get_by_role("button", name="filter 5, ascent value").click()
+    expect(page.locator("#card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
+    assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
