@@ -19,7 +19,7 @@ INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
 
 CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
-#view .html-container, #examples .html-container, #sheet .html-container, #card .html-container { padding: 0; }
+#view .html-container, #examples .html-container, #sheet .html-container, #filter-card .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #explained { flex: 2 1 240px; }
 #masked { flex: 1 1 120px; }

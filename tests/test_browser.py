@@ -212,7 +212,7 @@ def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, ga
     expect(page.locator("#sheet .status")).to_have_text("dense_1 of compact, step 4 of 48, stopped.", timeout=60_000)
     expect(page.locator("#sheet .tiles button")).to_have_count(16)
     page.get_by_role("button", name="filter 5, ascent value").click()
-    expect(page.locator("#card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
+    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 
 

@@ -19,8 +19,7 @@ from fer import ascent, networks, plots
 from fer.checkpoint import Network
 from fer.presets import PRESETS
 from fer.tabs import tiles
-from fer.tabs.predict import choices
-from fer.tabs.shared import Shared, load_network, picked, refusal
+from fer.tabs.shared import Shared, choices, load_network, network_menu, picked, refusal
 
 PAGE = 16  # filters that start together unless the visitor asks for more
 COLUMNS = 8
@@ -183,6 +182,7 @@ def tab(shared: Shared) -> None:
     gr.Markdown(INTRO)
     layers, filters = menu(shared.network.value, weights=shared.weights)
     with gr.Row():
+        network_menu(shared, "filters-network")
         layer = gr.Dropdown(**_properties(layers), elem_id="layer", scale=2, min_width=260)
         which = gr.Dropdown(
             **_properties(filters), label="Filters: a page, or a list like 0-63,70",
@@ -197,7 +197,7 @@ def tab(shared: Shared) -> None:
         start = gr.Button("Start", variant="primary", elem_id="start")
         end = gr.Button("Stop", elem_id="stop")
     sheet = choices(**NOTHING, html_template=tiles.SHEET, css_template=tiles.SHEET_CSS, elem_id="sheet")
-    about = gr.HTML("", css_template=tiles.CARD_CSS, apply_default_css=False, elem_id="card")
+    about = gr.HTML("", css_template=tiles.CARD_CSS, apply_default_css=False, elem_id="filter-card")
     _wire(shared, (layer, which, preset, steps, seed, order), (start, end), sheet, about)
 
 
