@@ -12,14 +12,14 @@ The network is cut off after the layer and runs without hooks; its weights are r
 
 import copy
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fer.networks import SIDE, Chain
-from fer.presets import PRESETS, SHIFT, Drawing, Preset, frequencies
+from fer.presets import PRESETS, SHIFT, Drawing, Preset, frequencies, mixture
 
 PART = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
 
@@ -72,7 +72,43 @@ def ascend(
 
 def classes(network: Chain, preset: Preset = PRESETS["clear"], **options) -> Iterator[Frame]:
     """What `ascend` gives for all logits at once: a prototype of each class. Options as for `ascend`."""
-    return ascend(network, list(dict(network.named_children()))[-1], None, preset, **options)
+    return ascend(network, last_layer(network), None, preset, **options)
+
+
+def morph(
+    network: Chain,
+    first: int,
+    second: int,
+    preset: Preset = PRESETS["clear"],
+    *,
+    stops: int = 9,
+    seed: int = 0,
+    steps: int | None = None,
+    every: int = 4,
+) -> Iterator[Frame]:
+    """The way from one class's prototype to another's: `stops` pictures, grown at once, all of the same noise.
+
+    Each has its own mixture of the two logits to climb, from the first alone to the second alone; a frame's values are
+    those mixtures. Raises ValueError for a class that the network does not have, or fewer than two stops.
+    """
+    layer = last_layer(network)
+    stem, device = _stem(network, layer, preset.activated), next(network.parameters()).device
+    with torch.no_grad():
+        available = stem(torch.zeros(1, 1, SIDE, SIDE, device=device)).shape[1]
+    ends = torch.eye(available)[_checked([first, second], available, layer)]
+    steps = preset.steps if steps is None else steps
+    if stops < 2 or steps < 1:
+        raise ValueError(f"stops is {stops} and steps is {steps}, expected at least 2 and 1")
+    shares = torch.linspace(0, 1, stops)[:, None]
+    mixed = replace(preset, objective=mixture(ends[0] * (1 - shares) + ends[1] * shares))
+    noise, draws = (part.to(device) for part in _random(seed, [0] * stops, SIDE, steps))
+    parameters, draw = preset.parametrise(noise, torch.full_like(noise, 0.5))
+    return _frames(_Run(stem, mixed, torch.arange(stops, device=device), draw), parameters, draws, every)
+
+
+def last_layer(network: Chain) -> str:
+    """The name of the layer that gives the logits."""
+    return list(dict(network.named_children()))[-1]
 
 
 @dataclass(frozen=True)
@@ -238,6 +274,16 @@ def agreement(first: Tensor, second: Tensor) -> Tensor:
     products = torch.fft.irfft2(torch.fft.rfft2(first) * torch.fft.rfft2(second).conj(), s=(side, side))
     sizes = first.flatten(1).norm(dim=1) * second.flatten(1).norm(dim=1)
     return products.flatten(1).amax(1) / sizes.clamp(min=1e-12)
+
+
+def alike(network: Chain, layer: str, number: int, most: int = 3) -> list[tuple[int, float]]:
+    """The filters of a layer whose weights correlate highest with this one's, the highest first: (filter, -1..1)."""
+    kernels = network[layer].weight.detach().float().flatten(1)
+    kernels = torch.nn.functional.normalize(kernels - kernels.mean(1, keepdim=True), dim=1)
+    likeness = kernels @ kernels[number]
+    likeness[number] = -torch.inf
+    best = likeness.topk(min(most, len(likeness) - 1))
+    return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 def _centred(images: Tensor) -> Tensor:

@@ -116,6 +116,15 @@ def towards(direction: Tensor) -> Objective:
     return objective
 
 
+def mixture(weights: Tensor) -> Objective:
+    """The middles of the layer's maps, added up with the weights of row `chosen` of `weights` (R, C)."""
+
+    def objective(values: Tensor, chosen: Tensor) -> Tensor:
+        return (_middle(values) * weights.to(values)[chosen]).sum(1)
+
+    return objective
+
+
 def _all(values: Tensor, chosen: Tensor) -> Tensor:
     return values[torch.arange(len(chosen)), chosen].reshape(len(chosen), -1)  # (B, H * W)
 

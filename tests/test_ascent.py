@@ -234,6 +234,42 @@ def test_filters_are_listed_as_people_write_them():
             ascent.listed(words)
 
 
+def test_a_morph_begins_with_one_class_and_ends_with_another():
+    """Of 7 stops from one noise, the first logit falls and the second rises; in the middle the two count alike."""
+    torch.manual_seed(0)
+    network = Chain(networks.layers("dnn", 7)).eval()
+    frames = list(ascent.morph(network, 2, 5, stops=7, steps=24))
+    assert (frames[0].images == frames[0].images[:1]).all()
+    with torch.no_grad():
+        logits = network(frames[-1].images)
+    (first, second) = (logits[[0, 3, 6], number].diff() for number in (2, 5))
+    assert (first < 0).all() and (second > 0).all()
+    assert logits[0].argmax() == 2 and logits[-1].argmax() == 5
+    assert torch.allclose(frames[-1].values[3], (logits[3, 2] + logits[3, 5]) / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "ends, options, words",
+    [
+        ((0, 7), {}, r"filters 0 to 6, got \[7\]"),
+        ((0, 1), {"stops": 1}, "stops is 1"),
+        ((0, 1), {"steps": 0}, "steps is 0"),
+    ],
+)
+def test_a_morph_that_leads_nowhere_is_refused_at_once(ends: tuple, options: dict, words: str):
+    with pytest.raises(ValueError, match=words):
+        ascent.morph(Chain(networks.layers("dnn", 7)), *ends, **options)
+
+
+def test_alike_ignores_scale_and_offset_but_not_sign():
+    """Of Sobel's four, turned by quarters, opposite ones correlate at -1 and neighbours at 0."""
+    network = edges()
+    network["layer_1"].weight.data[1] = 3 * network["layer_1"].weight.data[0] + 2
+    found = ascent.alike(network, "layer_1", 0)
+    assert [number for number, _ in found] == [1, 3, 2]
+    assert [likeness for _, likeness in found] == pytest.approx([1, 0, -1], abs=1e-5)
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
