@@ -81,6 +81,18 @@ def curves(history: list[dict[str, float]]) -> Figure:
     return figure
 
 
+def climb(steps: Sequence[int], values: Sequence[float], best: float | None = None) -> Figure:
+    """The curve of an ascent: its value at each of the steps; a dotted line at the best real face's, where known."""
+    figure = Figure(figsize=(3.2, 2.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, values, color="#6366f1", linewidth=1.5, marker=".")
+    if best is not None:
+        axes.axhline(best, color=INK, linewidth=1.5, linestyle=":", label="best real face")
+    axes.set(xlabel="step", ylabel="ascent value")
+    _inked(axes)
+    return figure
+
+
 def accuracies(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
     """Accuracy by epoch of several runs: on Training (augmented, with dropout) at the left, on PublicTest at the right.
 
@@ -132,7 +144,8 @@ def reliability(before: list[dict], after: list[dict]) -> Figure:
 
 def _inked(axes: Axes) -> None:
     """Legend, ticks and labels in the grey that suits light and dark; no frame."""
-    axes.legend(frameon=False, labelcolor=INK)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(INK)
     axes.tick_params(colors=INK)

@@ -127,3 +127,10 @@ def test_bars_stand_in_groups_and_a_missing_one_leaves_its_place():
     assert heights[:3] == [0.6, 0.7, 0.64] and np.isnan(heights[3])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["with", "without"]
     assert [text.get_text() for text in axes.texts] == ["0.600", "0.700", "0.640", ""]
+
+
+def test_an_ascent_s_curve_has_its_points_and_a_line_at_the_best_real_face():
+    axes = plots.climb([0, 4, 8], [0.0, 2.5, 3.0], best=1.5).axes[0]
+    curve, best = axes.lines
+    assert curve.get_xydata().tolist() == [[0, 0], [4, 2.5], [8, 3]] and set(best.get_ydata()) == {1.5}
+    assert len(plots.climb([0, 4], [0.0, 1.0]).axes[0].lines) == 1
