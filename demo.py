@@ -19,7 +19,7 @@ INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
 
 CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
-#view .html-container, #examples .html-container, #sheet .html-container, #filter-card .html-container { padding: 0; }
+:is(#view, #examples, #sheet, #morph, #filter-card) .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #explained { flex: 2 1 240px; }
 #masked { flex: 1 1 120px; }
@@ -58,10 +58,18 @@ def build(weights: Path | None = None) -> gr.Blocks:
         gr.Markdown(f"# {TITLE}\n{INTRO}")
         names = checkpoint.available(weights)
         shared = Shared(weights, gr.State(names[0] if names else None), gr.State(None))
-        for name, tab in TABS.items():
-            with gr.Tab(name):
-                tab(shared)
+        with gr.Tabs() as tabs:
+            for name, tab in TABS.items():
+                with gr.Tab(name, id=name):
+                    tab(shared)
+        page.load(named, None, tabs, api_visibility="private", show_progress="hidden")
     return page.queue(max_size=32, default_concurrency_limit=2)
+
+
+def named(request: gr.Request) -> gr.Tabs:
+    """The tab that the page's address names, as in `?tab=Filters`."""
+    name = request.query_params.get("tab")
+    return gr.Tabs(selected=name) if name in TABS else gr.skip()
 
 
 def main(argv: list[str] | None = None) -> None:

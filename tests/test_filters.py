@@ -3,49 +3,67 @@
 from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
 import pytest
 import torch
+from pages import write_predictions
 from torch import nn
 
 from fer import checkpoint
 from fer.networks import Chain
-from fer.tabs import filters, tiles
+from fer.tabs import filters, growing, onefilter, tiles
+
+FACE = np.full((48, 48), 128, np.uint8)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """A `cnn` as it is before training, whose second filter of the first layer is dead behind its ReLU."""
+    """A `cnn` before training, whose filter 1 of the first layer is dead behind its ReLU and whose 3 is nearly 2.
+
+    Its highest answer to a real face is 4, for happy.
+    """
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     network = checkpoint.Network("cnn")
-    network["conv2d_1"].bias.data[1] = -100
+    first = network["conv2d_1"]
+    first.bias.data[1] = -100
+    first.weight.data[3] = first.weight.data[2] * 2 + 0.01 * torch.randn(1, 3, 3)
     checkpoint.save(network, folder / "cnn")
+    write_predictions(folder / "cnn")
     return folder
 
 
-def grow(weights: Path, layer: str = "conv2d_1", which: str = "0-3", preset: str = "clear", steps: float = 5, **more):
-    options = {"seed": 0, "order": filters.ORDERS[0], **more}
-    return list(filters.grow("cnn", layer, which, preset, steps, **options, weights=weights))
+def grow(weights: Path, layer="conv2d_1", which="0-3", preset="clear", steps=5.0, seed=0, face=None, **more):
+    """What the visitor sees and what is behind it, frame by frame."""
+    options = {"origin": filters.NOISE, "budget": 0.1, "order": filters.ORDERS[0], **more}
+    return list(filters.grow("cnn", layer, which, preset, steps, seed, **options, face=face, weights=weights))
+
+
+def grown(weights: Path, *arguments, **options) -> growing.Grown:
+    return grow(weights, *arguments, **options)[-1][1]
 
 
 def clicked(index) -> SimpleNamespace:
     return SimpleNamespace(index=index)
 
 
+# ---- menus
+
+
 def test_the_menu_says_what_each_layer_sees(weights):
     layers, which = filters.menu("cnn", weights=weights)
     assert layers["choices"][1:] == [
-        ("conv2d_2: 64 filters, 5 x 5 pixels", "conv2d_2"),
-        ("conv2d_3: 64 filters, 10 x 10 pixels", "conv2d_3"),
+        ("conv2d_2: 64 filters see 5 x 5", "conv2d_2"),
+        ("conv2d_3: 64 filters see 10 x 10", "conv2d_3"),
         ("dense_1: 512 neurons", "dense_1"),
         ("dense_2: 256 neurons", "dense_2"),
         ("dense_3: the 7 classes", "dense_3"),
     ]
-    assert layers["value"] == "conv2d_3" and layers["label"] == "Layer of cnn"
-    assert which["choices"] == ["0-15", "16-31", "32-47", "48-63", "0-63"]
+    assert layers["value"] == "conv2d_3"
+    assert which["choices"] == ["0-15", "16-31", "32-47", "48-63", "0-63"] and which["value"] == "0-15"
     assert filters.pages("cnn", "dense_3", weights=weights)["choices"] == ["0-6"]
 
 
@@ -54,72 +72,76 @@ def test_a_network_that_is_not_there_leaves_an_empty_menu(weights):
     assert layers["choices"] == which["choices"] == [] and layers["value"] is None
 
 
+@pytest.mark.parametrize(
+    "layer, which, kept",
+    [
+        ("conv2d_2", "5,60", ("conv2d_2", "5,60")),
+        ("conv2d_2", "64", ("conv2d_2", "0-15")),
+        ("conv2d_9", "5", ("conv2d_3", "0-15")),
+    ],
+)
+def test_another_network_keeps_the_layer_and_the_filters_that_it_has_too(weights, layer, which, kept):
+    assert tuple(update["value"] for update in filters.menu("cnn", layer, which, weights=weights)) == kept
+
+
+# ---- the sheet
+
+
 def test_frames_are_different_pictures_with_a_button_for_every_filter(weights):
     frames = grow(weights)
-    assert [grown.step for _, grown in frames] == [0, 4, 5]
+    assert [found.step for _, found in frames] == [0, 4, 5]
     pictures = [view.props["picture"] for view, _ in frames]
     assert len(set(pictures)) == 3 and all(url.startswith("data:image/png;base64,") for url in pictures)
-    view, grown = frames[-1]
+    view, _ = frames[-1]
     assert view.value.count("<button") == 4 and (view.props["columns"], view.props["rows"]) == (4, 1)
-    assert view.props["wide"] == 4 * 50 + 2 and view.props["high"] == 52
     assert view.props["status"] == "conv2d_1 of cnn, step 5 of 5, done."
 
 
+def test_every_tile_shows_its_own_part_of_the_picture():
+    """Of 2 rows of 3, tile 4 lies in the middle of the second row; of a single tile there is nothing to move."""
+    drawn = tiles.buttons(range(6), "abcdef", [0.0] * 6, [False] * 6, (2, 3))
+    assert 'data-choice="4"' in drawn.split('<i style="background-position: 50.0000% 100.0000%">')[0]
+    assert "background-position: 0.0000% 0.0000%" in tiles.buttons([0], "a", [0.0], [False], (1, 1))
+
+
 def test_a_dead_filter_is_said_to_be_dead(weights):
-    view, grown = grow(weights, preset="report")[-1]
-    assert grown.dead == (False, True, False, False)
+    view, found = grow(weights, preset="report")[-1]
+    assert found.dead == (False, True, False, False)
     assert "filter 1, ascent value 0.00, dead" in view.value and "1 dead" in view.props["status"]
 
 
 def test_stopping_keeps_the_picture_and_changes_the_words(weights):
-    frames = filters.grow("cnn", "conv2d_1", "0", "clear", 40, 0, filters.ORDERS[0], weights=weights)
-    _, grown = next(frames)
-    frames.close()
-    stopped = filters.stop(grown)
+    asked = growing.ask(weights, "cnn", "conv2d_1", "0", "clear", 40, 0)
+    frames = growing.grow(asked, weights)
+    stopped = filters.stop(next(frames))
     assert stopped.props["status"] == "conv2d_1 of cnn, step 0 of 40, stopped."
     assert "picture" not in stopped.props
     assert filters.stop(None).props["status"] == ""
 
 
 def test_by_ascent_value_the_highest_comes_first_and_keeps_its_number(weights):
-    _, grown = grow(weights)[-1]
-    ordered = filters.view(grown, filters.ORDERS[1]).value
-    best = max(range(4), key=lambda index: grown.values[index])
+    found = grown(weights)
+    ordered = filters.view(found, filters.ORDERS[1], opened=2).value
+    best = max(range(4), key=lambda index: found.values[index])
     assert ordered.index(f'data-choice="{best}"') == min(ordered.index(f'data-choice="{index}"') for index in range(4))
-    assert f'data-choice="{best}" aria-label="filter {best},' in ordered
+    assert f'aria-label="filter {best},' in ordered
+    assert ordered.count('aria-pressed="true"') == 1 and 'data-choice="2" aria-pressed="true"' in ordered
 
 
 def test_classes_carry_their_labels(weights):
-    _, grown = grow(weights, "dense_3", "0-6", steps=1)[-1]
-    assert grown.names[3] == "happy" and grown.images.shape == (7, 48, 48)
+    found = grown(weights, "dense_3", "0-6", steps=1)
+    assert found.names[3] == "happy" and found.images.shape == (7, 48, 48)
 
 
-def test_a_tile_opens_its_card_with_the_kernel_and_the_map_of_the_face(weights):
-    _, grown = grow(weights)[-1]
-    without = filters.card(grown, None, clicked(2), weights=weights)
-    assert "<h3>Filter 2, conv2d_1 of cnn</h3>" in without and without.count("<img") == 2
-    assert f"{grown.values[2]:.3f}" in without and "Its kernel" in without
-    face = np.full((48, 48), 128, np.uint8)
-    assert "Its map of your face" in filters.card(grown, face, clicked(2), weights=weights)
-    assert "Most on your face" in filters.card(
-        grow(weights, "dense_3", "3", steps=1)[-1][1], face, clicked(0), weights=weights
-    )
+def test_from_a_face_the_first_frame_is_the_face_and_the_last_is_within_the_budget(weights):
+    """A budget of .05 is reached by 40 steps, from 0 at the first frame."""
+    frames = grow(weights, which="0", steps=40, face=FACE, origin=filters.FACE, budget=0.05)
+    distances = [np.sqrt(np.square(found.images[0] - FACE / 255).mean()) for _, found in frames]
+    assert distances[0] < 0.01 < distances[-1] <= 0.0501
 
 
-def test_the_map_of_a_face_is_the_filter_s_own(weights):
-    """A kernel of zeros but for a 1 in its middle gives the face back, without its border."""
-    layer = nn.Conv2d(1, 1, 3, bias=False)
-    layer.weight.data = torch.zeros(1, 1, 3, 3)
-    layer.weight.data[0, 0, 1, 1] = 1
-    face = np.arange(48 * 48, dtype=np.uint32).reshape(48, 48).astype(np.uint8)
-    answer = filters.response(Chain(OrderedDict(conv2d_1=layer)), "conv2d_1", 0, face)
-    assert np.allclose(answer * 255, face[1:-1, 1:-1], atol=1e-3)
-
-
-@pytest.mark.parametrize("index", [4, -1, True, "1", None])
-def test_a_tile_that_is_not_there_cannot_be_opened(weights, index):
-    with pytest.raises(gr.Error, match="not there any more"):
-        filters.card(grow(weights, steps=1)[-1][1], None, clicked(index), weights=weights)
+def test_noise_is_the_start_although_a_face_was_chosen(weights):
+    assert grown(weights, face=FACE, steps=1).asked.face is None
 
 
 @pytest.mark.parametrize(
@@ -132,6 +154,8 @@ def test_a_tile_that_is_not_there_cannot_be_opened(weights, index):
         ({"steps": 129}, "1 to 128 steps"),
         ({"steps": float("nan")}, "1 to 128 steps"),
         ({"seed": -1}, "seed of 0 or more"),
+        ({"origin": filters.FACE}, "no face yet"),
+        ({"origin": filters.FACE, "face": FACE, "budget": 0}, "more than 0 and at most 1"),
     ],
 )
 def test_what_cannot_be_climbed_is_told_in_a_sentence(weights, options, words):
@@ -139,7 +163,123 @@ def test_what_cannot_be_climbed_is_told_in_a_sentence(weights, options, words):
         grow(weights, **options)
 
 
+# ---- the card
+
+
+def test_a_tile_opens_its_card_with_the_kernel_and_the_map_of_the_face(weights):
+    found = grown(weights)
+    without, index, other = onefilter.choose(found, None, clicked(2), weights=weights)
+    assert (index, other) == (2, None)
+    assert "<h3>Filter 2, conv2d_1 of cnn</h3>" in without and without.count("<img") == 3
+    assert f"{found.values[2]:.3f}" in without and "Its kernel" in without
+    assert "Its map of your face" in onefilter.card(found, 2, FACE, weights)
+    assert "Most on your face" in onefilter.card(grown(weights, "dense_3", "3", steps=1), 0, FACE, weights)
+
+
+def test_the_curve_has_a_point_for_every_frame(weights):
+    found = grown(weights, steps=9)
+    assert [step for step, _ in found.history] == [0, 4, 8, 9]
+    assert found.history[-1][1] == found.values and found.history[0][1] != found.values
+
+
+def test_the_card_names_the_filter_whose_kernel_is_nearly_the_same(weights):
+    """Filter 3 is filter 2 twice over and a hundredth of noise."""
+    assert "<dt>Most alike weights</dt><dd>3 (1.00), " in onefilter.card(grown(weights), 2, None, weights)
+
+
+def test_a_class_is_set_beside_the_highest_real_face(weights):
+    """Its best real face has a happy logit of 4; a picture of 10 has 2.5 times as much, one of 3 is not beyond it."""
+    chain = checkpoint.load("cnn", weights)
+    assert onefilter.best_logit(weights / "cnn", 3) == 4
+    (_, facts), (_, short) = (onefilter.reality(weights / "cnn", chain, "dense_3", 3, value) for value in (10.0, 3.0))
+    assert facts == {"Highest of the real faces": "4.00; this picture has 2.5 times as much"}
+    assert short == {"Highest of the real faces": "4.00"}
+    assert onefilter.reality(weights / "cnn", chain, "dense_2", 3, 10.0) == ({}, {})
+
+
+def test_each_comparison_takes_the_next_seed_and_a_picture_agrees_with_itself_at_1(weights):
+    found = grown(weights, which="2,3", steps=8)
+    *_, (card, other) = onefilter.compare(found, 1, None, None, weights=weights)
+    assert other.asked.filters == (3,) and other.asked.seed == 1 and other.step == 8
+    assert "From seed 1, step 8" in card and "Agreement of two seeds" in card
+    *_, (card, other) = onefilter.compare(found, 1, other, None, weights=weights)
+    assert other.asked.seed == 2
+    same = onefilter.seeds(
+        found.images[1], growing.Grown(other.asked, ("",), found.images[1:], (False,), other.history)
+    )
+    assert same[1]["Agreement of two seeds"].startswith("1.00")
+
+
+def test_nothing_is_compared_before_a_tile_is_open(weights):
+    with pytest.raises(gr.Error, match="Choose a tile first"):
+        next(onefilter.compare(grown(weights, steps=1), None, None, None, weights=weights))
+
+
+def test_the_map_of_a_face_is_the_filter_s_own(weights):
+    """A kernel of zeros but for a 1 in its middle gives the face back, without its border."""
+    layer = nn.Conv2d(1, 1, 3, bias=False)
+    layer.weight.data = torch.zeros(1, 1, 3, 3)
+    layer.weight.data[0, 0, 1, 1] = 1
+    face = np.arange(48 * 48, dtype=np.uint32).reshape(48, 48).astype(np.uint8)
+    answer = onefilter.response(Chain(OrderedDict(conv2d_1=layer)), "conv2d_1", 0, face)
+    assert np.allclose(answer * 255, face[1:-1, 1:-1], atol=1e-3)
+
+
+@pytest.mark.parametrize("index", [4, -1, True, "1", None])
+def test_a_tile_that_is_not_there_cannot_be_opened(weights, index):
+    with pytest.raises(gr.Error, match="not there any more"):
+        onefilter.choose(grown(weights, steps=1), None, clicked(index), weights=weights)
+
+
+# ---- links
+
+
+def visit(link: str, weights: Path) -> list[tuple]:
+    request = SimpleNamespace(query_params=dict(parse_qsl(link.removeprefix("?"))))
+    return list(filters.open_link(request, weights=weights))
+
+
+def test_a_link_grows_the_very_same_picture_and_opens_its_card(weights):
+    found = grown(weights, which="1-3", steps=6, seed=7)
+    *_, end = first, *_ = visit(onefilter.link(found, 2), weights)
+    network, layer, which, preset, steps, seed = first[:6]
+    assert (network, layer["value"], which["value"], preset, steps, seed) == ("cnn", "conv2d_1", "3", "clear", 6, 7)
+    assert (end[7].images[0] == found.images[2]).all() and end[7].step == 6
+    assert "<h3>Filter 3, conv2d_1 of cnn</h3>" in end[8] and end[9] == 0
+
+
+def test_a_face_goes_into_no_link(weights):
+    assert onefilter.link(grown(weights, steps=1, face=FACE, origin=filters.FACE), 0) is None
+
+
+@pytest.mark.parametrize("link", ["", "?tab=Filters", "?tab=Predict&filter=3"])
+def test_an_address_that_names_no_filter_changes_nothing(weights, link):
+    (only,) = visit(link, weights)
+    assert only == (gr.skip(),) * 10
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"network": "../cnn"}, "no network '../cnn'"),
+        ({"layer": "<b>"}, "no layer '<b>'"),
+        ({"filter": "64"}, "0 to 63"),
+        ({"steps": "1e3"}, "1 to 128 steps"),
+        ({"seed": "9" * 5000}, "seed of 0 or more"),
+    ],
+)
+def test_a_link_that_was_tampered_with_is_refused_in_a_sentence(weights, change, words):
+    query = {"tab": "Filters", "network": "cnn", "layer": "conv2d_1", "filter": "3", "preset": "clear"}
+    request = SimpleNamespace(query_params=query | {"steps": "5", "seed": "0"} | change)
+    with pytest.raises(gr.Error, match=words):
+        list(filters.open_link(request, weights=weights))
+
+
+# ---- markup
+
+
 def test_labels_and_templates_bring_no_markup_into_the_page():
-    drawn = tiles.buttons([0], ['<b>"${x}'], [1.0], [False]) + tiles.card("<b>", {"<b>": np.eye(2)}, {"<b>": "<b>"})
+    drawn = tiles.buttons([0], ['<b>"${x}'], [1.0], [False], (1, 1))
+    drawn += tiles.card("<b>", {"<b>": np.eye(2)}, {"<b>": "<b>"}, "data:,", '"><b>')
     assert "<b>" not in drawn and '"${x}' not in drawn
     assert not any("{{" in text for name, text in vars(tiles).items() if name.isupper())

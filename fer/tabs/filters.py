@@ -2,53 +2,39 @@
 
 tab(shared)     lays it out, inside a `gr.Tab`
 
-A frame is one composed picture, sent as a data address: nothing is written to disk.
+A frame is one composed picture, sent as a data address: nothing is written to disk. `growing.py` grows, `onefilter.py`
+fills the card of a tile, `morph.py` goes from one class to another, `tiles.py` holds the markup.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
-import torch
 from torch import nn
 
 from fer import ascent, networks, plots
 from fer.checkpoint import Network
 from fer.presets import PRESETS
-from fer.tabs import tiles
-from fer.tabs.shared import Shared, choices, load_network, network_menu, picked, refusal
+from fer.tabs import growing, morph, onefilter, tiles
+from fer.tabs.growing import BUDGET, MOST, Grown
+from fer.tabs.shared import Shared, choices, load_network, network_menu, refusal
 
 PAGE = 16  # filters that start together unless the visitor asks for more
-COLUMNS = 8
-MOST = 128  # steps that a visitor may ask for
+COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
+SMALL = 64  # from so many tiles on, they are drawn small
 ORDERS = ("by number", "by ascent value")
+NOISE, FACE = ORIGINS = ("noise", "your face")
 
 INTRO = "What does a filter look for? Each picture starts as noise and is changed, step by step, so that its filter \
 answers more. `clear` shows what is found; `report` climbs as the two coursework reports did, and stays noise. \
 These pictures excite a network far more than any face does: caricatures, not portraits."
 
-NOTHING = {"value": "", "status": "", "picture": "", "wide": 1, "high": 1, "columns": COLUMNS, "rows": 1}
+NOTHING = {"value": "", "status": "", "picture": "", "size": "", "columns": 1, "rows": 1}
 
 
-@dataclass(frozen=True)
-class Grown:
-    """What an ascent has come to; kept in a `gr.State`."""
-
-    network: str
-    layer: str
-    names: tuple[str, ...]  # of the filters, or of the classes
-    filters: tuple[int, ...]
-    images: np.ndarray  # (N, S, S) in 0..1
-    values: tuple[float, ...]
-    dead: tuple[bool, ...]
-    step: int
-    steps: int
-
-
-# ---- handlers: plain functions
+# ---- handlers: menus
 
 
 def layer_choices(chain: Network) -> list[tuple[str, str]]:
@@ -63,81 +49,85 @@ def _line(chain: Network, row: networks.LayerRow, last: bool) -> str:
     if len(row.shape) == 1:
         return f"{row.name}: {row.shape[0]} neurons"
     field = min(ascent.receptive_field(chain, row.name), networks.SIDE)
-    return f"{row.name}: {row.shape[0]} filters, {field} x {field} pixels"
+    return f"{row.name}: {row.shape[0]} filters see {field} x {field}"
 
 
-def menu(network: str | None, *, weights: Path) -> tuple[dict, dict]:
-    """The layers of a network, and the filters of the one that is chosen first: the deepest one that is quick."""
+def menu(network: str | None, layer: str | None = None, which: str | None = None, *, weights: Path) -> tuple:
+    """The layers of a network and their filters: what was chosen stays where there is such a layer.
+
+    Else the deepest layer that is quick is chosen.
+    """
     try:
         chain = load_network(weights, network)
     except gr.Error:  # told where the network is chosen
-        return gr.update(choices=[], value=None, label="Layer"), gr.update(choices=[], value=None)
+        return gr.update(choices=[], value=None), gr.update(choices=[], value=None)
     lines = layer_choices(chain)
-    quick = [name for _, name in lines if ascent.receptive_field(chain, name) <= 30]
-    layer = (quick or [lines[0][1]])[-1]
-    return gr.update(choices=lines, value=layer, label=f"Layer of {network}"), pages(network, layer, weights=weights)
+    if layer not in (name for _, name in lines):
+        quick = [name for _, name in lines if ascent.receptive_field(chain, name) <= 30]
+        layer, which = (quick or [lines[0][1]])[-1], None
+    return gr.update(choices=lines, value=layer), pages(network, layer, which, weights=weights)
 
 
-def pages(network: str, layer: str | None, *, weights: Path) -> dict:
-    """The filters of a layer in pages; the visitor may also write a list."""
-    chain = load_network(weights, network)
-    count = {row.name: row.shape[0] for row in networks.table(chain)}.get(layer, 1)
+def pages(network: str, layer: str | None, which: str | None = None, *, weights: Path) -> dict:
+    """The filters of a layer in pages; the visitor may also write a list, which stays if the layer has them all."""
+    count = {row.name: row.shape[0] for row in networks.table(load_network(weights, network))}.get(layer, 1)
     ranges = [f"{first}-{min(first + PAGE, count) - 1}" for first in range(0, count, PAGE)]
-    return gr.update(choices=[*ranges, f"0-{count - 1}"] if len(ranges) > 1 else ranges, value=ranges[0])
+    value = which if which and _within(which, count) else ranges[0]
+    return gr.update(choices=[*ranges, f"0-{count - 1}"] if len(ranges) > 1 else ranges, value=value)
+
+
+def _within(which: str, count: int) -> bool:
+    try:
+        return max(ascent.listed(str(which))) < count
+    except ValueError:
+        return False
+
+
+# ---- handlers: the sheet
 
 
 def grow(
-    network: str, layer: str, filters: str, preset: str, steps: float, seed: float, order: str, *, weights: Path
-) -> Iterator[tuple]:
-    """The view and `Grown` after every few steps. The first look comes before the first step, so that noise is seen."""
-    chain = load_network(weights, network)
-    if preset not in PRESETS or not _whole(steps, 1, MOST) or not _whole(seed, 0, 2**31):
-        raise refusal(f"Choose a preset, 1 to {MOST} steps and a seed of 0 or more.")
-    try:
-        numbers = ascent.listed(str(filters))
-        frames = ascent.ascend(chain, layer, numbers, PRESETS[preset], seed=int(seed), steps=int(steps))
-    except ValueError as error:
-        raise refusal(f"This cannot be climbed: {error}.") from None
-    names = _names(chain, layer, numbers)
-    for step, images, values, dead in frames:
-        pictures = images[:, 0].numpy()
-        found = (tuple(values.tolist()), tuple(dead.tolist()), step, int(steps))
-        grown = Grown(network, layer, names, tuple(numbers), pictures, *found)
+    network: str, layer: str, which: str, preset: str, steps: float, seed: float, origin: str, budget: float,
+    order: str, face: np.ndarray | None, *, weights: Path,
+) -> Iterator[tuple[gr.HTML, Grown]]:  # fmt: skip
+    """The view and what is behind it, after every few steps."""
+    if origin == FACE and face is None:
+        raise refusal("There is no face yet: choose a picture in the Predict tab, then start from it here.")
+    start = {"face": face, "budget": budget} if origin == FACE else {}
+    asked = growing.ask(weights, network, layer, which, preset, steps, seed, **start)
+    for grown in growing.grow(asked, weights):
         yield view(grown, order), grown
 
 
-def _whole(number: object, least: int, most: int) -> bool:
-    return isinstance(number, int | float) and least <= number <= most and number == int(number)
-
-
-def _names(chain: Network, layer: str, numbers: list[int]) -> tuple[str, ...]:
-    last = list(dict(chain.named_children()))[-1]
-    return tuple(chain.labels[number] if layer == last else f"filter {number}" for number in numbers)
-
-
-def view(grown: Grown | None, order: str) -> gr.HTML:
+def view(grown: Grown | None, order: str, opened: int | None = None) -> gr.HTML:
     """The composed picture with its buttons."""
     if grown is None:
         return gr.HTML(**NOTHING)
-    count, side = len(grown.filters), grown.images.shape[-1]
+    count, side = len(grown.names), grown.images.shape[-1]
     places = sorted(range(count), key=lambda index: -grown.values[index] if order == ORDERS[1] else index)
-    sheet = plots.sheet(grown.images[places], COLUMNS, scale=max(1, 48 // side))
-    columns = min(COLUMNS, count)
+    # At three pixels for one, a browser's rounding at a tile's edge is too little to see.
+    sheet = plots.sheet(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
     return gr.HTML(
-        tiles.buttons(places, grown.names, grown.values, grown.dead),
+        _buttons(grown, places, opened),
         status=status(grown),
         picture=plots.data_url(sheet, longest=8000),
-        wide=sheet.shape[1],
-        high=sheet.shape[0],
-        columns=columns,
-        rows=-(-count // columns),
+        size="small" if count >= SMALL else "",
+        columns=min(COLUMNS, count),
+        rows=-(-count // COLUMNS),
     )
+
+
+def _buttons(grown: Grown, places: list[int], opened: int | None) -> str:
+    count = len(places)
+    shape = (-(-count // COLUMNS), min(COLUMNS, count))
+    return tiles.buttons(places, grown.names, grown.values, grown.dead, shape, opened)
 
 
 def status(grown: Grown, stopped: bool = False) -> str:
     """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
-    place = f"{grown.layer} of {grown.network}, step {grown.step} of {grown.steps}"
-    ends = "stopped" if stopped and grown.step < grown.steps else "done" if grown.step == grown.steps else "climbing"
+    asked, at_end = grown.asked, grown.step == grown.asked.steps
+    place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
+    ends = "done" if at_end else "stopped" if stopped else "climbing"
     gone = sum(grown.dead)
     return f"{place}, {ends}" + (f"; {gone} dead: no gradient from the start" if gone else "") + "."
 
@@ -147,31 +137,21 @@ def stop(grown: Grown | None) -> gr.HTML:
     return gr.HTML(status=status(grown, stopped=True) if grown else "")
 
 
-def card(grown: Grown | None, face: np.ndarray | None, event: gr.EventData, *, weights: Path) -> str:
-    """One tile enlarged, with its kernel in the first layer and what it answers to the visitor's face."""
-    index = picked(event, len(grown.filters) if grown else 0)
-    chain, number = load_network(weights, grown.network), grown.filters[index]
-    image = grown.images[index]
-    pictures = {"What it answers most": image}
-    facts = {"Ascent value": f"{grown.values[index]:.3f}" + " (dead)" * grown.dead[index]}
-    facts["Fine waves"] = f"{ascent.spectral_share(torch.tensor(image)[None, None]).item():.0%} (noise 81%, faces 6%)"
-    layer = chain[grown.layer]
-    if isinstance(layer, nn.Conv2d) and layer.in_channels == 1:
-        pictures["Its kernel"] = layer.weight[number, 0].detach().numpy()
-    if face is not None:
-        answer = response(chain, grown.layer, number, face)
-        if answer.ndim == 2:
-            pictures["Its map of your face, before activation"] = answer
-        facts["Most on your face"] = f"{answer.max():.3f}"
-    facts["Step"] = f"{grown.step} of {grown.steps}"
-    name = grown.names[index]
-    return tiles.card(f"{name[0].upper()}{name[1:]}, {grown.layer} of {grown.network}", pictures, facts)
+def open_link(request: gr.Request, *, weights: Path) -> Iterator[tuple]:
+    """What a link to a card asks for, grown anew; nothing where the page was opened without one.
 
-
-@torch.inference_mode()
-def response(chain: Network, layer: str, number: int, face: np.ndarray) -> np.ndarray:
-    """What a filter answers to a face, uint8 (48, 48): its map (H, W), or one number ()."""
-    return chain[:layer](torch.tensor(face)[None, None].float() / 255)[0, number].numpy()
+    Yields the network, layer, filters, preset, steps, seed, the sheet, what is behind it, the card and the open tile.
+    """
+    asked = onefilter.linked(dict(request.query_params), weights)
+    if asked is None:
+        yield (gr.skip(),) * 10  # a generator that yields nothing would empty them
+        return
+    which = ",".join(map(str, asked.filters))
+    layer, filters = menu(asked.network, asked.layer, which, weights=weights)
+    chosen = (asked.network, layer, filters, asked.preset, asked.steps, asked.seed)
+    for grown in growing.grow(asked, weights):
+        yield *chosen, view(grown, ORDERS[0], 0), grown, onefilter.card(grown, 0, None, weights), 0
+        chosen = (gr.skip(),) * len(chosen)  # what the visitor turns to meanwhile is left alone
 
 
 # ---- layout
@@ -180,48 +160,79 @@ def response(chain: Network, layer: str, number: int, face: np.ndarray) -> np.nd
 def tab(shared: Shared) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`."""
     gr.Markdown(INTRO)
-    layers, filters = menu(shared.network.value, weights=shared.weights)
+    controls = _controls(shared)
+    with gr.Row():
+        start = gr.Button("Start", variant="primary", elem_id="start", min_width=100)
+        end = gr.Button("Stop", elem_id="stop", min_width=100)
+        again = gr.Button("Another seed", elem_id="another-seed", min_width=100)
+    sheet = choices(**NOTHING, html_template=tiles.SHEET, css_template=tiles.SHEET_CSS, elem_id="sheet")
+    card = gr.HTML("", css_template=tiles.CARD_CSS, apply_default_css=False, elem_id="filter-card")
+    compare = gr.Button("Compare with the next seed", visible=False, elem_id="compare")
+    _wire(shared, controls, (start, end, again, compare), sheet, card)
+    morph.section(shared)
+
+
+def _controls(shared: Shared) -> list:
+    """The visitor's choices, in the order in which `grow` takes them after the network."""
+    layers, filters = (_properties(update) for update in menu(shared.network.value, weights=shared.weights))
     with gr.Row():
         network_menu(shared, "filters-network")
-        layer = gr.Dropdown(**_properties(layers), elem_id="layer", scale=2, min_width=260)
+        layer = gr.Dropdown(**layers, label="Layer", elem_id="layer", scale=2, min_width=260)
         which = gr.Dropdown(
-            **_properties(filters), label="Filters: a page, or a list like 0-63,70",
+            **filters, label="Filters, as in 0-63,70",
             allow_custom_value=True, elem_id="which", min_width=160,
         )  # fmt: skip
     with gr.Row():
         preset = gr.Radio(list(PRESETS), value="clear", label="Preset", elem_id="preset", min_width=180)
         steps = gr.Slider(1, MOST, value=PRESETS["clear"].steps, step=1, label="Steps", elem_id="steps", min_width=180)
-        seed = gr.Number(0, precision=0, minimum=0, label="Seed of the noise", elem_id="seed", min_width=120)
-        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", elem_id="order", min_width=220)
+        seed = gr.Number(0, precision=0, minimum=0, label="Seed of the noise", elem_id="seed", min_width=140)
     with gr.Row():
-        start = gr.Button("Start", variant="primary", elem_id="start")
-        end = gr.Button("Stop", elem_id="stop")
-    sheet = choices(**NOTHING, html_template=tiles.SHEET, css_template=tiles.SHEET_CSS, elem_id="sheet")
-    about = gr.HTML("", css_template=tiles.CARD_CSS, apply_default_css=False, elem_id="filter-card")
-    _wire(shared, (layer, which, preset, steps, seed, order), (start, end), sheet, about)
+        origin = gr.Radio(list(ORIGINS), value=NOISE, label="Start from", elem_id="origin", min_width=180)
+        budget = gr.Slider(
+            0.02, 0.4, value=BUDGET, step=0.02, label="Change the face by at most (root mean square)",
+            elem_id="budget", min_width=180, visible=False,
+        )  # fmt: skip
+        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", elem_id="order", min_width=240)
+    return [layer, which, preset, steps, seed, origin, budget, order]
 
 
 def _properties(update: dict) -> dict:
     return {key: value for key, value in update.items() if key != "__type__"}
 
 
-def _wire(shared: Shared, controls: tuple, buttons: tuple, sheet: gr.HTML, about: gr.HTML) -> None:
-    layer, which, preset, _, _, order = controls
-    start, end = buttons
-    grown = gr.State(None)
-    ours = {"api_visibility": "private", "show_progress": "hidden"}
+def _wire(shared: Shared, controls: list, buttons: tuple, sheet: gr.HTML, card: gr.HTML) -> None:
+    layer, which, preset, steps, seed, origin, budget, order = controls
+    start, end, again, compare = buttons
+    grown, opened, other = (gr.State(None) for _ in range(3))
     weights = {"weights": shared.weights}
-    climbing = start.click(
-        partial(grow, **weights), [shared.network, *controls], [sheet, grown], concurrency_id="ascent", **ours
+    ours = {"api_visibility": "private", "show_progress": "hidden"}
+    long = {"concurrency_id": "ascent", **ours}
+
+    # Gradio hands an event or a request over only where it can read the parameter's type, which a partial hides.
+    def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
+        return onefilter.choose(grown, face, event, **weights)
+
+    def visited(request: gr.Request) -> Iterator[tuple]:
+        yield from open_link(request, **weights)
+
+    linked = [shared.network, layer, which, preset, steps, seed, sheet, grown, card, opened]
+    revived = gr.on(None, visited, None, linked, **long)  # no trigger: when the page is opened
+    sheet.choice(chosen, [grown, shared.face], [card, opened, other], **ours)
+    compared = compare.click(
+        partial(onefilter.compare, **weights), [grown, opened, other, shared.face], [card, other], **long
     )
-    end.click(stop, grown, sheet, cancels=[climbing], queue=False, **ours)
-    start.click(lambda: "", None, about, queue=False, **ours)
-    shared.network.change(partial(menu, **weights), shared.network, [layer, which], **ours)
+    opened.change(lambda opened: gr.Button(visible=opened is not None), opened, compare, **ours)
+    gr.on([opened.change, order.input], view, [grown, order, opened], sheet, **ours)
+
+    start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, compared], **ours)
+    asked = [shared.network, *controls, shared.face]
+    climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
+    running = [climbing, revived, compared]
+    end.click(stop, grown, sheet, cancels=running, queue=False, **ours)
+    press_start = "() => document.querySelector('#start').click()"
+    again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **ours).then(None, js=press_start)
+
+    shared.network.change(partial(menu, **weights), [shared.network, layer, which], [layer, which], **ours)
     layer.input(partial(pages, **weights), [shared.network, layer], which, **ours)
-    preset.input(lambda name: PRESETS[name].steps, preset, controls[3], **ours)
-    order.input(view, [grown, order], sheet, **ours)
-
-    def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> str:
-        return card(grown, face, event, **weights)  # Gradio finds the event by its annotation, which a partial hides
-
-    sheet.choice(chosen, [grown, shared.face], about, **ours)
+    preset.input(lambda name: PRESETS[name].steps, preset, steps, **ours)
+    origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **ours)

@@ -1,4 +1,4 @@
-"""The Filters tab's own markup: one picture of many tiles with a button over each, and the card of one tile.
+"""The Filters tab's own markup: a grid of tiles cut out of one picture, and the card of one tile.
 
 Values reach the browser through `${value}` only, escaped here; see `markup.py` for why.
 """
@@ -10,67 +10,108 @@ import numpy as np
 
 from fer import plots
 
+# Every tile shows its own part of one picture, so that a frame is one picture however many tiles there are, and yet
+# they flow into as many columns as the page is wide.
 SHEET = """<p role="status" class="status">${status}</p>
 ${picture
-  ? `<div class="scroll">
-       <div class="sheet" style="aspect-ratio: ${wide} / ${high}; --columns: ${columns}; --rows: ${rows}">
-       <img src="${picture}" alt="A tile for each filter"><div class="tiles">${value}</div></div></div>`
+  ? `<div class="tiles ${size}" style="--sheet: url(${picture}); --across: ${columns}; --down: ${rows}">${value}</div>`
   : '<div class="empty">Choose a layer and press Start: what its filters like to see grows here out of noise.</div>'}"""
 
-SHEET_CSS = """
-.status { margin: 0 0 8px; min-height: 1.4em; color: var(--body-text-color); }
-.empty { min-height: 240px; padding: 24px; display: grid; place-items: center; text-align: center;
+EMPTY_CSS = """
+.empty { min-height: 200px; padding: 24px; display: grid; place-items: center; text-align: center;
   color: var(--body-text-color-subdued); border: 1px dashed var(--border-color-primary);
   border-radius: var(--block-radius); }
-.scroll { overflow-x: auto; }
-.sheet { position: relative; width: min(100%, calc(var(--columns) * 160px)); min-width: calc(var(--columns) * 64px); }
-.sheet > img { display: block; width: 100%; height: 100%; margin: 0; image-rendering: pixelated; }
-.tiles { position: absolute; inset: 0; display: grid; grid-template-columns: repeat(var(--columns), 1fr);
-  grid-template-rows: repeat(var(--rows), 1fr); }
-.tiles button { position: relative; min-width: 0; margin: 0; padding: 0; border: 0; background: none; cursor: pointer; }
+.status { margin: 0 0 8px; min-height: 1.4em; color: var(--body-text-color); }
+"""
+
+SHEET_CSS = (
+    EMPTY_CSS
+    + """
+.tiles { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); }
+.tiles.small { gap: 6px; grid-template-columns: repeat(auto-fill, minmax(68px, 1fr)); }
+@media (max-width: 480px) { .tiles { gap: 6px; grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); } }
+.tiles button { min-width: 0; margin: 0; padding: 3px; border: 0; border-radius: 6px; background: none; cursor: pointer;
+  color: var(--body-text-color); font: 12px/1.3 var(--font); }
+.tiles i { display: block; aspect-ratio: 1; border-radius: 3px; image-rendering: pixelated;
+  background-image: var(--sheet); background-size: calc(100% * var(--across)) calc(100% * var(--down)); }
+.tiles span { display: flex; justify-content: space-between; gap: 4px; padding: 3px 1px 0; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+.tiles small { font-size: inherit; color: var(--body-text-color-subdued); }
+.tiles small.dead { color: var(--error-text-color, #dc2626); }
 .tiles button:hover { box-shadow: inset 0 0 0 2px var(--primary-400); }
 .tiles button[aria-pressed="true"] { box-shadow: inset 0 0 0 3px var(--primary-500); }
-.tiles button:focus-visible { outline: 3px solid var(--primary-500); outline-offset: -3px; }
-.tiles span { position: absolute; left: 3px; bottom: 3px; max-width: calc(100% - 6px); padding: 0 3px; overflow: hidden;
-  border-radius: 3px; font: 11px/15px var(--font); color: #fff; background: #18181bcc; }
-.tiles span.dead { bottom: auto; top: 3px; background: #b91c1c; }
+.tiles button:focus-visible { outline: 2px solid var(--primary-500); outline-offset: 1px; }
 """
+)
 
 CARD_CSS = """
 .card { display: flex; flex-wrap: wrap; gap: 16px; padding: 16px; border: 1px solid var(--border-color-primary);
   border-radius: var(--block-radius); background: var(--block-background-fill); color: var(--body-text-color); }
 .card h3 { width: 100%; margin: 0; font-size: var(--text-lg); color: var(--body-text-color); }
 figure { margin: 0; }
-figure img { display: block; width: 192px; height: 192px; margin: 0; image-rendering: pixelated;
-  border-radius: var(--radius-md); }
+figure img { display: block; height: 192px; margin: 0; image-rendering: pixelated; border-radius: var(--radius-md); }
 figcaption { margin-top: 6px; max-width: 192px; font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 12px; align-content: start; margin: 0; flex: 1 1 220px; }
+figure.curve img { height: 192px; max-width: 100%; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 12px; align-content: start; margin: 0;
+  flex: 1 1 min(400px, 100%); }
+@media (max-width: 480px) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; } }
 dt { color: var(--body-text-color-subdued); } dd { margin: 0; font-variant-numeric: tabular-nums; }
+a { color: var(--link-text-color); text-decoration: underline; }
 """
 
 
-def buttons(order: Sequence[int], names: Sequence[str], values: Sequence[float], dead: Sequence[bool]) -> str:
-    """A button for every tile in the order of the picture; it chooses the tile's own number."""
-    return "".join(_button(index, escape(names[index]), values[index], dead[index]) for index in order)
+def buttons(
+    order: Sequence[int], names: Sequence[str], values: Sequence[float], dead: Sequence[bool], shape: tuple[int, int],
+    chosen: int | None = None,
+) -> str:  # fmt: skip
+    """A button for every tile in the order of the picture, whose tiles lie in `shape`'s rows and columns.
 
-
-def _button(index: int, name: str, value: float, dead: bool) -> str:
-    label = f"{name}, ascent value {value:.2f}{', dead' if dead else ''}"
-    mark = '<span class="dead">dead</span>' if dead else ""
-    return (
-        f'<button type="button" data-choice="{index}" aria-label="{label}" title="{label}">'
-        f"{mark}<span>{name.removeprefix('filter ')}</span></button>"
+    A button chooses the tile's own number, whatever its place.
+    """
+    return "".join(
+        _button(index, escape(names[index]), values[index], dead[index], _place(at, *shape), index == chosen)
+        for at, index in enumerate(order)
     )
 
 
-def card(title: str, pictures: dict[str, np.ndarray], facts: dict[str, str]) -> str:
-    """A tile enlarged, with what goes with it: pictures (H, W) of floats by their captions, and facts by name."""
+def _place(at: int, rows: int, columns: int) -> str:
+    """Where a tile lies in the picture, as CSS counts a background's position."""
+    down, across = divmod(at, columns)
+    return f"{across / max(columns - 1, 1):.4%} {down / max(rows - 1, 1):.4%}"
+
+
+def _button(index: int, name: str, value: float, dead: bool, place: str, chosen: bool) -> str:
+    label = f"{name}, ascent value {value:.2f}{', dead' if dead else ''}"
+    shown = '<small class="dead">dead</small>' if dead else f"<small>{value:.1f}</small>"
+    return (
+        f'<button type="button" data-choice="{index}" aria-pressed="{str(chosen).lower()}" aria-label="{label}" '
+        f'title="{label}"><i style="background-position: {place}"></i>'
+        f"<span>{name.removeprefix('filter ')}{shown}</span></button>"
+    )
+
+
+def card(
+    title: str, pictures: dict[str, np.ndarray], facts: dict[str, str], curve: str, link: str | None = None
+) -> str:
+    """A tile enlarged, with what goes with it.
+
+    Pictures by their captions: (H, W) of floats, stretched to black and white, or RGB (H, W, 3) uint8; facts by name;
+    the address of the ascent's curve; and that of the card itself.
+    """
     figures = "".join(
-        f'<figure><img src="{plots.data_url(plots.sheet(picture[None], 1, gap=0))}" alt="{escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure><img src="{_drawn(picture)}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'
         for caption, picture in pictures.items()
     )
+    figures += f'<figure class="curve"><img src="{curve}" alt="The ascent value at each step"></figure>'
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    if link:
+        rows += f'<dt>Link</dt><dd><a href="{escape(link)}">Grow this one again, from the same noise</a></dd>'
     return (
         f'<section class="card" aria-label="{escape(title)}"><h3>{escape(title)}</h3>{figures}<dl>{rows}</dl></section>'
     )
+
+
+def _drawn(picture: np.ndarray) -> str:
+    if picture.ndim == 3:
+        return plots.data_url(picture.repeat(4, 0).repeat(4, 1))  # JPEG would smear single pixels
+    return plots.data_url(plots.sheet(picture[None], 1, gap=0))

@@ -1,0 +1,98 @@
+"""What a visitor asks of an ascent, checked, and what has come of it so far.
+
+asked = growing.ask(weights, "compact", "conv2d_3", "0-15", "clear", 48, 0)
+for grown in growing.grow(asked, weights):
+    ...  # a Grown after every few steps, the first before any
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fer import ascent
+from fer.checkpoint import Network
+from fer.presets import PRESETS
+from fer.tabs.shared import load_network, refusal
+
+MOST = 128  # steps that a visitor may ask for
+BUDGET = 0.1  # how far from a face, as a root mean square of its pixels in 0..1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be grown. The same again gives the same pictures."""
+
+    network: str
+    layer: str
+    filters: tuple[int, ...]
+    preset: str
+    steps: int
+    seed: int
+    face: np.ndarray | None = None  # uint8 (48, 48): what it starts from, in place of grey with noise
+    budget: float = BUDGET
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What an ascent has come to; kept in a `gr.State`."""
+
+    asked: Asked
+    names: tuple[str, ...]  # of the filters, or of the classes
+    images: np.ndarray  # (N, S, S) in 0..1
+    dead: tuple[bool, ...]
+    history: tuple[tuple[int, tuple[float, ...]], ...]  # a step and its N ascent values, one entry a frame
+
+    @property
+    def step(self) -> int:
+        return self.history[-1][0]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return self.history[-1][1]
+
+
+def ask(weights: Path, network: str, layer: str, filters: str, preset: str, steps: float, seed: float, **more) -> Asked:
+    """The visitor's choices as they come from the page; raises gr.Error, in a sentence, for what cannot be grown."""
+    load_network(weights, network)
+    if preset not in PRESETS or not _whole(steps, 1, MOST) or not _whole(seed, 0, 2**31):
+        raise refusal(f"Choose a preset, 1 to {MOST} steps and a seed of 0 or more.")
+    budget = more.get("budget", BUDGET)
+    if not isinstance(budget, int | float) or not 0 < budget <= 1:
+        raise refusal("A face can be changed by more than 0 and at most 1.")
+    try:
+        numbers = tuple(ascent.listed(str(filters)))
+    except ValueError as error:
+        raise refusal(f"This cannot be climbed: {error}.") from None
+    return Asked(network, layer, numbers, preset, int(steps), int(seed), **more)
+
+
+def _whole(number: object, least: int, most: int) -> bool:
+    return isinstance(number, int | float) and least <= number <= most and number == int(number)
+
+
+def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
+    """Frame by frame; the first comes before the first step, so that noise is seen. Raises gr.Error at the first."""
+    chain, history = load_network(weights, asked.network), ()
+    start = None if asked.face is None else torch.tensor(asked.face)[None, None].float() / 255
+    options = {"seed": asked.seed, "steps": asked.steps, "start": start, "budget": asked.budget}
+    try:
+        frames = ascent.ascend(chain, asked.layer, asked.filters, PRESETS[asked.preset], **options)
+    except ValueError as error:
+        raise refusal(f"This cannot be climbed: {error}.") from None
+    names = _names(chain, asked)
+    for step, images, values, dead in frames:
+        history += ((step, tuple(values.tolist())),)
+        yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history)
+
+
+def _names(chain: Network, asked: Asked) -> tuple[str, ...]:
+    last = asked.layer == ascent.last_layer(chain)
+    return tuple(chain.labels[number] if last else f"filter {number}" for number in asked.filters)
+
+
+def alone(grown: Grown, index: int, seed: int) -> Asked:
+    """One of the filters again, as far as it has come, from another seed."""
+    return replace(grown.asked, filters=(grown.asked.filters[index],), steps=max(grown.step, 1), seed=seed)

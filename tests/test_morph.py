@@ -1,0 +1,59 @@
+"""The way from one class to another, as functions and as markup."""
+
+from pathlib import Path
+
+import gradio as gr
+import pytest
+import torch
+from pages import write_predictions
+
+from fer import checkpoint
+from fer.tabs import morph
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A `dnn` before training; the highest happy logit that it gave to a real face is 4, the highest of angry 0."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    checkpoint.save(checkpoint.Network("dnn"), folder / "dnn")
+    write_predictions(folder / "dnn")
+    return folder
+
+
+def test_a_frame_shows_nine_pictures_each_with_what_it_is_read_as(weights):
+    """Untrained, the happy end is read as happy once it has grown, and the sad end as sad."""
+    *_, view = morph.grow("dnn", "happy", "sad", weights=weights)
+    words = [part.split("<")[0].split()[0] for part in view.value.split("</i>")[1:]]
+    assert len(words) == 9 and (words[0], words[-1]) == ("happy", "sad")
+    assert view.props["status"].startswith("Done. The happy end&#x27;s happy logit is")
+    assert view.props["picture"].startswith("data:image/png;base64,")
+
+
+def test_the_ends_are_set_beside_the_highest_real_face(weights):
+    """Happy climbed to 9 where no real face got above 4; of a network that was not measured nothing is said."""
+    logits = torch.zeros(9, 7)
+    logits[0, 3] = 9
+    lines = morph.beyond(["happy", "angry"], [3, 0], logits, weights / "dnn")
+    assert lines[0] == "The happy end's happy logit is 9.0; the highest of any real face is 4.0."
+    assert morph.beyond(["happy", "angry"], [3, 0], logits, weights / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    "first, second, words",
+    [("happy", "happy", "two different classes"), ("joy", "sad", "no class 'joy'"), (None, "sad", "no class 'None'")],
+)
+def test_what_has_no_way_between_is_told_in_a_sentence(weights, first, second, words):
+    with pytest.raises(gr.Error, match=words):
+        next(morph.grow("dnn", first, second, weights=weights))
+
+
+def test_the_menus_hold_the_network_s_classes_and_start_with_happy_and_surprise(weights):
+    first, second = morph.classes("dnn", weights=weights)
+    assert (first["value"], second["value"], len(first["choices"])) == ("happy", "surprise", 7)
+    assert morph.classes("nothing", weights=weights)[0]["choices"] == []
+
+
+def test_labels_and_templates_bring_no_markup_into_the_page():
+    assert "<b>" not in morph.strip(["<b>"] * 7, torch.zeros(9, 7))
+    assert "{{" not in morph.VIEW + morph.CSS
