@@ -80,6 +80,15 @@ def upload(page, picture: np.ndarray, name: str = "face.png") -> None:
     page.set_input_files("#picture input[type=file]", payload)
 
 
+def turn_to(page, tab: str) -> None:
+    """Chooses a tab; on a phone those for which there is no room are in a menu."""
+    if not page.get_by_role("tab", name=tab).is_visible():
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text=tab).click()
+    else:
+        page.get_by_role("tab", name=tab).click()
+
+
 def expect(locator):
     return playwright.expect(locator)
 
@@ -200,7 +209,7 @@ def gate(monkeypatch) -> Iterator[threading.Semaphore]:
 
 def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, gate):
     page = visit(width=375)
-    page.get_by_role("tab", name="Filters").click()
+    turn_to(page, "Filters")
     page.locator("#start").click()
     expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
     noise = page.locator("#sheet .tiles").get_attribute("style")
@@ -214,6 +223,54 @@ def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, ga
     page.get_by_role("button", name="filter 5, ascent value").click()
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
+
+
+def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
+    """Two steps from seed 3: the link leads to the very same picture on a new page, and nothing else grows there."""
+    page = visit()
+    page.get_by_role("tab", name="Filters").click()
+    page.locator("#steps input[type=number]").fill("2")
+    page.locator("#seed input").fill("3")
+    page.locator("#start").click()
+    expect(page.locator("#sheet .status")).to_contain_text("step 2 of 2, done", timeout=60_000)
+    page.get_by_role("button", name="filter 5, ascent value").click()
+    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
+    picture = page.locator("#filter-card img").first.get_attribute("src")
+    page.locator("#filter-card a").click()
+    page.wait_for_url("**/?tab=Filters&network=compact&layer=dense_1&filter=5&preset=clear&steps=2&seed=3")
+    expect(page.locator("#filter-card img").first).to_have_attribute("src", picture, timeout=60_000)
+    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact")
+    expect(page.locator("#sheet .tiles button")).to_have_count(1)
+    expect(page.locator("#which input")).to_have_value("5")
+
+
+def test_a_filter_starts_from_the_visitor_s_face_and_is_compared_with_another_seed(visit):
+    page = visit()
+    upload(page, scene(220))
+    expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
+    page.get_by_role("tab", name="Filters").click()
+    expect(page.locator("#budget")).to_be_hidden()
+    page.get_by_label("your face").check()
+    expect(page.locator("#budget")).to_be_visible()
+    page.locator("#steps input[type=number]").fill("2")
+    page.locator("#start").click()
+    expect(page.locator("#sheet .status")).to_contain_text("step 2 of 2, done", timeout=60_000)
+    page.get_by_role("button", name="filter 5, ascent value").click()
+    expect(page.locator("#filter-card figcaption").first).to_have_text("Your face, changed", timeout=20_000)
+    page.locator("#compare").click()
+    expect(page.locator("#filter-card dl")).to_contain_text("Agreement of two seeds", timeout=60_000)
+
+
+def test_the_slider_walks_from_one_class_to_another(visit):
+    """At 0 the first of nine pictures shows, at 100 the last."""
+    page = visit()
+    page.get_by_role("tab", name="Filters").click()
+    page.locator("#morph-start").click()
+    expect(page.locator("#morph .strip > div")).to_have_count(9, timeout=60_000)
+    for at, stop in (("0", 0), ("100", 8)):
+        page.locator("#morph-at input[type=number]").fill(at)
+        place = page.locator("#morph .strip i").nth(stop).evaluate("tile => getComputedStyle(tile).backgroundPositionX")
+        expect(page.locator("#morph .large")).to_have_css("background-position-x", place)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -254,7 +311,7 @@ def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
 @pytest.mark.parametrize("tab", ["Confusion", "Networks"])
 def test_the_tables_keep_to_a_phone_375_pixels_wide(visit, tab):
     page = visit(width=375)
-    page.get_by_role("tab", name=tab).click()
+    turn_to(page, tab)
     expect(page.locator("#matrix td button" if tab == "Confusion" else "#curves").first).to_be_visible()
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 

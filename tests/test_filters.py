@@ -110,13 +110,29 @@ def test_a_dead_filter_is_said_to_be_dead(weights):
     assert "filter 1, ascent value 0.00, dead" in view.value and "1 dead" in view.props["status"]
 
 
-def test_stopping_keeps_the_picture_and_changes_the_words(weights):
+def test_stopping_keeps_the_picture_and_says_so(weights):
     asked = growing.ask(weights, "cnn", "conv2d_1", "0", "clear", 40, 0)
-    frames = growing.grow(asked, weights)
-    stopped = filters.stop(next(frames))
+    found = next(growing.grow(asked, weights))
+    climbing, stopped = (filters.view(found, filters.ORDERS[0], stopped=stopped) for stopped in (False, True))
+    assert climbing.props["status"] == "conv2d_1 of cnn, step 0 of 40."
     assert stopped.props["status"] == "conv2d_1 of cnn, step 0 of 40, stopped."
-    assert "picture" not in stopped.props
-    assert filters.stop(None).props["status"] == ""
+    assert stopped.props["picture"] == climbing.props["picture"]
+
+
+def test_every_view_brings_all_that_its_template_names(weights):
+    """The empty one as well: Gradio forgets the properties that are left out."""
+    for found in (None, grown(weights, steps=1)):
+        properties = filters.view(found, filters.ORDERS[0]).props
+        assert all(f"${{{name}" in tiles.SHEET for name in properties)
+        assert {"status", "picture", "size", "columns", "rows"} == set(properties)
+
+
+def test_a_card_that_was_opened_on_the_way_is_brought_up_to_date_at_the_end(weights):
+    found = grown(weights, which="2,3", steps=5)
+    view, card = filters.settle(found, filters.ORDERS[0], 1, None, weights=weights)
+    assert "<h3>Filter 3, conv2d_1 of cnn</h3>" in card and "5 of 5" in card
+    assert 'data-choice="1" aria-pressed="true"' in view.value
+    assert filters.settle(found, filters.ORDERS[0], None, None, weights=weights)[1] == ""
 
 
 def test_by_ascent_value_the_highest_comes_first_and_keeps_its_number(weights):
@@ -253,9 +269,9 @@ def test_a_face_goes_into_no_link(weights):
 
 
 @pytest.mark.parametrize("link", ["", "?tab=Filters", "?tab=Predict&filter=3"])
-def test_an_address_that_names_no_filter_changes_nothing(weights, link):
-    (only,) = visit(link, weights)
-    assert only == (gr.skip(),) * 10
+def test_an_address_that_names_no_filter_leaves_the_choices_and_an_empty_sheet(weights, link):
+    ((*chosen, view, found, card, opened),) = visit(link, weights)
+    assert chosen == [gr.skip()] * 6 and view.props["picture"] == card == "" and found is opened is None
 
 
 @pytest.mark.parametrize(

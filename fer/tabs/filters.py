@@ -99,8 +99,11 @@ def grow(
         yield view(grown, order), grown
 
 
-def view(grown: Grown | None, order: str, opened: int | None = None) -> gr.HTML:
-    """The composed picture with its buttons."""
+def view(grown: Grown | None, order: str, opened: int | None = None, stopped: bool = False) -> gr.HTML:
+    """The composed picture with its buttons.
+
+    Always with all of its properties: Gradio drops those that an update leaves out where the tab is not drawn yet.
+    """
     if grown is None:
         return gr.HTML(**NOTHING)
     count, side = len(grown.names), grown.images.shape[-1]
@@ -109,7 +112,7 @@ def view(grown: Grown | None, order: str, opened: int | None = None) -> gr.HTML:
     sheet = plots.sheet(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
     return gr.HTML(
         _buttons(grown, places, opened),
-        status=status(grown),
+        status=status(grown, stopped),
         picture=plots.data_url(sheet, longest=8000),
         size="small" if count >= SMALL else "",
         columns=min(COLUMNS, count),
@@ -127,14 +130,17 @@ def status(grown: Grown, stopped: bool = False) -> str:
     """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
     asked, at_end = grown.asked, grown.step == grown.asked.steps
     place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
-    ends = "done" if at_end else "stopped" if stopped else "climbing"
+    place += ", done" if at_end else ", stopped" if stopped else ""
     gone = sum(grown.dead)
-    return f"{place}, {ends}" + (f"; {gone} dead: no gradient from the start" if gone else "") + "."
+    return place + (f"; {gone} dead: no gradient from the start" if gone else "") + "."
 
 
-def stop(grown: Grown | None) -> gr.HTML:
-    """What is there stays; only the words change."""
-    return gr.HTML(status=status(grown, stopped=True) if grown else "")
+def settle(
+    grown: Grown | None, order: str, opened: int | None, face: np.ndarray | None, *, weights: Path
+) -> tuple[gr.HTML, str]:
+    """The sheet and, where one was opened meanwhile, the card, once nothing changes any more."""
+    card = "" if grown is None or opened is None else onefilter.card(grown, opened, face, weights)
+    return view(grown, order, opened), card
 
 
 def open_link(request: gr.Request, *, weights: Path) -> Iterator[tuple]:
@@ -144,7 +150,7 @@ def open_link(request: gr.Request, *, weights: Path) -> Iterator[tuple]:
     """
     asked = onefilter.linked(dict(request.query_params), weights)
     if asked is None:
-        yield (gr.skip(),) * 10  # a generator that yields nothing would empty them
+        yield *(gr.skip(),) * 6, view(None, ORDERS[0]), None, "", None  # without a yield, Gradio would empty them all
         return
     which = ",".join(map(str, asked.filters))
     layer, filters = menu(asked.network, asked.layer, which, weights=weights)
@@ -162,9 +168,9 @@ def tab(shared: Shared) -> None:
     gr.Markdown(INTRO)
     controls = _controls(shared)
     with gr.Row():
-        start = gr.Button("Start", variant="primary", elem_id="start", min_width=100)
-        end = gr.Button("Stop", elem_id="stop", min_width=100)
-        again = gr.Button("Another seed", elem_id="another-seed", min_width=100)
+        start = gr.Button("Start", variant="primary", elem_id="start", min_width=80)
+        end = gr.Button("Stop", elem_id="stop", min_width=80)
+        again = gr.Button("New seed", elem_id="new-seed", min_width=80)
     sheet = choices(**NOTHING, html_template=tiles.SHEET, css_template=tiles.SHEET_CSS, elem_id="sheet")
     card = gr.HTML("", css_template=tiles.CARD_CSS, apply_default_css=False, elem_id="filter-card")
     compare = gr.Button("Compare with the next seed", visible=False, elem_id="compare")
@@ -189,7 +195,7 @@ def _controls(shared: Shared) -> list:
     with gr.Row():
         origin = gr.Radio(list(ORIGINS), value=NOISE, label="Start from", elem_id="origin", min_width=180)
         budget = gr.Slider(
-            0.02, 0.4, value=BUDGET, step=0.02, label="Change the face by at most (root mean square)",
+            0.02, 0.4, value=BUDGET, step=0.02, label="Change it by at most (RMS)",
             elem_id="budget", min_width=180, visible=False,
         )  # fmt: skip
         order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", elem_id="order", min_width=240)
@@ -228,11 +234,14 @@ def _wire(shared: Shared, controls: list, buttons: tuple, sheet: gr.HTML, card: 
     asked = [shared.network, *controls, shared.face]
     climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
     running = [climbing, revived, compared]
-    end.click(stop, grown, sheet, cancels=running, queue=False, **ours)
+    climbing.then(partial(settle, **weights), [grown, order, opened, shared.face], [sheet, card], **ours)
+    end.click(partial(view, stopped=True), [grown, order, opened], sheet, cancels=running, queue=False, **ours)
     press_start = "() => document.querySelector('#start').click()"
     again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **ours).then(None, js=press_start)
 
-    shared.network.change(partial(menu, **weights), [shared.network, layer, which], [layer, which], **ours)
-    layer.input(partial(pages, **weights), [shared.network, layer], which, **ours)
+    # Unchecked by Gradio, which would refuse a layer of the network before; `menu` and `pages` check for themselves.
+    unchecked = {"preprocess": False, **ours}
+    shared.network.change(partial(menu, **weights), [shared.network, layer, which], [layer, which], **unchecked)
+    layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
     preset.input(lambda name: PRESETS[name].steps, preset, steps, **ours)
     origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **ours)

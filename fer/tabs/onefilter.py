@@ -93,10 +93,8 @@ def kernel(chain: Network, layer: str, number: int) -> tuple[dict, dict]:
     if isinstance(module, nn.Conv2d) and module.in_channels == 1:
         pictures["Its kernel"] = module.weight[number, 0].detach().numpy()
     last = layer == ascent.last_layer(chain)
-    names = (
-        (chain.labels[other] if last else other, likeness) for other, likeness in ascent.alike(chain, layer, number)
-    )
-    words = ", ".join(f"{name} ({likeness:.2f})" for name, likeness in names)
+    found = [(other, likeness) for other, likeness in ascent.alike(chain, layer, number) if likeness > 0]
+    words = ", ".join(f"{chain.labels[other] if last else other} ({likeness:.2f})" for other, likeness in found)
     return pictures, {"Most alike weights": words} if words else {}
 
 
