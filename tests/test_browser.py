@@ -319,7 +319,7 @@ def test_the_tables_keep_to_a_phone_375_pixels_wide(visit, tab):
 def test_the_matrix_names_its_rows_in_full_on_a_phone(visit):
     """Seven columns leave room for the longest name, surprise."""
     page = visit(width=375)
-    page.get_by_role("tab", name="Confusion").click()
+    turn_to(page, "Confusion")
     expect(page.locator("#matrix tbody th").first).to_be_visible()
     cut = "names => names.filter(name => name.scrollWidth > name.clientWidth).map(name => name.textContent)"
     assert page.locator("#matrix tbody th").evaluate_all(cut) == []
