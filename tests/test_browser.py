@@ -55,7 +55,7 @@ def visit(chromium, url):
     """Opens the page; at the end of the test, no error may be in the console and no request may have gone elsewhere."""
     contexts, errors, hosts = [], [], set()
 
-    def open_page(width: int = 1280, scheme: str = "light"):
+    def open_page(width: int = 1280, scheme: str = "light", query: str = ""):
         viewport = {"width": width, "height": 860}
         context = chromium.new_context(viewport=viewport, color_scheme=scheme, permissions=["camera"])
         contexts.append(context)
@@ -64,8 +64,8 @@ def visit(chromium, url):
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
-        page.goto(url)
-        page.locator("#picture input[type=file]").wait_for(state="attached")
+        page.goto(url + query)
+        page.locator("#picture input[type=file]" if not query else "[role=tab]").first.wait_for(state="attached")
         return page
 
     yield open_page
@@ -241,6 +241,15 @@ def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
     expect(page.locator("#filter-card img").first).to_have_attribute("src", picture, timeout=60_000)
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact")
     expect(page.locator("#sheet .tiles button")).to_have_count(1)
+    expect(page.locator("#which input")).to_have_value("5")
+
+
+def test_a_link_to_another_network_turns_all_menus_to_it(visit):
+    """The page starts with `compact`, which has no such layer in these tests."""
+    page = visit(query="?tab=Filters&network=compact-ferplus&layer=conv2d_2&filter=5&preset=clear&steps=1&seed=0")
+    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=60_000)
+    expect(page.locator("#filters-network input")).to_have_value("compact-ferplus")
+    expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters see 8 x 8")
     expect(page.locator("#which input")).to_have_value("5")
 
 

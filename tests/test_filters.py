@@ -84,6 +84,15 @@ def test_another_network_keeps_the_layer_and_the_filters_that_it_has_too(weights
     assert tuple(update["value"] for update in filters.menu("cnn", layer, which, weights=weights)) == kept
 
 
+@pytest.mark.parametrize("which, written", [("0-3", "0-3"), ("3,1", "3,1"), ("2", "2")])
+def test_the_menus_follow_what_is_on_the_sheet_whatever_they_showed_before(weights, which, written):
+    found = grown(weights, "conv2d_2", which, steps=1)
+    updates = filters.menu_after("cnn", "conv2d_9", "0-15", found, weights=weights)
+    assert [update["value"] for update in updates] == ["conv2d_2", written]
+    updates = filters.menu_after("cnn", "conv2d_1", "0-15", None, weights=weights)
+    assert [update["value"] for update in updates] == ["conv2d_1", "0-15"]
+
+
 # ---- the sheet
 
 

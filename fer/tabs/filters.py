@@ -68,6 +68,25 @@ def menu(network: str | None, layer: str | None = None, which: str | None = None
     return gr.update(choices=lines, value=layer), pages(network, layer, which, weights=weights)
 
 
+def menu_after(
+    network: str | None, layer: str | None, which: str | None, grown: Grown | None, *, weights: Path
+) -> tuple:
+    """The menus once another network is chosen; for the one whose filters are on the sheet, they name those.
+
+    A link changes the network before the browser can know of the layer, so what has grown counts more.
+    """
+    if grown is not None and grown.asked.network == network:
+        layer, which = grown.asked.layer, _written(grown.asked.filters)
+    return menu(network, layer, which, weights=weights)
+
+
+def _written(filters: tuple[int, ...]) -> str:
+    """As the visitor would write them: `0-15`, or `3,70`."""
+    if len(filters) > 1 and filters == tuple(range(filters[0], filters[-1] + 1)):
+        return f"{filters[0]}-{filters[-1]}"
+    return ",".join(map(str, filters))
+
+
 def pages(network: str, layer: str | None, which: str | None = None, *, weights: Path) -> dict:
     """The filters of a layer in pages; the visitor may also write a list, which stays if the layer has them all."""
     count = {row.name: row.shape[0] for row in networks.table(load_network(weights, network))}.get(layer, 1)
@@ -152,7 +171,7 @@ def open_link(request: gr.Request, *, weights: Path) -> Iterator[tuple]:
     if asked is None:
         yield *(gr.skip(),) * 6, view(None, ORDERS[0]), None, "", None  # without a yield, Gradio would empty them all
         return
-    which = ",".join(map(str, asked.filters))
+    which = _written(asked.filters)
     layer, filters = menu(asked.network, asked.layer, which, weights=weights)
     chosen = (asked.network, layer, filters, asked.preset, asked.steps, asked.seed)
     for grown in growing.grow(asked, weights):
@@ -170,7 +189,7 @@ def tab(shared: Shared) -> None:
     with gr.Row():
         start = gr.Button("Start", variant="primary", elem_id="start", min_width=80)
         end = gr.Button("Stop", elem_id="stop", min_width=80)
-        again = gr.Button("New seed", elem_id="new-seed", min_width=80)
+        again = gr.Button("Reseed", elem_id="new-seed", min_width=80)
     sheet = choices(**NOTHING, html_template=tiles.SHEET, css_template=tiles.SHEET_CSS, elem_id="sheet")
     card = gr.HTML("", css_template=tiles.CARD_CSS, apply_default_css=False, elem_id="filter-card")
     compare = gr.Button("Compare with the next seed", visible=False, elem_id="compare")
@@ -241,7 +260,8 @@ def _wire(shared: Shared, controls: list, buttons: tuple, sheet: gr.HTML, card: 
 
     # Unchecked by Gradio, which would refuse a layer of the network before; `menu` and `pages` check for themselves.
     unchecked = {"preprocess": False, **ours}
-    shared.network.change(partial(menu, **weights), [shared.network, layer, which], [layer, which], **unchecked)
+    now = [shared.network, layer, which, grown]
+    shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
     layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
     preset.input(lambda name: PRESETS[name].steps, preset, steps, **ours)
     origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **ours)
