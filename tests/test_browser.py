@@ -248,8 +248,8 @@ def test_a_link_to_another_network_turns_all_menus_to_it(visit):
     """The page starts with `compact`, which has no such layer in these tests."""
     page = visit(query="?tab=Filters&network=compact-ferplus&layer=conv2d_2&filter=5&preset=clear&steps=1&seed=0")
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=60_000)
-    expect(page.locator("#filters-network input")).to_have_value("compact-ferplus")
-    expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters see 8 x 8")
+    expect(page.locator("#filters-network input")).to_have_value("compact-ferplus", timeout=20_000)
+    expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters see 8 x 8", timeout=20_000)
     expect(page.locator("#which input")).to_have_value("5")
 
 
