@@ -29,7 +29,7 @@ NOISE, FACE = ORIGINS = ("noise", "your face")
 
 INTRO = "What does a filter look for? Each picture starts as noise and is changed, step by step, so that its filter \
 answers more. `clear` shows what is found; `report` climbs as the two coursework reports did, and stays noise. \
-These pictures excite a network far more than any face does: caricatures, not portraits."
+Most of these pictures excite a network more than any face does: caricatures, not portraits."
 
 NOTHING = {"value": "", "status": "", "picture": "", "size": "", "columns": 1, "rows": 1}
 
