@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.example_faces [--data DIR] [--network NAME] [--out DIR]
 
-Of one emotion's Training faces (the 400 that NAME recognises most confidently, or all of them without a network), the
+Of one emotion's Training faces (the 30 % that NAME recognises most confidently, or all of them without a network), the
 60 that look most like their common mean are averaged, copies left out, since one picture that came several times would
 shine through. The mean is stretched to full contrast and enlarged, so that visitors and detectors see a face.
 """
@@ -16,7 +16,7 @@ import torch
 
 from fer import checkpoint, data, faces, prediction
 
-MIXED, CONFIDENT, SIZE = 60, 400, 240
+MIXED, CONFIDENT, SIZE = 60, 0.3, 240
 ALIKE = 0.95  # faces that correlate more than this, mirrored or not, count as copies of one picture
 EXAMPLES = Path(faces.__file__).parent / "examples"
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 def confident(network: checkpoint.Network, pixels: torch.Tensor, emotion: str) -> torch.Tensor:
     rows = torch.cat([prediction.probabilities(network, block) for block in pixels.split(256)])  # (N, K)
-    return pixels[rows[:, network.labels.index(emotion)].argsort(descending=True)[:CONFIDENT]]
+    return pixels[rows[:, network.labels.index(emotion)].argsort(descending=True)[: round(CONFIDENT * len(pixels))]]
 
 
 def averaged(pixels: np.ndarray) -> np.ndarray:
