@@ -64,7 +64,7 @@ class Faces:
 def load(root: str | Path | None = None) -> dict[str, Faces]:
     """The splits found under ``root`` (None: $FER2013_ROOT, else data/), by name.
 
-    The first call parses and compares every face, which takes up to a minute; the result is cached beside the source
+    The first call parses and compares every face, which takes a minute or two; the result is cached beside the source
     as ``cache.safetensors``, and the next call takes less than a second. A source that changed is read again.
 
     Raises:

@@ -43,7 +43,8 @@ def training_speed(name: str) -> float:
     run = training.Run(config, team)
     generator = torch.Generator(device).manual_seed(0)
     pixels = torch.randint(0, 256, (128, 48, 48), dtype=torch.uint8, device=device)
-    batch = data.Faces(pixels, torch.arange(128, device=device) % 7, None, torch.zeros(128, device=device).bool())
+    labels, votes = torch.arange(128, device=device) % 7, torch.ones(128, 10, dtype=torch.uint8, device=device)
+    batch = data.Faces(pixels, labels, votes, torch.zeros(128, device=device).bool())
     run.learner.train()
     return 128_000 / milliseconds(lambda: training.train_step(run, config, team, batch, networks.SIDE, generator), 5)
 
