@@ -10,7 +10,6 @@ of pixels, small random movements, and one neuron before its activation, so that
 The network is cut off after the layer and runs without hooks; its weights are read and never written.
 """
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fer.copies import own
 from fer.networks import SIDE, Chain
 from fer.presets import PRESETS, SHIFT, Drawing, Preset, frequencies, mixture
 
@@ -182,9 +182,11 @@ def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
         last += 1
     elif not activated and last > 0 and _is_activation(network[last]):
         last -= 1  # it rises with what goes in, which has a gradient everywhere
-    shared = {id(tensor): nn.Parameter(tensor.detach(), requires_grad=False) for tensor in network.parameters()}
-    shared |= {id(tensor): tensor for tensor in network.buffers()}
-    return copy.deepcopy(network[: names[last]], shared).eval()
+    return own(network[: names[last]], _frozen).eval()
+
+
+def _frozen(tensor: Tensor) -> Tensor:
+    return nn.Parameter(tensor.detach(), requires_grad=False) if isinstance(tensor, nn.Parameter) else tensor
 
 
 def _is_activation(module: nn.Module) -> bool:

@@ -35,7 +35,7 @@ _WHAT = {
 def record(network: Network, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
     key = figures["split"].replace("Test", "_test").lower() + ("_tta" if figures["tta"] else "")
-    network.figures[key] = {name: _rounded(figures[name]) for name in _KEPT}
+    network.figures[key] = {name: rounded(figures[name]) for name in _KEPT}
     checkpoint.save_config(network, folder)
     write(network, folder)
 
@@ -105,8 +105,13 @@ def _accuracy(row: dict, suffix: str) -> str:
     return f"{row[f'accuracy{suffix}']:.4f} (n {row[f'n{suffix}']:,}; {low:.3f} to {high:.3f})"
 
 
-def _rounded(value: float | int | list) -> float | int | list:
-    return [_rounded(part) for part in value] if isinstance(value, list) else round(value, 5)
+def rounded(value: object) -> object:
+    """Floats to five digits, however deep they lie in lists and dicts."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return round(value, 5) if isinstance(value, float) else value
 
 
 def _first(network: Network) -> str:

@@ -133,6 +133,15 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+def write_rows(rows: list[dict], path: Path) -> None:
+    """Epochs as csv, as `read_history` reads them: numbers with six digits; a column for every key of any row."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: part if isinstance(part, str) else f"{part:.6g}" for key, part in row.items()})
+
+
 def available(folder: Path | None = None) -> list[str]:
     """The networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
     order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]

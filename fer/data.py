@@ -89,6 +89,11 @@ def require(splits: dict[str, Faces], *names: str) -> list[Faces]:
     return [splits[name] for name in names]
 
 
+def drawn(faces: Faces, count: int) -> Faces:
+    """At most ``count`` faces, drawn in the same random order every time."""
+    return faces[torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:count]]
+
+
 def to_unit(pixels: Tensor) -> Tensor:
     """Bytes to the network's floats: uint8 (N, 48, 48) -> float32 (N, 1, 48, 48) in 0..1."""
     return pixels.unsqueeze(1).float() / 255  # (N, 1, 48, 48)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fer import data, faithfulness, plots, prediction
-from fer.saliency import explain, methods_for
+from fer.saliency import explain, offered
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,8 @@ def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tup
 
 def forgotten(network: nn.Module, reason: Reason, which: str) -> tuple[np.ndarray, float]:
     """The map (48, 48) of the same question with the `last` layer drawn anew, or `all`, and its rank correlation."""
-    rival = None if reason.against is None else number(network, reason.against)
     changed = faithfulness.randomised(network, which)
-    maps = explain(changed, _unit(reason.face), reason.method, number(network, reason.target), rival)
+    maps = explain(changed, _unit(reason.face), reason.method, *_question_of(network, reason))
     return maps[0, 0].numpy(), faithfulness.rank_correlation(maps, torch.from_numpy(reason.map)[None, None]).item()
 
 
@@ -111,13 +110,16 @@ def curves(network: nn.Module, reason: Reason) -> tuple[list[float], list[float]
 
 def side_by_side(network: nn.Module, reason: Reason) -> Iterator[tuple[str, np.ndarray, float]]:
     """The same question to every method that holds for the network: its name, its map (48, 48), region correlation."""
-    faces, rival = _unit(reason.face), None if reason.against is None else number(network, reason.against)
-    label = number(network, reason.target)
-    falls = faithfulness.square_falls(network, faces, label, rival)
-    for method, missing in methods_for(network).items():
-        if missing is None:
-            maps = explain(network, faces, method, label, rival)
-            yield method, maps[0, 0].numpy(), faithfulness.region_correlation(maps, falls).item()
+    faces, question = _unit(reason.face), _question_of(network, reason)
+    falls = faithfulness.square_falls(network, faces, *question)
+    for method in offered(network):
+        maps = explain(network, faces, method, *question)
+        yield method, maps[0, 0].numpy(), faithfulness.region_correlation(maps, falls).item()
+
+
+def _question_of(network: nn.Module, reason: Reason) -> tuple[int, int | None]:
+    """The places of the label that was explained, and of the one against which it was."""
+    return number(network, reason.target), None if reason.against is None else number(network, reason.against)
 
 
 def number(network: nn.Module, label: str) -> int:

@@ -90,9 +90,9 @@ def some(validation: Faces, each: int) -> Faces:
     if each < 1:
         raise ValueError(f"each is {each}: expected 1 or more faces of a label")
     alone = validation[~validation.twin]
-    order = torch.randperm(len(alone), generator=torch.Generator().manual_seed(0))
-    chosen = [order[alone.labels[order] == label][:each] for label in alone.labels.unique()]
-    return alone[torch.cat(chosen)]
+    shuffled = data.drawn(alone, len(alone))
+    chosen = [(shuffled.labels == label).nonzero()[:each, 0] for label in shuffled.labels.unique()]
+    return shuffled[torch.cat(chosen)]
 
 
 def measure(network: nn.Module, faces: Faces, labels: Sequence[str], quiet: bool = False) -> Look:

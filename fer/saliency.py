@@ -74,6 +74,11 @@ def methods_for(network: nn.Module) -> dict[str, str | None]:
     return reasons | (dict.fromkeys(_LAYERED, no_layer) if no_layer else {})
 
 
+def offered(network: nn.Module) -> list[str]:
+    """The methods that hold for this network."""
+    return [method for method, reason in methods_for(network).items() if reason is None]
+
+
 def _no_layer(network: nn.Module) -> str | None:
     if not isinstance(network, nn.Sequential):
         return "It is no single chain of layers, so it has no layer whose maps could be weighed."

@@ -10,7 +10,6 @@ Epochs are chosen on PublicTest without twins; PrivateTest is never handed to th
 """
 
 import copy
-import csv
 import ctypes
 import math
 import os
@@ -256,12 +255,10 @@ def _whole_recipe(config: TrainConfig) -> dict:
 
 def _write_history(rows: list[dict], start: str, folder: Path) -> None:
     """history.csv of this run, below that of the checkpoint it began with, whose epochs it goes on counting."""
-    earlier = checkpoint.read_history(checkpoint.find(start)) if start and checkpoint.find(start) else []
+    begun = checkpoint.find(start) if start else None
+    earlier = checkpoint.read_history(begun) if begun else []
     rows = earlier + [row | {"epoch": len(earlier) + row["epoch"]} for row in rows]
-    with (folder / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+    checkpoint.write_rows(rows, folder / "history.csv")
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float) -> float:

@@ -4,7 +4,6 @@ A study's folder holds ``table.json``, ``README.md`` and, where there are curves
 below it in ``runs/<run>/``. A finished training is taken from there, an unfinished one goes on from its last epoch.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -15,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
-import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from fer import checkpoint, data, networks, training
+from fer.cards import rounded
 from fer.checkpoint import Network
 from fer.data import Faces
 from fer.evaluation import predict_logits, wilson
@@ -59,17 +58,12 @@ class Settings:
         faces = data.require(data.load(self.root), *names)
         if not self.quick:
             return tuple(faces)
-        return tuple(_some(part, _QUICK_FACES[name]) for name, part in zip(names, faces, strict=True))
+        return tuple(data.drawn(part, _QUICK_FACES[name]) for name, part in zip(names, faces, strict=True))
 
     def config(self, network: str, **changes: object) -> TrainConfig:
         """The recipe of ``network`` with ``changes``; for a quick study that of its small stand-in."""
         config = recipe(network, **changes)
         return replace(config, network=_STAND_INS.get(network, "small-plain"), **_QUICK) if self.quick else config
-
-
-def _some(faces: Faces, count: int) -> Faces:
-    """At most ``count`` faces, the same ones every time."""
-    return faces[torch.randperm(len(faces), generator=Generator().manual_seed(0))[:count]]
 
 
 # ------------------------------------------------------------------------------------------------ networks
@@ -231,7 +225,8 @@ def keep(study: str, question: str, result: Result, settings: Settings) -> dict:
     (settings.folder / "table.json").write_text(json.dumps(table, indent=2) + "\n")
     (settings.folder / "README.md").write_text(page(table))
     if result.curves:
-        _write_curves(result.curves, settings.folder / "curves.csv")
+        rows = [{"run": run} | row for run, history in result.curves.items() for row in history]
+        checkpoint.write_rows(rows, settings.folder / "curves.csv")
     return table
 
 
@@ -254,15 +249,6 @@ def markdown(rows: list[dict]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def rounded(value: object) -> object:
-    """Floats to five digits, however deep they lie in lists and dicts."""
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [rounded(part) for part in value]
-    return round(value, 5) if isinstance(value, float) else value
-
-
 def _cell(value: object) -> str:
     if value is None:
         return "-"
@@ -271,12 +257,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _write_curves(curves: dict[str, History], path: Path) -> None:
-    """All histories in one file, each line with the name of its run."""
-    rows = [{"run": run} | row for run, history in curves.items() for row in history]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: f"{part:.6g}" if key != "run" else part for key, part in row.items()} for row in rows)

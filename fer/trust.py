@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fer import data, faithfulness
 from fer.data import Faces
-from fer.saliency import explain, methods_for
+from fer.saliency import explain, offered
 
 FILE = "trust.json"
 _BLOCK = 16  # faces that are explained at once
@@ -31,8 +31,7 @@ def some(validation: Faces, count: int) -> Tensor:
     alone = validation[~validation.twin]
     if not 2 <= count <= len(alone):
         raise ValueError(f"faces is {count}: expected 2 to {len(alone)}")
-    order = torch.randperm(len(alone), generator=torch.Generator().manual_seed(0))
-    return data.to_unit(alone[order[:count]].pixels)
+    return data.to_unit(data.drawn(alone, count).pixels)
 
 
 def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict]:
@@ -43,7 +42,7 @@ def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict
     """
     blocks = list(_asked(network, faces))
     rows = []
-    for method in tqdm([name for name, reason in methods_for(network).items() if reason is None], disable=quiet):
+    for method in tqdm(offered(network), disable=quiet):
         scores = [_scored(network, method, *block) for block in blocks]
         rows.append(_row(method, *(torch.cat(part) for part in zip(*scores, strict=True))))
     controls = [faithfulness.control_scores(block, falls) for block, _, falls in blocks]

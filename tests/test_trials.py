@@ -18,8 +18,8 @@ def test_a_study_holds_training_and_public_test_alone(
     splits = data.load(folder_data)
     monkeypatch.setattr(data, "load", lambda _: splits | {"PrivateTest": splits["PublicTest"][:3]})
     assert [len(part) for part in Settings(tmp_path).splits] == [140, 28]
-    assert torch.equal(trials._some(splits["Training"], 20).pixels, trials._some(splits["Training"], 20).pixels)
-    assert len(trials._some(splits["Training"], 20)) == 20
+    assert torch.equal(data.drawn(splits["Training"], 20).pixels, data.drawn(splits["Training"], 20).pixels)
+    assert len(data.drawn(splits["Training"], 20)) == 20
 
 
 def test_a_run_of_other_settings_or_other_faces_is_not_taken_for_this_one(folder_data: Path, tmp_path: Path):

@@ -17,7 +17,7 @@ from torch import nn
 
 from fer import faithfulness, reasons, trust
 from fer.reasons import Reason
-from fer.saliency import methods_for
+from fer.saliency import methods_for, offered
 from fer.tabs import habits, maps
 from fer.tabs.shared import Shared, load_network, network_menu, refusal
 
@@ -63,17 +63,17 @@ def show(
     """The outputs for a face and a question about it; what the network does not offer is chosen no longer."""
     if face is None:
         return *[gr.skip()] * 3, *UNSEEN
-    network = load_network(weights, name)
-    offered = order(network, weights)
-    method = method if method in offered else offered[0]
+    network, measured = load_network(weights, name), trust.read(weights / name)
+    methods = order(network, measured)
+    method = method if method in methods else methods[0]
     target, against = (label if label in network.labels else "" for label in (target, against))
     with said():
         reason = reasons.of(network, face, method, target or None, against or None, keep / 100)
     return (
-        gr.update(choices=offered, value=method),
+        gr.update(choices=methods, value=method),
         gr.update(choices=[(OWN, ""), *network.labels], value=target),
         gr.update(choices=[(NOTHING, ""), *network.labels], value=reason.against or ""),
-        hint(network, method, weights),
+        hint(network, method, measured),
         maps.explained(reason, smooth),
         maps.left(reason, reason.masked, reason.chances[1], reason.keep),
         maps.trust(reason),
@@ -134,21 +134,21 @@ def _there(shown: Shown | None) -> Shown:
     return shown
 
 
-def order(network: nn.Module, weights: Path) -> list[str]:
+def order(network: nn.Module, measured: list[dict]) -> list[str]:
     """The methods that hold for the network: those that were measured first, the most faithful of them foremost."""
-    offered = [method for method, reason in methods_for(network).items() if reason is None]
-    ranked = [row["method"] for row in trust.read(weights / network.name) if row["method"] in offered]
-    return ranked + [method for method in offered if method not in ranked]
+    known = offered(network)
+    ranked = [row["method"] for row in measured if row["method"] in known]
+    return ranked + [method for method in known if method not in ranked]
 
 
-def hint(network: nn.Module, method: str, weights: Path) -> str:
+def hint(network: nn.Module, method: str, measured: list[dict]) -> str:
     """What the method does, how faithful it was found, and which others do not hold for this network, and why."""
     missing: dict[str, list[str]] = {}
     for other, reason in methods_for(network).items():
         if reason:
             missing.setdefault(reason, []).append(other)
     left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
-    return "\n\n".join([METHODS[method], *_measured(method, trust.read(weights / network.name)), *left_out])
+    return "\n\n".join([METHODS[method], *_measured(method, measured), *left_out])
 
 
 def _measured(method: str, rows: list[dict]) -> list[str]:

@@ -8,25 +8,12 @@ for `compact` and 200 ms for `vgg19-selu`, integrated gradients of `compact` in 
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
 
 from fer import checkpoint, networks, saliency
 from fer.checkpoint import Network
-
-
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """The median time of a call, after one to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+from tests.benchmarks.speed import milliseconds
 
 
 def network_called(name: str) -> Network:
@@ -47,13 +34,13 @@ def main() -> None:
     for name in options.networks:
         network, total = network_called(name), 0.0
         print(f"{name}, {options.threads} threads, one face:")
-        for method in [method for method, reason in saliency.methods_for(network).items() if reason is None]:
-            took = seconds(
+        for method in saliency.offered(network):
+            took = milliseconds(
                 lambda network=network, method=method: saliency.explain(network, face, method, 3), options.repeats
             )
             total += took
-            print(f"  {method:22} {1000 * took:8.0f} ms", flush=True)
-        print(f"  {'all of them':22} {1000 * total:8.0f} ms")
+            print(f"  {method:22} {took:8.0f} ms", flush=True)
+        print(f"  {'all of them':22} {total:8.0f} ms")
 
 
 if __name__ == "__main__":

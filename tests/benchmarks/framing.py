@@ -29,8 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     splits = data.load(options.data)
-    training = _some(splits["Training"], options.faces)
-    public = _some(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
+    training = data.drawn(splits["Training"], options.faces)
+    public = data.drawn(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
     for name in ("yunet", "haar"):
         try:
             detector = faces.load_detector(name)
@@ -39,11 +39,6 @@ def main() -> None:
             continue
         print_framing(detector, training)
         print_gain(detector, public, [checkpoint.load(network) for network in options.network])
-
-
-def _some(split: data.Faces, count: int) -> data.Faces:
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
-    return split[order[:count]]
 
 
 def enlarged(face: np.ndarray) -> np.ndarray:
