@@ -12,6 +12,7 @@ from fer.data import FERPLUS, Faces, to_unit
 from fer.evaluation import predict_logits
 from fer.networks import labels_of
 from fer.recipes import TrainConfig
+from fer.team import precision
 
 
 def lesson(config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,7 +40,7 @@ def targets(config: TrainConfig, batch: Faces) -> Tensor:
 
 
 def taught(config: TrainConfig, faces: Faces) -> Faces:
-    """The faces with what the teacher reads them as: the mean of its calibrated shares for each and its mirror image.
+    """The faces with what the teacher reads them as: its calibrated shares, over ten views of each.
 
     Raises:
         ValueError: a teacher of other labels.
@@ -51,8 +52,9 @@ def taught(config: TrainConfig, faces: Faces) -> Faces:
         raise ValueError(
             f"teacher {config.teacher} reads {', '.join(teacher.labels)}: not what {config.network} learns"
         )
-    views = [predict_logits(teacher, view) / teacher.temperature for view in (faces.pixels, faces.pixels.flip(-1))]
-    return replace(faces, taught=torch.stack([view.softmax(1) for view in views]).mean(0))
+    with precision(faces.pixels.device):
+        logits = predict_logits(teacher.to(memory_format=torch.channels_last), faces.pixels, tta=True)  # (N, K)
+    return replace(faces, taught=(logits / teacher.temperature).softmax(1))
 
 
 def _shares(votes: Tensor) -> Tensor:

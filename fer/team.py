@@ -1,4 +1,4 @@
-"""The processes that train one network together: one, or as many as torchrun starts."""
+"""Who trains one network together, and how exactly: one process or as many as torchrun starts, and their numbers."""
 
 import os
 from collections.abc import Iterator
@@ -55,3 +55,10 @@ def assembled() -> Iterator[Team]:
         distributed.barrier()
     finally:
         distributed.destroy_process_group()
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the machine computes in it, else float32."""
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    )

@@ -31,7 +31,7 @@ from fer.evaluation import calibrate, predict_logits, unsure_below
 from fer.lessons import lesson, taught
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
-from fer.team import Team, assembled
+from fer.team import Team, assembled, precision
 
 UNFINISHED = "unfinished.pt"
 
@@ -102,11 +102,23 @@ def _begun(config: TrainConfig) -> Network:
     """The network before its first step, in training mode."""
     network = Network(config.network, labels_of(config.network))
     if config.start:
-        earlier = checkpoint.load(config.start)
-        if (earlier.architecture, earlier.labels) != (network.architecture, network.labels):
-            raise ValueError(f"start is a {earlier.architecture} of {len(earlier.labels)} labels: not {config.network}")
-        network.load_state_dict(earlier.state_dict())
+        _take_over(network, checkpoint.load(config.start))
     return network
+
+
+def _take_over(network: Network, earlier: Network) -> None:
+    """Gives ``network`` the weights of ``earlier``; one of other labels keeps a last layer of its own, freshly drawn.
+
+    Raises:
+        ValueError: ``earlier`` has other layers.
+    """
+    weights, own = earlier.state_dict(), network.state_dict()
+    if earlier.labels != network.labels:
+        last = list(network._modules)[-1]
+        weights |= {key: value for key, value in own.items() if key.startswith(f"{last}.")}
+    if {key: value.shape for key, value in weights.items()} != {key: value.shape for key, value in own.items()}:
+        raise ValueError(f"start is a {earlier.architecture}: its layers are not those of {network.architecture}")
+    network.load_state_dict(weights)
 
 
 def _groups(learner: Learner, decay: float) -> list[dict]:
@@ -198,7 +210,7 @@ def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, size: in
     faces, targets, votes = lesson(config, batch, size, generator)
     mine = slice(team.rank, None, team.size)
     faces, targets, votes, labels = (part[mine] for part in (faces, targets, votes, batch.labels))
-    with _precision(faces.device):
+    with precision(faces.device):
         logits, guesses = run.forward(faces)  # (B, K), (B, 10)
     loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
     total = loss
@@ -266,13 +278,6 @@ def _set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: f
     for group in optimizer.param_groups:
         group["lr"] = rate
     return rate
-
-
-def _precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the machine computes in it, else float32."""
-    return torch.autocast(
-        device.type, torch.bfloat16, enabled=device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-    )
 
 
 def _keep_memory() -> None:

@@ -29,14 +29,14 @@ def test_a_teachers_answer_has_its_share_in_the_target():
     assert found.tolist() == pytest.approx([0, 0, 0, 0.3, 0.7, 0, 0])
 
 
-def test_a_teacher_reads_a_face_and_its_mirror_image_alike(tmp_path: Path):
+def test_a_teacher_reads_ten_views_so_a_face_and_its_mirror_image_alike(tmp_path: Path):
     """Rows of 1; a network of other labels is no teacher; without one nothing is read."""
     checkpoint.save(Network("dnn"), tmp_path / "dnn")
     checkpoint.save(Network("compact-ferplus", data.FERPLUS), tmp_path / "eight")
     pixels = torch.randint(0, 256, (2, 48, 48), generator=torch.Generator().manual_seed(0)).byte()
     faces = data.Faces(torch.cat([pixels, pixels.flip(-1)]), torch.zeros(4).long(), None, torch.zeros(4).bool())
     read = taught(recipe("dnn", teacher=str(tmp_path / "dnn")), faces).taught
-    torch.testing.assert_close(read[:2], read[2:])
+    torch.testing.assert_close(read[:2], read[2:], atol=0.01, rtol=0)  # bfloat16 where it is had
     torch.testing.assert_close(read.sum(1), torch.ones(4))
     assert taught(recipe("dnn"), faces).taught is None
     with pytest.raises(ValueError, match="contempt: not what dnn learns"):

@@ -89,8 +89,17 @@ def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs
     torch.testing.assert_close(after["dense_4"].weight, before["dense_4"].weight, atol=1e-3, rtol=0)  # float16 between
     assert [row["epoch"] for row in rows(tmp_path / "after")] == ["1", "2", "3", "4"]
     assert after.recipe["earlier"]["learning_rate"] == 1.0
-    with pytest.raises(ValueError, match="start is a dnn of 7 labels"):
+    with pytest.raises(ValueError, match="start is a dnn: its layers are not those of cnn"):
         fit(recipe("cnn", **QUICK | settings), splits, tmp_path / "other")
+
+
+def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_last_layer(tmp_path: Path):
+    """compact-ferplus takes compact's convolutions over, to float16, and draws eight rows of its own."""
+    earlier = checkpoint.Network("compact")
+    checkpoint.save(earlier, tmp_path)
+    begun = training._begun(recipe("compact-ferplus", start=str(tmp_path)))
+    torch.testing.assert_close(begun["conv2d_7"].weight, earlier["conv2d_7"].weight, atol=1e-3, rtol=0)
+    assert begun["dense_1"].weight.shape == (8, 512)
 
 
 def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
