@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Generator, multiprocessing, nn
@@ -22,13 +24,13 @@ def one_of_two(rank: int, port: int, out: Path) -> None:
 
 
 def three_steps(out: Path) -> None:
-    """Three steps of dnn without dropout; the process that leads writes the weights."""
+    """Three steps of dnn without dropout, in float32; the process that leads writes the weights."""
     config = recipe("dnn", votes=1.0, optimizer="sgd", learning_rate=0.05, rotate=10.0, erase=0.5, mixup=0.2)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (30, 48, 48), dtype=torch.uint8, generator=generator)
     votes = torch.randint(0, 10, (30, 10), dtype=torch.uint8, generator=generator)
     batch = data.Faces(pixels, torch.arange(30) % 7, votes, torch.zeros(30).bool())
-    with assembled() as team:
+    with assembled() as team, patch.object(training, "precision", nullcontext):  # bfloat16 rounds with the batch
         run = training.Run(config, team)
         for layer in run.learner.modules():
             if isinstance(layer, nn.Dropout):
