@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def list_networks(readme: bool, as_json: bool) -> None:
     """Lists what weights/ holds."""
-    shipped = [checkpoint.load(name) for name in checkpoint.available()]
+    shipped = [checkpoint.load(name) for name in checkpoint.shipped()]
     rows = [_describe(network) for network in shipped]
     if readme:
         cards.write_readme(shipped, Path(__file__).resolve().parent.parent / "README.md")
@@ -77,7 +77,7 @@ def train(network: str, root: str | None, out: str | None, restart: bool, as_jso
     _print_figures(figures, trained.labels, as_json)
 
 
-def evaluate(network: str, split: str, tta: bool, root: str | None, as_json: bool) -> None:
+def evaluate(network: str, split: str, tta: bool, speed: bool, root: str | None, as_json: bool) -> None:
     """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
     trained = checkpoint.load(network)
     (faces,) = data.require(data.load(root), split)
@@ -86,7 +86,24 @@ def evaluate(network: str, split: str, tta: bool, root: str | None, as_json: boo
     figures = evaluation.evaluate(trained, split, faces, tta, folder)
     if folder is not None:
         cards.record(trained, folder, figures)
+        if speed:
+            cards.record_speed(trained, folder, evaluation.milliseconds_a_face(trained))
     _print_figures(figures, trained.labels, as_json)
+
+
+def committee(as_json: bool) -> None:
+    """Elects the default committee on PublicTest without twins, by the kept answers; writes weights/committee.json."""
+    from fer import election
+
+    rows = election.hold(checkpoint.WEIGHTS)
+    elected = election.write(rows[0]["members"], checkpoint.WEIGHTS)
+    if as_json:
+        return _print_json({"elected": elected.name, **elected.figures, "sets": rows})
+    print(f"{'PublicTest without twins':>24}  {'all faces':>9}")
+    for row in rows:
+        print(f"{row['accuracy_without_twins']:24.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
+    print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.figures['private_test'])}")
+    return None
 
 
 def predict(paths: list[str], network: str, as_json: bool) -> None:
@@ -207,6 +224,7 @@ COMMANDS = {
     "summary": summary,
     "train": train,
     "evaluate": evaluate,
+    "committee": committee,
     "predict": predict,
     "saliency": saliency,
     "trust": trust,
@@ -224,7 +242,9 @@ def _print_json(value: object) -> None:
 
 
 def _describe(network: checkpoint.Network) -> dict:
-    measured = {key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta")}
+    measured = {
+        key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta", cards.SPEED)
+    }
     return {"name": network.name, "parameters": networks.count(network), "labels": network.labels, **measured}
 
 

@@ -6,15 +6,18 @@ written once and then belongs to people.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from fer import checkpoint, recipes
 from fer.checkpoint import Network
+from fer.committee import Committee
 from fer.networks import count
 
 README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
 _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
+SPEED = "milliseconds_a_face"
 _KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
 _KEPT += ("macro_f1", "balanced_accuracy", "ece")
 _ROWS = {
@@ -35,9 +38,20 @@ _WHAT = {
 def record(network: Network, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
     key = figures["split"].replace("Test", "_test").lower() + ("_tta" if figures["tta"] else "")
-    network.figures[key] = {name: rounded(figures[name]) for name in _KEPT}
+    network.figures[key] = kept_figures(figures)
     checkpoint.save_config(network, folder)
     write(network, folder)
+
+
+def kept_figures(figures: dict) -> dict:
+    """Of what ``evaluation.figures`` gives, what config.json keeps, rounded."""
+    return {name: rounded(figures[name]) for name in _KEPT}
+
+
+def record_speed(network: Network, folder: Path, milliseconds: float) -> None:
+    """Puts the time that one face takes on one core into the checkpoint's config.json."""
+    network.figures[SPEED] = round(milliseconds, 2)
+    checkpoint.save_config(network, folder)
 
 
 def write(network: Network, folder: Path) -> None:
@@ -59,19 +73,23 @@ def figures_table(network: Network) -> str:
     return "\n".join(lines)
 
 
-def networks_table(networks: list[Network]) -> str:
+def networks_table(networks: Sequence[Network | Committee]) -> str:
     """The README's table: a line for every network, from what ``evaluate`` measured."""
-    lines = ["| network | parameters | PublicTest | PrivateTest (95 %) | without twins | ten views | macro-F1 | ECE |"]
-    lines += ["|---|---|---|---|---|---|---|---|"]
-    for network in networks:
-        public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
-        shares = [f"{public['accuracy']:.4f}" if public else "-"]
-        shares += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
-        shares += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
-        shares += [f"{tta['accuracy']:.4f}" if tta else "-"]
-        shares += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
-        lines.append(f"| `{network.name}` | {' | '.join([f'{count(network):,}', *shares])} |")
-    return "\n".join(lines)
+    columns = ["network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views"]
+    columns += ["macro-F1", "ECE", "ms a face"]
+    lines = [columns, ["---"] * len(columns), *(_line(network) for network in networks)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _line(network: Network | Committee) -> list[str]:
+    public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
+    cells = [f"`{network.name}`", f"{count(network):,}", f"{2e-6 * count(network):.1f} MB"]  # float16
+    cells += [f"{public['accuracy']:.4f}" if public else "-"]
+    cells += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
+    cells += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
+    cells += [f"{tta['accuracy']:.4f}" if tta else "-"]
+    cells += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
+    return [*cells, f"{network.figures[SPEED]:.1f}" if SPEED in network.figures else "-"]
 
 
 def commands(recipe: dict) -> str:
@@ -89,7 +107,7 @@ def commands(recipe: dict) -> str:
     return f"{commands(earlier)} --out EARLIER\n{line}" if earlier else line
 
 
-def write_readme(networks: list[Network], path: Path) -> None:
+def write_readme(networks: Sequence[Network | Committee], path: Path) -> None:
     """Renews the table of networks between its two marks in the README."""
     path.write_text(_between(path.read_text(), *README_MARKS, networks_table(networks)))
 

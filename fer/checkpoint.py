@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fer.committee import PREFIX, Committee
+from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
 from fer.networks import ARCHITECTURES, Chain, layers
 
@@ -82,11 +82,13 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
 def load(name: str, folder: Path | None = None) -> Network | Committee:
     """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
 
-    ``committee:a+b`` is the committee of the networks ``a`` and ``b``.
+    ``committee:a+b`` is the committee of the networks ``a`` and ``b``, ``committee`` the elected one.
 
     Raises:
         CheckpointError: nothing of that name, or one of its files is broken or of another network.
     """
+    if name == ELECTED:
+        return _elected((folder or WEIGHTS) / f"{ELECTED}.json")
     if name.startswith(PREFIX):
         members = [load(member, folder) for member in name.removeprefix(PREFIX).split("+")]
         try:
@@ -106,6 +108,17 @@ def load(name: str, folder: Path | None = None) -> Network | Committee:
         file = path / _TENSORS if path else f"{name}/{_TENSORS}"
         reason = str(error).splitlines()[0][:200]
         raise CheckpointError(f"{file} cannot be used ({reason}); `{_remedy(name)}` makes it anew") from error
+
+
+def _elected(path: Path) -> Committee:
+    """The committee that ``python -m fer committee`` wrote."""
+    try:
+        kept = json.loads(path.read_text())
+        committee = load(PREFIX + "+".join(kept["members"]), path.parent)
+        committee.unsure, committee.figures = kept["unsure"], kept["figures"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
+    return committee
 
 
 def find(name: str, folder: Path | None = None) -> Path | None:
@@ -147,6 +160,12 @@ def available(folder: Path | None = None) -> list[str]:
     order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
     names = [path.parent.name for path in (folder or WEIGHTS).glob(f"*/{_CONFIG}")]
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def shipped(folder: Path | None = None) -> list[str]:
+    """What ``load`` takes of ``weights/``: its networks, and the elected committee where there is one."""
+    elected = (folder or WEIGHTS) / f"{ELECTED}.json"
+    return available(folder) + [ELECTED] * elected.is_file()
 
 
 def _check_config(path: Path) -> None:

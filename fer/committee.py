@@ -1,6 +1,7 @@
 """Several networks as one: the average of their calibrated probabilities, usable wherever a network is.
 
 committee = checkpoint.load("committee:compact+cnn")
+committee = checkpoint.load("committee")  # the one that `python -m fer committee` elected
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,13 @@ import torch
 from torch import Tensor, nn
 
 PREFIX = "committee:"
+ELECTED = "committee"  # its members stand in weights/committee.json
+
+
+def joined(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
+    """The logarithm (B, K) of the mean of the members' probabilities, softmax(logits (B, K) / temperature)."""
+    shares = [(each / temperature).softmax(1) for each, temperature in zip(logits, temperatures, strict=True)]
+    return torch.stack(shares).mean(0).clamp_min(1e-12).log()
 
 
 class Committee(nn.Module):
@@ -35,5 +43,4 @@ class Committee(nn.Module):
         self.figures: dict = {}
 
     def forward(self, faces: Tensor) -> Tensor:
-        shares = [(member(faces) / member.temperature).softmax(1) for member in self.members]
-        return torch.stack(shares).mean(0).clamp_min(1e-12).log()  # (B, K)
+        return joined([member(faces) for member in self.members], [member.temperature for member in self.members])

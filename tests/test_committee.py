@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fer import checkpoint, evaluation
+from fer import checkpoint, data, election, evaluation
 from fer.checkpoint import CheckpointError, Network
 from fer.committee import Committee
 
@@ -66,3 +66,28 @@ def test_a_missing_member_is_named(weights: Path):
         checkpoint.load("committee:dnn+cnn", weights)
     with pytest.raises(CheckpointError, match="a committee of 1"):
         checkpoint.load("committee:dnn", weights)
+
+
+def test_the_committee_that_reads_most_of_publictest_is_elected(tmp_path: Path):
+    """Of three, the two that are right about different halves, each sure of its own; PrivateTest is mute."""
+    answers = {"cnn": [9.0, 0.0, 0.0, 9.0], "dnn": [0.0, 9.0, 9.0, 0.0], "compact": [0.0, 0.0, 0.0, 0.0]}
+    labels = torch.tensor([3, 3, 4, 4])
+    for name, sure in answers.items():
+        network = Network(name)
+        checkpoint.save(network, tmp_path / name)
+        logits = torch.zeros(4, 7).index_put((torch.arange(4), labels), torch.tensor(sure))
+        logits[:, 0] = 1.0
+        faces = data.Faces(torch.zeros(4, 48, 48), labels, None, torch.zeros(4).bool())
+        for split, shown in (("PublicTest", logits), ("PrivateTest", -logits)):
+            evaluation.keep_predictions(tmp_path / name / evaluation.PREDICTIONS, split, shown, faces)
+    rows = election.hold(tmp_path)
+    assert rows[0]["members"] == ["cnn", "dnn"] and rows[0]["accuracy"] == 1.0 and len(rows) == 4
+    elected = election.write(rows[0]["members"], tmp_path)
+    assert elected.name == "committee:cnn+dnn" and elected.figures["private_test"]["accuracy"] == 0.0
+    assert checkpoint.shipped(tmp_path)[-1] == "committee"
+
+
+def test_no_committee_was_elected_yet(weights: Path):
+    """The command that elects one is named."""
+    with pytest.raises(CheckpointError, match="`python -m fer committee` makes it"):
+        checkpoint.load("committee", weights)

@@ -12,7 +12,20 @@ FLOORS = [
     {"networks", "data", "augmentation", "committee"},
     {"checkpoint", "copies", "faces", "pictures", "presets", "recipes", "team"},
     {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots", "units"},
-    {"training", "lessons", "trials", "pseudo", "shipped", "studies", "cards", "reasons", "trust", "regions", "flags"},
+    {
+        "training",
+        "lessons",
+        "trials",
+        "pseudo",
+        "shipped",
+        "studies",
+        "cards",
+        "reasons",
+        "trust",
+        "regions",
+        "flags",
+        "election",
+    },
     {"__main__", "tabs"},
     {"demo"},
 ]
@@ -32,6 +45,7 @@ BARE = {
     "studies",
     "units",
     "cards",
+    "election",
     "team",
 }
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

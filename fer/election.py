@@ -1,0 +1,58 @@
+"""Which networks make the default committee: ``python -m fer committee``.
+
+Every set of two or more networks of the same labels is tried on the answers to PublicTest that ``evaluate`` kept; the
+one that reads most faces without a twin right is elected, the smaller of two that tie. PrivateTest has no vote: its
+figures are only written beside. ``weights/committee.json`` keeps them, and ``committee`` is the elected one's name.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from torch import Tensor
+
+from fer import checkpoint, evaluation
+from fer.cards import kept_figures
+from fer.committee import ELECTED, PREFIX, Committee, joined
+from fer.data import EMOTIONS
+
+
+def hold(folder: Path) -> list[dict]:
+    """All sets of a folder's networks for FER-2013's seven labels, best first, with their PublicTest figures.
+
+    Raises:
+        ValueError: fewer than two such networks, or one that was not measured yet.
+    """
+    networks = [checkpoint.load(name, folder) for name in checkpoint.available(folder)]
+    networks = [network for network in networks if network.labels == EMOTIONS]
+    if len(networks) < 2:
+        raise ValueError(f"{folder} holds {len(networks)} networks of seven labels: a committee needs two or more")
+    sets = [some for size in range(2, len(networks) + 1) for some in combinations(networks, size)]
+    rows = [{"members": [n.name for n in some]} | measured(some, "PublicTest", folder) for some in sets]
+    return sorted(rows, key=lambda row: (-row["accuracy_without_twins"], len(row["members"])))
+
+
+def measured(members: Sequence[checkpoint.Network], split: str, folder: Path) -> dict:
+    """The figures of a committee on a split, from its members' kept logits."""
+    logits, labels, twin = answers(members, split, folder)
+    return kept_figures(evaluation.figures(logits, labels, twin))
+
+
+def answers(members: Sequence[checkpoint.Network], split: str, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """A committee's logits (N, K), labels (N,) and twins (N,) on a split, from its members' kept logits."""
+    kept = [evaluation.kept(folder / member.name, split) for member in members]
+    logits = joined([logits for logits, _, _ in kept], [member.temperature for member in members])
+    return logits, kept[0][1], kept[0][2]
+
+
+def write(members: Sequence[str], folder: Path) -> Committee:
+    """Makes the committee of ``members`` the folder's default one, with its figures and its threshold of doubt."""
+    committee = checkpoint.load(PREFIX + "+".join(members), folder)
+    logits, labels, twin = answers(committee.members, "PublicTest", folder)
+    unsure = evaluation.unsure_below(logits[~twin].softmax(1), labels[~twin])
+    splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
+    figures = {key: measured(committee.members, split, folder) for key, split in splits.items()}
+    elected = {"members": list(members), "unsure": unsure, "figures": figures}
+    (folder / f"{ELECTED}.json").write_text(json.dumps(elected, indent=2) + "\n")
+    return checkpoint.load(ELECTED, folder)
