@@ -219,6 +219,20 @@ def study(name: str, quick: bool, root: str | None, out: str | None, seeds: int 
     return None
 
 
+def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:
+    """Writes a network as ONNX, and compares its answers with PyTorch's on 500 faces."""
+    from fer import export
+
+    trained, file = checkpoint.load(network), Path(out or f"{Path(network).name.replace(':', '-')}.onnx")
+    (validation,) = data.require(data.load(root), "PublicTest")
+    export.to_onnx(trained, file)
+    difference = export.largest_difference(trained, file, data.drawn(validation, 500).pixels)
+    if as_json:
+        return _print_json({"file": str(file), "largest_difference": difference})
+    print(f"{file}: at most {difference:.1e} from PyTorch's probabilities on 500 faces of PublicTest")
+    return None
+
+
 COMMANDS = {
     "networks": list_networks,
     "summary": summary,
@@ -231,6 +245,7 @@ COMMANDS = {
     "regions": regions,
     "ascend": ascend,
     "study": study,
+    "export": export,
 }
 
 

@@ -16,7 +16,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     for part in parts.values():
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
     parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
-    for name in ("train", "evaluate", "study", "trust", "regions"):
+    for name in ("train", "evaluate", "study", "trust", "regions", "export"):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
     for name in ("summary", "train"):
         parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
@@ -34,6 +34,8 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["regions"].add_argument("--each", type=int, default=50, metavar="N", help="faces of every emotion")
     _add_ascent(parts["ascend"])
     _add_study(parts["study"])
+    parts["export"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parts["export"].add_argument("--out", metavar="FILE", help="where to write, instead of NETWORK.onnx")
     return parser
 
 

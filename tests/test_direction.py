@@ -25,6 +25,7 @@ FLOORS = [
         "regions",
         "flags",
         "election",
+        "export",
     },
     {"__main__", "tabs"},
     {"demo"},
@@ -46,6 +47,7 @@ BARE = {
     "units",
     "cards",
     "election",
+    "export",
     "team",
 }
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

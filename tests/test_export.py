@@ -1,0 +1,46 @@
+"""export: the ONNX file answers as the network does."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer import checkpoint, data, export
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("onnx") / "cnn.onnx"
+    export.to_onnx(checkpoint.load("cnn"), file)
+    return file
+
+
+def test_the_file_answers_as_the_network_does(written: Path):
+    """Within 1e-4 on 500 faces of noise, in batches of 256 and 244: no number of faces is built in."""
+    pixels = torch.randint(0, 256, (500, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert export.largest_difference(checkpoint.load("cnn"), written, pixels) < 1e-4
+
+
+def test_the_file_says_which_probability_is_whose(written: Path):
+    """Seven labels in its metadata, and seven probabilities that sum to 1 for a single face."""
+    session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["labels"].split(",") == list(data.EMOTIONS)
+    (found,) = session.run(None, {"faces": torch.full((1, 1, 48, 48), 0.5).numpy()})
+    assert found.shape == (1, 7) and found.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_network_with_another_temperature_differs(written: Path):
+    """Calibration is inside the file: at twice the temperature the probabilities are others by more than .001."""
+    network = checkpoint.load("cnn")
+    network.temperature *= 2
+    assert export.largest_difference(network, written, torch.zeros(1, 48, 48, dtype=torch.uint8)) > 1e-3
+
+
+@pytest.mark.data
+def test_real_faces_are_read_alike(written: Path, fer2013: dict[str, data.Faces]):
+    """500 faces of PublicTest, within 1e-4."""
+    pixels = data.drawn(fer2013["PublicTest"], 500).pixels
+    assert export.largest_difference(checkpoint.load("cnn"), written, pixels) < 1e-4
