@@ -233,6 +233,14 @@ def export(network: str, out: str | None, root: str | None, as_json: bool) -> No
     return None
 
 
+def push(network: str, repository: str, private: bool, as_json: bool) -> None:
+    """Uploads a checkpoint to the Hugging Face Hub, from where `--network OWNER/NAME` reads it back."""
+    from fer import hub
+
+    address = hub.push(network, repository, private)
+    _print_json({"repository": repository, "address": address}) if as_json else print(f"{network} is at {address}")
+
+
 COMMANDS = {
     "networks": list_networks,
     "summary": summary,
@@ -246,6 +254,7 @@ COMMANDS = {
     "ascend": ascend,
     "study": study,
     "export": export,
+    "push": push,
 }
 
 

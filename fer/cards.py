@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from huggingface_hub import EvalResult, ModelCardData
+
 from fer import checkpoint, recipes
 from fer.checkpoint import Network
 from fer.committee import Committee
@@ -25,6 +27,12 @@ _ROWS = {
     "public_test_tta": "PublicTest, ten views",
     "private_test": "PrivateTest",
     "private_test_tta": "PrivateTest, ten views",
+}
+_METRICS = {
+    "accuracy": "accuracy",
+    "accuracy_without_twins": "accuracy without twins",
+    "macro_f1": "macro-F1",
+    "ece": "calibration error",
 }
 _WHAT = {
     "cnn": "The convolutional network of a first coursework report: three valid 3x3 convolutions of 64, dense 512 "
@@ -55,10 +63,27 @@ def record_speed(network: Network, folder: Path, milliseconds: float) -> None:
 
 
 def write(network: Network, folder: Path) -> None:
-    """Writes the card, or renews the figures in one that is there."""
+    """Writes the card, or renews the front matter and the figures of one that is there."""
     path = folder / "README.md"
     text = path.read_text() if path.exists() else _first(network)
-    path.write_text(_between(text, *_MARKS, figures_table(network)))
+    body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    path.write_text(f"---\n{front_matter(network)}\n---\n" + _between(body, *_MARKS, figures_table(network)))
+
+
+def front_matter(network: Network) -> str:
+    """What the Hub reads of a card: licence, task, tags and, as a model-index, the measured figures."""
+    results = []
+    for key, row in network.figures.items():
+        if key in _ROWS:
+            task = {"task_type": "image-classification", "dataset_type": "fer2013", "dataset_name": "FER-2013"}
+            task |= {"dataset_split": "PrivateTest" if key.startswith("private") else "PublicTest"}
+            for metric, name in _METRICS.items():
+                words = f"{_ROWS[key]}: {name} (n {row['n_without_twins' if metric.endswith('twins') else 'n']:,})"
+                kind = "accuracy" if metric.startswith("accuracy") else metric
+                results.append(EvalResult(**task, metric_type=kind, metric_value=row[metric], metric_name=words))
+    tags = ["facial-expression-recognition", "fer2013", "pytorch"]
+    facts = {"license": "mit", "library_name": "fer", "pipeline_tag": "image-classification", "tags": tags}
+    return ModelCardData(**facts, model_name=network.name, eval_results=results or None).to_yaml()
 
 
 def figures_table(network: Network) -> str:
@@ -136,13 +161,7 @@ def _first(network: Network) -> str:
     """A card with everything but the figures."""
     recipe, labels = network.recipe or asdict(recipes.recipe(network.architecture)), network.labels
     what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
-    return f"""---
-license: mit
-library_name: fer
-pipeline_tag: image-classification
-tags: [facial-expression-recognition, fer2013, pytorch]
----
-
+    return f"""
 # {network.name}
 
 {what} It has {count(network):,} parameters.

@@ -34,6 +34,9 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["regions"].add_argument("--each", type=int, default=50, metavar="N", help="faces of every emotion")
     _add_ascent(parts["ascend"])
     _add_study(parts["study"])
+    parts["push"].add_argument("network", metavar="NETWORK", help="a name in weights/, or a folder")
+    parts["push"].add_argument("repository", metavar="OWNER/NAME", help="of the Hub; made if there is none")
+    parts["push"].add_argument("--private", action="store_true", help="make it a private one")
     parts["export"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parts["export"].add_argument("--out", metavar="FILE", help="where to write, instead of NETWORK.onnx")
     return parser

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from fer import cards, checkpoint
 from fer.checkpoint import Network
@@ -27,6 +28,17 @@ def test_a_card_says_accuracy_n_and_interval(tmp_path: Path):
     assert "| PrivateTest | 0.4321 (n 3,589; 0.417 to 0.447) |" in (tmp_path / "README.md").read_text()
     cards.record(network, tmp_path, figures(0.5))
     assert "0.4321" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
+    """Four metrics of PrivateTest, of which the second is .6 of 3,279 faces; a second measurement replaces them."""
+    network = Network("dnn")
+    for accuracy in (0.5, 0.6):
+        cards.record(network, tmp_path, figures(accuracy))
+    told = ModelCard.load(tmp_path / "README.md").data
+    assert told.license == "mit" and len(told.eval_results) == 4
+    second = told.eval_results[1]
+    assert second.metric_value == 0.6 and second.metric_name == "PrivateTest: accuracy without twins (n 3,279)"
 
 
 def test_a_card_gives_the_commands_of_both_stages():
@@ -55,5 +67,6 @@ def test_the_readmes_table_agrees_with_the_shipped_networks():
 def test_each_shipped_card_agrees_with_its_config(name: str):
     """The figures between the card's marks are those of config.json, and PrivateTest is among them."""
     network = checkpoint.load(name)
-    assert cards.figures_table(network) in (checkpoint.WEIGHTS / name / "README.md").read_text()
+    card = (checkpoint.WEIGHTS / name / "README.md").read_text()
+    assert cards.figures_table(network) in card and card.startswith(f"---\n{cards.front_matter(network)}\n---\n")
     assert network.figures["private_test"]["n"] == 3589

@@ -26,6 +26,7 @@ FLOORS = [
         "flags",
         "election",
         "export",
+        "hub",
     },
     {"__main__", "tabs"},
     {"demo"},
@@ -48,6 +49,7 @@ BARE = {
     "cards",
     "election",
     "export",
+    "hub",
     "team",
 }
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])
