@@ -28,7 +28,8 @@ FLOORS = [
         "export",
         "hub",
     },
-    {"__main__", "tabs"},
+    {"commands", "tabs"},
+    {"__main__"},
     {"demo"},
 ]
 HEAVY = {"gradio", "captum", "cv2", "matplotlib"}

@@ -1,0 +1,88 @@
+"""Commands that look inside a network: saliency, trust, regions, ascend."""
+
+import time
+from pathlib import Path
+
+from fer import checkpoint, data
+from fer.commands.printing import print_json
+
+
+def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bool, **question: object) -> None:
+    """Writes three pictures side by side: a face, why it got its answer, and what is left of it when the rest blurs."""
+    from fer import faces, plots, prediction, reasons
+
+    trained = checkpoint.load(network)
+    found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
+    if not found:
+        raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
+    reason = reasons.of(trained, found[0].crop, **question)
+    file = out or f"{Path(image).stem}-saliency.png"
+    plots.titled(reasons.pictures(reason)).savefig(file, dpi=150)
+    if as_json:
+        return print_json(reason.summary() | {"file": file})
+    print("\n".join([*reasons.sentences(reason), f"written to {file}"]))
+
+
+def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
+    """Measures how far each saliency method's maps of a network can be trusted; writes weights/<name>/trust.json."""
+    from fer import trust
+
+    trained = checkpoint.load(network)
+    (validation,) = data.require(data.load(root), "PublicTest")
+    rows = trust.measure(trained, trust.some(validation, faces), quiet=as_json)
+    if folder := checkpoint.find(network):
+        trust.write(rows, folder)
+    if as_json:
+        return print_json(rows)
+    print(f"{'method':22} {'region correlation':>18} {'forgetful network':>18}")
+    for row in rows:
+        forgot = "" if row["forgotten"] is None else f"{row['forgotten']:18.3f}"
+        print(f"{row['method']:22} {row['correlation']:+10.3f} +- {row['error']:.3f} {forgot}")
+    return None
+
+
+def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
+    """Measures which parts of the face a network looks at, by emotion; writes weights/<name>/regions.npz."""
+    from fer import regions
+
+    trained = checkpoint.load(network)
+    (validation,) = data.require(data.load(root), "PublicTest")
+    validation = data.relabelled(validation, trained.labels)
+    look = regions.measure(trained, regions.some(validation, each), trained.labels, quiet=as_json)
+    if folder := checkpoint.find(network):
+        regions.write(look, folder)
+    if as_json:
+        return print_json({"rows": look.rows(), "density": look.density()})
+    print(f"{'':16}{'faces':>6}", *(f"{name:>8}" for name in regions.REGIONS))
+    for row in look.rows():
+        print(f"{row['label']:16}{row['faces']:6}", *(f"{row[name]:8.1%}" for name in regions.REGIONS))
+    print(f"{'as much as area':22}", *(f"{value:7.2f}x" for value in look.density().values()))
+    return None
+
+
+def ascend(
+    network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Grows the picture that each filter of a layer answers most, and writes them as one."""
+    from fer import ascent, plots
+
+    began, chain = time.perf_counter(), checkpoint.load(network)
+    numbers = ascent.listed(filters) if filters else None
+    *_, frame = ascent.ascend(chain, layer, numbers, ascent.PRESETS[preset], seed=seed, steps=steps)
+    file = Path(out or f"ascent-{chain.name}-{layer}.png")
+    tiles = frame.images[:, 0].numpy()
+    plots.save(plots.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
+    rows = [
+        {"filter": number, "ascent": round(value, 4), "dead": dead}
+        for number, value, dead in zip(
+            numbers or range(len(tiles)), frame.values.tolist(), frame.dead.tolist(), strict=True
+        )
+    ]
+    seconds = round(time.perf_counter() - began, 2)
+    if as_json:
+        return print_json({"layer": layer, "filters": rows, "seconds": seconds, "file": str(file)})
+    for row in rows:
+        print(f"{layer} filter {row['filter']:4} {row['ascent']:10.3f}{'  dead' if row['dead'] else ''}")
+    print(f"{file}, row by row, in {seconds} s")
+    return None

@@ -1,0 +1,140 @@
+"""Commands that train and measure: networks, summary, train, evaluate, committee, study."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from fer import cards, checkpoint, data, evaluation, networks
+from fer.commands.printing import print_json
+
+README = Path(__file__).resolve().parent.parent.parent / "README.md"
+
+
+def list_networks(readme: bool, as_json: bool) -> None:
+    """Lists what weights/ holds."""
+    shipped = [checkpoint.load(name) for name in checkpoint.shipped()]
+    rows = [_describe(network) for network in shipped]
+    if readme:
+        cards.write_readme(shipped, README)
+    if as_json:
+        return print_json(rows)
+    print(f"{'network':16} {'parameters':>12} {'PublicTest':>11} {'PrivateTest':>26} {'without twins':>14}")
+    for row in rows:
+        private = row["private_test"]
+        print(
+            f"{row['name']:16} {row['parameters']:12,} {_share(row['public_test']):>11} "
+            f"{_with_interval(private):>26} {_share(private, 'accuracy_without_twins'):>14}"
+        )
+    return None
+
+
+def summary(network: str, as_json: bool) -> None:
+    """Prints the layer table of an architecture."""
+    chain = networks.Chain(networks.layers(network, len(networks.labels_of(network))))
+    rows, total = networks.table(chain), networks.count(chain)
+    if as_json:
+        return print_json({"layers": [vars(row) for row in rows], "parameters": total})
+    print(f"{'layer':30} {'type':18} {'shape':18} {'parameters':>12}")
+    for row in rows:
+        print(f"{row.name:30} {row.type:18} {' x '.join(map(str, row.shape)):18} {row.parameters:12,}")
+    print(f"{'total':68} {total:12,}")
+    return None
+
+
+def train(network: str, root: str | None, out: str | None, restart: bool, as_json: bool, **changes: object) -> None:
+    """Trains a network, or goes on with a run that was stopped, and writes weights/<name>/."""
+    from fer import recipes, training
+
+    config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
+    folder = Path(out) if out else checkpoint.WEIGHTS / network
+    splits = data.require(data.load(root), "Training", "PublicTest")
+    faces, validation = (data.relabelled(split, networks.labels_of(network)) for split in splits)
+    if restart:
+        (folder / training.UNFINISHED).unlink(missing_ok=True)
+    trained = training.fit(config, faces, validation, folder, quiet=as_json)
+    if trained is None:
+        return  # another process of the team measures and writes
+    figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
+    cards.record(trained, folder, figures)
+    _print_figures(figures, trained.labels, as_json)
+
+
+def evaluate(network: str, split: str, tta: bool, speed: bool, root: str | None, as_json: bool) -> None:
+    """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
+    trained = checkpoint.load(network)
+    (faces,) = data.require(data.load(root), split)
+    faces = data.relabelled(faces, trained.labels)
+    folder = checkpoint.find(network)
+    figures = evaluation.evaluate(trained, split, faces, tta, folder)
+    if folder is not None:
+        cards.record(trained, folder, figures)
+        if speed:
+            cards.record_speed(trained, folder, evaluation.milliseconds_a_face(trained))
+    _print_figures(figures, trained.labels, as_json)
+
+
+def committee(as_json: bool) -> None:
+    """Elects the default committee on PublicTest without twins, by the kept answers; writes weights/committee.json."""
+    from fer import election
+
+    rows = election.hold(checkpoint.WEIGHTS)
+    elected = election.write(rows[0]["members"], checkpoint.WEIGHTS)
+    if as_json:
+        return print_json({"elected": elected.name, **elected.figures, "sets": rows})
+    print(f"{'PublicTest without twins':>24}  {'all faces':>9}")
+    for row in rows:
+        print(f"{row['accuracy_without_twins']:24.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
+    print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.figures['private_test'])}")
+    return None
+
+
+def study(name: str, quick: bool, root: str | None, out: str | None, seeds: int | None, as_json: bool) -> None:
+    """Repeats an experiment of the reports; writes its table, its page and its figure to weights/studies/NAME/."""
+    from fer import studies, trials
+
+    settings = studies.settings_for(name, out, root, quick, seeds, quiet=as_json)
+    question, result = studies.run(name, settings)
+    table = trials.keep(name, question, result, settings)
+    try:
+        studies.draw(result, settings.folder / "figure.png")
+    except ModuleNotFoundError as error:
+        print(f"no figure.png: {error.name} is not installed; repeat the command where it is", file=sys.stderr)
+    if as_json:
+        return print_json(table)
+    notes = "".join(f"\n- {note}" for note in table["notes"])
+    print(f"{question}\n\n{trials.markdown(table['rows'])}\n{notes}\nwritten to {settings.folder}")
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ printing
+
+
+def _describe(network: checkpoint.Network) -> dict:
+    measured = {
+        key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta", cards.SPEED)
+    }
+    return {"name": network.name, "parameters": networks.count(network), "labels": network.labels, **measured}
+
+
+def _share(figures: dict | None, key: str = "accuracy") -> str:
+    return f"{figures[key]:.4f}" if figures else "-"
+
+
+def _with_interval(figures: dict | None) -> str:
+    return "{:.4f} ({:.3f} to {:.3f})".format(figures["accuracy"], *figures["ci95"]) if figures else "-"
+
+
+def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
+    if as_json:
+        return print_json(figures)
+    print(f"{figures['network']} on {figures['split']}{', ten views' if figures['tta'] else ''}")
+    for suffix, words in (("", "all faces"), ("_without_twins", "without twins")):
+        low, high = figures[f"ci95{suffix}"]
+        print(f"  {words:14} {figures[f'accuracy{suffix}']:.4f}  (n {figures[f'n{suffix}']}, {low:.4f} to {high:.4f})")
+    for key in ("macro_f1", "balanced_accuracy", "ece"):
+        print(f"  {key.replace('_', ' '):17} {figures[key]:.4f}")
+    print(f"  {'':10} precision  recall      F1  support   read as")
+    for label, row, counts in zip(labels, figures["per_class"], figures["confusion"], strict=True):
+        numbers = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:7.3f} {row['support']:8}"
+        print(f"  {label:10} {numbers}   {' '.join(f'{count:4}' for count in counts)}")
+    return None

@@ -1,0 +1,50 @@
+"""Commands that use a network, here and elsewhere: predict, export, push."""
+
+from pathlib import Path
+
+from fer import checkpoint, data
+from fer.commands.printing import print_json
+
+
+def predict(paths: list[str], network: str, as_json: bool) -> None:
+    """Reads the emotions in photographs, or in folders of them."""
+    from fer import faces, prediction
+
+    readings = list(prediction.predict_paths(paths, checkpoint.load(network), faces.load_detector()))
+    unread = [f"{reading['path']}: {reading['error']}" for reading in readings if "error" in reading]
+    if as_json:
+        print_json(readings)
+    for reading in readings if not as_json else ():
+        _print_reading(reading)
+    if unread:
+        raise ValueError("; ".join(unread))
+
+
+def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:
+    """Writes a network as ONNX, and compares its answers with PyTorch's on 500 faces."""
+    from fer import export
+
+    trained, file = checkpoint.load(network), Path(out or f"{Path(network).name.replace(':', '-')}.onnx")
+    (validation,) = data.require(data.load(root), "PublicTest")
+    export.to_onnx(trained, file)
+    difference = export.largest_difference(trained, file, data.drawn(validation, 500).pixels)
+    if as_json:
+        return print_json({"file": str(file), "largest_difference": difference})
+    print(f"{file}: at most {difference:.1e} from PyTorch's probabilities on 500 faces of PublicTest")
+    return None
+
+
+def push(network: str, repository: str, private: bool, as_json: bool) -> None:
+    """Uploads a checkpoint to the Hugging Face Hub, from where `--network OWNER/NAME` reads it back."""
+    from fer import hub
+
+    address = hub.push(network, repository, private)
+    print_json({"repository": repository, "address": address}) if as_json else print(f"{network} is at {address}")
+
+
+def _print_reading(reading: dict) -> None:
+    found = reading.get("faces")
+    print(reading["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
+    for face in found or ():
+        top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
+        print(f"  {face['box']}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
