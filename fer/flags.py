@@ -34,6 +34,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["regions"].add_argument("--each", type=int, default=50, metavar="N", help="faces of every emotion")
     _add_ascent(parts["ascend"])
     _add_study(parts["study"])
+    parts["space"].add_argument("action", choices=("check",), metavar="check")
     parts["push"].add_argument("network", metavar="NETWORK", help="a name in weights/, or a folder")
     parts["push"].add_argument("repository", metavar="OWNER/NAME", help="of the Hub; made if there is none")
     parts["push"].add_argument("--private", action="store_true", help="make it a private one")

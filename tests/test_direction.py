@@ -27,6 +27,7 @@ FLOORS = [
         "election",
         "export",
         "hub",
+        "space",
     },
     {"commands", "tabs"},
     {"__main__"},

@@ -18,4 +18,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "study": measuring.study,
     "export": using.export,
     "push": using.push,
+    "space": using.space,
 }

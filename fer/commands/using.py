@@ -1,4 +1,4 @@
-"""Commands that use a network, here and elsewhere: predict, export, push."""
+"""Commands that use a network, here and elsewhere: predict, export, push, space."""
 
 from pathlib import Path
 
@@ -40,6 +40,19 @@ def push(network: str, repository: str, private: bool, as_json: bool) -> None:
 
     address = hub.push(network, repository, private)
     print_json({"repository": repository, "address": address}) if as_json else print(f"{network} is at {address}")
+
+
+def space(action: str, as_json: bool) -> None:
+    """Checks whether this repository is a Hugging Face Space as it stands; starts the page once, without network."""
+    from fer import space
+
+    findings = {"check": space.check}[action]()
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    for finding in findings if not as_json else ():
+        print(f"{'ok ' if finding.good else 'BAD'}  {finding.check}: {finding.found}")
+    if bad := [finding.found for finding in findings if not finding.good]:
+        raise ValueError("; ".join(bad))
 
 
 def _print_reading(reading: dict) -> None:
