@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from fer import checkpoint
-from fer.tabs import confusion, filters, networks, predict, saliency
+from fer.tabs import activations, confusion, filters, networks, predict, saliency
 from fer.tabs.shared import Shared
 from fer.tabs.uploads import RefuseAddresses
 
@@ -20,9 +20,15 @@ INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
 CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
 :is(#view, #examples, #sheet, #morph, #filter-card) .html-container { padding: 0; }
+:is(#follow, #ladder, #map-sheet, #map-card, #repeats) .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #explained { flex: 2 1 240px; }
 #masked { flex: 1 1 120px; }
+#way { flex-wrap: nowrap; align-items: flex-start; }
+#follow { flex: 0 0 112px; }
+#ladder { flex: 1 1 0; min-width: 0; }
+#map-sheet { flex: 3 1 300px; }
+#map-card { flex: 2 1 300px; align-self: flex-start; position: sticky; top: 12px; }
 #crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
 #emotions, #networks { overflow-x: auto; }
 #emotions :is(th, td), #networks :is(th, td) { white-space: nowrap; word-break: normal; padding: 6px 8px; }
@@ -45,6 +51,7 @@ LAUNCH = {
 TABS = {
     "Predict": predict.tab,
     "Saliency": saliency.tab,
+    "Activations": activations.tab,
     "Filters": filters.tab,
     "Confusion": confusion.tab,
     "Networks": networks.tab,
@@ -57,12 +64,14 @@ def build(weights: Path | None = None) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
         gr.Markdown(f"# {TITLE}\n{INTRO}")
         names = checkpoint.available(weights)
-        shared = Shared(weights, gr.State(names[0] if names else None), gr.State(None))
+        shared = Shared(weights, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
         with gr.Tabs() as tabs:
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name):
                     tab(shared)
-        page.load(named, None, tabs, api_visibility="private", show_progress="hidden")
+        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **quiet)
+        page.load(named, None, tabs, **quiet)
     return page.queue(max_size=32, default_concurrency_limit=2)
 
 

@@ -20,6 +20,7 @@ from fer.networks import count
 README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
 _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
 SPEED = "milliseconds_a_face"
+_REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")
 _KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
 _KEPT += ("macro_f1", "balanced_accuracy", "ece")
 _ROWS = {
@@ -84,6 +85,19 @@ def front_matter(network: Network) -> str:
     tags = ["facial-expression-recognition", "fer2013", "pytorch"]
     facts = {"license": "mit", "library_name": "fer", "pipeline_tag": "image-classification", "tags": tags}
     return ModelCardData(**facts, model_name=network.name, eval_results=results or None).to_yaml()
+
+
+def put_redundancy(folder: Path, section: str) -> None:
+    """Writes, or renews, the card's part on filters that say the same; nothing where there is no card."""
+    path = folder / "README.md"
+    if not path.is_file():
+        return
+    text, title = path.read_text(), "## Which filters say the same"
+    if _REDUNDANCY_MARKS[0] not in text:
+        marked = f"{title}\n\n{_REDUNDANCY_MARKS[0]}\n{_REDUNDANCY_MARKS[1]}\n\n"
+        before, use, after = text.partition("## Use and limits")
+        text = f"{before}{marked}{use}{after}"
+    path.write_text(_between(text, *_REDUNDANCY_MARKS, section))
 
 
 def figures_table(network: Network) -> str:

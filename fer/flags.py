@@ -16,7 +16,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     for part in parts.values():
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
     parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
-    for name in ("train", "evaluate", "study", "trust", "regions", "export"):
+    for name in ("train", "evaluate", "study", "trust", "regions", "export", "redundancy"):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
     for name in ("summary", "train"):
         parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
@@ -28,10 +28,15 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
     _add_saliency(parts["saliency"])
-    for name in ("trust", "regions"):
+    _add_activations(parts["activations"])
+    for name in ("trust", "regions", "redundancy"):
         parts[name].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parts["trust"].add_argument("--faces", type=int, default=200, metavar="N", help="of PublicTest, without twins")
     parts["regions"].add_argument("--each", type=int, default=50, metavar="N", help="faces of every emotion")
+    parts["redundancy"].add_argument("--faces", type=int, default=2000, metavar="N", help="of PublicTest")
+    parts["redundancy"].add_argument(
+        "--thin", metavar="LAYERS", help="whose filters are removed, as in conv2d_1,conv2d_2; the first layer's if none"
+    )
     _add_ascent(parts["ascend"])
     _add_study(parts["study"])
     parts["space"].add_argument("action", choices=("check",), metavar="check")
@@ -52,6 +57,15 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
     parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
     parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")
+
+
+def _add_activations(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a photograph; its largest face is taken")
+    parser.add_argument("layer", metavar="LAYER", help="its name in the network's summary")
+    parser.add_argument("--network", default="compact", help="compact unless named")
+    parser.add_argument("--common", action="store_true", help="one scale for the layer, in place of one for each map")
+    parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
+    parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-LAYER.png here")
 
 
 def _add_ascent(parser: argparse.ArgumentParser) -> None:

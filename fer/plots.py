@@ -125,6 +125,42 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], wh
     return figure
 
 
+def answers(values: np.ndarray, names: Sequence[str] | None = None) -> Figure:
+    """The numbers (C,) that a dense layer puts out, as bars in the colours of signed maps, with their names if any."""
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    colours = np.where(values > 0, "#d6604d", "#4393c3")
+    axes.bar(range(len(values)), values, 0.8 if names else 1.0, color=colours)
+    if names:
+        axes.set_xticks(range(len(values)), names)
+    axes.axhline(0, color=INK, linewidth=1)
+    axes.set(xlabel="" if names else "neuron", ylabel="answer")
+    _inked(axes)
+    return figure
+
+
+def thinning(found: dict) -> Figure:
+    """Accuracy against how many filters of a layer are kept, a line a way; what may be lost as a dotted line.
+
+    found: what `thinning.measure` gives. The band is the 95 % interval of the first way.
+    """
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for number, (way, curve) in enumerate(found["ways"].items()):
+        kept, accuracy = ([row[key] for row in curve["rows"]] for key in ("kept", "accuracy"))
+        axes.plot(kept, accuracy, color=_RUNS[number], linewidth=1.5, marker=".", label=way)
+        if number == 0:
+            low, high = zip(*(row["ci95"] for row in curve["rows"]), strict=True)
+            axes.fill_between(kept, low, high, color=_RUNS[0], alpha=0.15, linewidth=0)
+    axes.axhline(accuracy[0] - 0.005, color=INK, linewidth=1, linestyle=":", label="half a point less")
+    axes.set_xscale("log", base=2)
+    ticks = [2**power for power in range(found["filters"].bit_length())]
+    axes.set_xticks(ticks, map(str, ticks))
+    axes.set(xlabel=f"filters of {found['layer']} that are kept", ylabel="accuracy on PublicTest")
+    _inked(axes)
+    return figure
+
+
 def reliability(before: list[dict], after: list[dict]) -> Figure:
     """The reliability diagram: accuracy against confidence, before and after the temperature.
 

@@ -33,6 +33,8 @@ FLOORS = [
     {"__main__"},
     {"demo"},
 ]
+FLOORS[2] |= {"pruning", "mosaic"}
+FLOORS[3] |= {"redundancy", "thinning", "answers"}
 HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 BARE = {
     "data",

@@ -35,9 +35,10 @@ def layer_table(network: checkpoint.Network) -> list[list]:
 
 
 def card(folder: Path) -> str:
-    """The model card without its front matter and its title."""
+    """The model card without its front matter, its title and its pictures, which lie beside it."""
     path = folder / "README.md"
     text = path.read_text() if path.is_file() else "This network came without a card."
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
     return re.sub(r"\A---\n.*?\n---\n+(# [^\n]*\n+)?", "", text, flags=re.DOTALL)
 
 

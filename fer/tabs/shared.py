@@ -16,6 +16,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A filter that the visitor wants to see in the Filters tab; `visit` makes the same one twice two wishes."""
+
+    network: str
+    layer: str
+    filter: int
+    visit: int
+
+
+@dataclass(frozen=True)
 class Shared:
     """Handed to every `tab(shared)`. The states are a visitor's own: read them as event inputs, never elsewhere.
 
@@ -25,6 +35,7 @@ class Shared:
     weights: Path  # the folder that holds the networks
     network: gr.State  # the chosen network's name
     face: gr.State  # the chosen face as the network sees it, uint8 (48, 48), or None
+    wanted: gr.State  # what the Filters tab is to show next, a Wanted, or None
 
 
 def load_network(weights: Path, name: str) -> checkpoint.Network:

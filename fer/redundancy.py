@@ -1,0 +1,210 @@
+"""Which filters of a network say the same, over many faces: ``python -m fer redundancy NETWORK``.
+
+Report 1 looks at the 64 outputs of the first convolution for one face and sees that many are nearly alike. Here that
+is counted, layer by layer, over faces of PublicTest; and `pruning.py` removes filters to see what is lost. Both are
+kept in ``redundancy.npz`` beside the weights, with the mark of the weights they were measured of.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fer import activations, checkpoint
+from fer.data import to_unit
+from fer.networks import Chain, Normalize
+
+FILE = "redundancy.npz"
+TWINS = 3  # of each filter are kept
+_BLOCK = 64  # faces at once
+_CHANGELESS = 1e-3  # a span of answers below which a filter tells nothing, as in `units.py`
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What was found of a layer of C filters, over all faces and all places of its maps.
+
+    twins: the TWINS filters whose maps correlate highest with each one's, int (C, T). alike: how highly, float (C, T).
+    stand_in: which filter can stand for each (see `activations.stand_ins`), (C,). agrees: how highly each correlates
+    with that, (C,). order: all of them, each followed by
+    the one most like it, (C,). dead: whether a filter answers the same whatever the face, bool (C,). always: whether
+    it is above 0 everywhere, bool (C,). above: the share of its answers above 0, (C,). mean, spread: of its answers,
+    (C,). rank: the effective rank of the layer's correlations (Roy and Vetterli 2007), 1..C: as many filters that have
+    nothing in common would be as varied.
+    """
+
+    name: str
+    twins: np.ndarray
+    alike: np.ndarray
+    stand_in: np.ndarray
+    agrees: np.ndarray
+    order: np.ndarray
+    dead: np.ndarray
+    always: np.ndarray
+    above: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    rank: float
+
+    def repeated(self) -> np.ndarray:
+        """The filters for which another can stand."""
+        return np.flatnonzero((self.stand_in != np.arange(len(self.mean))) & ~self.dead)
+
+    def row(self) -> dict:
+        """The layer in numbers, for a table; `repeated`: filters that a near-twin can stand for."""
+        return {
+            "layer": self.name,
+            "filters": len(self.mean),
+            "repeated": len(self.repeated()),
+            "dead": int(self.dead.sum()),
+            "always": int(self.always.sum()),
+            "rank": round(self.rank, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """What is kept of a network: its layers by name, how many faces, and what removing filters cost (`pruning.py`)."""
+
+    faces: int
+    layers: dict[str, Layer]
+    thinned: list[dict] = field(default_factory=list)
+
+    def rows(self) -> list[dict]:
+        return [layer.row() for layer in self.layers.values()]
+
+
+# ------------------------------------------------------------------------------------------------ measuring
+
+
+@torch.inference_mode()
+def measure(network: Chain, pixels: Tensor, quiet: bool = False) -> dict[str, Layer]:
+    """Goes through all layers of ``network`` with uint8 faces (N, 48, 48).
+
+    Raises:
+        ValueError: fewer than two faces, over which everything would correlate, or a network in training mode.
+    """
+    if len(pixels) < 2:
+        raise ValueError(f"faces is {len(pixels)}: expected at least 2")
+    if network.training:
+        raise ValueError("the network is in training mode: expected it after eval()")
+    sums = {name: _Sums() for name in activations.layers(network) if not isinstance(network[name], Normalize)}
+    for block in tqdm(pixels.split(_BLOCK), disable=quiet):
+        values = to_unit(block)  # (B, 1, 48, 48)
+        for name, layer in network.named_children():
+            values = layer(values)  # (B, C, H, W) or (B, C)
+            if name in sums:
+                sums[name].add(values.transpose(0, 1).flatten(1))
+    bounded = {name for name in sums if isinstance(network[name], nn.Sigmoid)}
+    return {name: _layer(name, sums.pop(name), name in bounded) for name in list(sums)}
+
+
+class _Sums:
+    """What has been seen of a layer: the filters' products, sums and ranges, about the mean of the first block."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, answers: Tensor) -> None:
+        """More answers, (C, M)."""
+        if not self.count:
+            self.shift = answers.mean(1, keepdim=True)
+            self.products = torch.zeros(len(answers), len(answers))
+            self.sums, self.above = torch.zeros(2, len(answers), dtype=torch.double)
+            self.low, self.high = answers.amin(1), answers.amax(1)
+        self.count += answers.shape[1]
+        self.above += (answers > 0).sum(1)
+        self.low, self.high = torch.minimum(self.low, answers.amin(1)), torch.maximum(self.high, answers.amax(1))
+        centred = answers - self.shift
+        self.products += centred @ centred.T
+        self.sums += centred.double().sum(1)
+
+    def covariance(self) -> Tensor:
+        drift = (self.sums / self.count).float()
+        return self.products / self.count - drift[:, None] * drift
+
+    def mean(self) -> Tensor:
+        return self.shift[:, 0] + (self.sums / self.count).float()
+
+
+def _layer(name: str, sums: _Sums, bounded: bool) -> Layer:
+    """bounded: answers are above 0 by nature, as a sigmoid's are, so that it means nothing."""
+    covariance = sums.covariance()
+    alike = activations.correlations(covariance)
+    dead = sums.high - sums.low <= _CHANGELESS
+    others = alike.clone().fill_diagonal_(-2)
+    best = others.topk(min(TWINS, len(alike) - 1))
+    spread = covariance.diagonal().clamp(min=0).sqrt()
+    stand_in = activations.stand_ins(alike)
+    found = {
+        "twins": best.indices.short(),
+        "alike": best.values.half(),
+        "stand_in": stand_in.short(),
+        "agrees": alike[torch.arange(len(alike)), stand_in].half(),
+        "order": torch.tensor(activations.by_likeness(others, int(spread.argmax()))).short(),
+        "dead": dead,
+        "always": (sums.low > 0) & ~dead & (not bounded),
+        "above": (sums.above / sums.count).half(),
+        "mean": sums.mean(),
+        "spread": spread,
+    }
+    return Layer(name, **{key: value.numpy() for key, value in found.items()}, rank=effective_rank(alike))
+
+
+def effective_rank(alike: Tensor) -> float:
+    """How many filters that have nothing in common would be as varied as these: (C, C) correlations -> 0..C.
+
+    The exponential of the entropy of the eigenvalues' shares: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+    0 where no filter varies.
+    """
+    values = torch.linalg.eigvalsh(alike.double() if len(alike) <= 1024 else alike).clamp(min=0)
+    if values.sum() <= 0:
+        return 0.0
+    shares = values / values.sum()
+    return float(torch.special.entr(shares).sum().exp())
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+def write(found: Redundancy, folder: Path) -> None:
+    """Keeps it beside the weights of ``folder``, marked with them."""
+    about = {"weights": checkpoint.mark(folder), "faces": found.faces, "thinned": found.thinned}
+    about["ranks"] = {name: layer.rank for name, layer in found.layers.items()}
+    arrays = {
+        f"{name}/{key}": value
+        for name, layer in found.layers.items()
+        for key, value in asdict(layer).items()
+        if isinstance(value, np.ndarray)
+    }
+    np.savez_compressed(folder / FILE, about=np.array(json.dumps(about)), **arrays)
+
+
+def read(folder: Path) -> Redundancy | None:
+    """What was measured of the weights in ``folder``; None where they were not, or the file is broken or of others."""
+    try:
+        with np.load(folder / FILE, allow_pickle=False) as kept:
+            about = json.loads(str(kept["about"]))
+            if about["weights"] != checkpoint.mark(folder):
+                return None
+            layers = {name: _read_layer(name, kept, rank) for name, rank in about["ranks"].items()}
+            return Redundancy(about["faces"], layers, about["thinned"])
+    except (OSError, ValueError, KeyError, EOFError, TypeError):
+        return None
+
+
+def _read_layer(name: str, kept: np.lib.npyio.NpzFile, rank: float) -> Layer:
+    keys = ("twins", "alike", "stand_in", "agrees", "order", "dead", "always", "above", "mean", "spread")
+    return Layer(name, **{key: kept[f"{name}/{key}"] for key in keys}, rank=rank)
+
+
+def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
+    """Name and redundancy of each network of a folder that was measured."""
+    for name in checkpoint.available(weights):
+        if found := read(weights / name):
+            yield name, found
