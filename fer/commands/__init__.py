@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fer.commands import explaining, measuring, using
+from fer.commands import explaining, measuring, repeating, using
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "networks": measuring.list_networks,
@@ -14,6 +14,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "saliency": explaining.saliency,
     "trust": explaining.trust,
     "regions": explaining.regions,
+    "activations": repeating.activations,
+    "redundancy": repeating.redundancy,
     "ascend": explaining.ascend,
     "study": measuring.study,
     "export": using.export,

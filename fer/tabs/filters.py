@@ -19,7 +19,7 @@ from fer.checkpoint import Network
 from fer.presets import PRESETS
 from fer.tabs import growing, morph, onefilter, tiles
 from fer.tabs.growing import BUDGET, MOST, Grown
-from fer.tabs.shared import Shared, choices, load_network, network_menu, refusal
+from fer.tabs.shared import Shared, Wanted, choices, load_network, network_menu, refusal
 
 PAGE = 16  # filters that start together unless the visitor asks for more
 COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
@@ -240,19 +240,23 @@ def _wire(shared: Shared, controls: list, buttons: tuple, sheet: gr.HTML, card: 
     def visited(request: gr.Request) -> Iterator[tuple]:
         yield from open_link(request, **weights)
 
+    def led(wanted: Wanted) -> Iterator[tuple]:
+        yield from open_link(wanted, **weights)
+
     linked = [shared.network, layer, which, preset, steps, seed, sheet, grown, card, opened]
     revived = gr.on(None, visited, None, linked, **long)  # no trigger: when the page is opened
     sheet.choice(chosen, [grown, shared.face], [card, opened, other], **ours)
+    wanted = shared.wanted.change(led, shared.wanted, linked, **long)
     compared = compare.click(
         partial(onefilter.compare, **weights), [grown, opened, other, shared.face], [card, other], **long
     )
     opened.change(lambda opened: gr.Button(visible=opened is not None), opened, compare, **ours)
     gr.on([opened.change, order.input], view, [grown, order, opened], sheet, **ours)
 
-    start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, compared], **ours)
+    start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, wanted, compared], **ours)
     asked = [shared.network, *controls, shared.face]
     climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
-    running = [climbing, revived, compared]
+    running = [climbing, revived, wanted, compared]
     climbing.then(partial(settle, **weights), [grown, order, opened, shared.face], [sheet, card], **ours)
     end.click(partial(view, stopped=True), [grown, order, opened], sheet, cancels=running, queue=False, **ours)
     press_start = "() => document.querySelector('#start').click()"

@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from fer import checkpoint, faces, prediction
+from fer.presets import PRESETS
 from fer.tabs import markup
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,12 @@ class Wanted:
     layer: str
     filter: int
     visit: int
+
+    @property
+    def query_params(self) -> dict[str, str]:
+        """As a link to the filter's card would have it."""
+        asked = {"network": self.network, "layer": self.layer, "filter": str(self.filter)}
+        return {"tab": "Filters", **asked, "preset": "clear", "steps": str(PRESETS["clear"].steps), "seed": "0"}
 
 
 @dataclass(frozen=True)
