@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fer import activations, answers, checkpoint, mosaic, networks, pruning, redundancy, thinning
+from fer import activations, checkpoint, mosaic, networks, pruning, redundancy, responses, thinning
 from fer.data import Faces
 from fer.networks import Chain
 
@@ -62,8 +62,8 @@ def test_only_what_makes_something_new_is_a_step():
         "activation_2",
         "max_pooling2d_1",
     ]
-    assert answers.steps(network)[0] == "pixels" and answers.steps(network)[-2:] == ["dense_3", "probabilities"]
-    assert not any(name.startswith(("dropout", "flatten")) for name in answers.steps(network))
+    assert responses.steps(network)[0] == "pixels" and responses.steps(network)[-2:] == ["dense_3", "probabilities"]
+    assert not any(name.startswith(("dropout", "flatten")) for name in responses.steps(network))
 
 
 def test_eight_visitors_at_once_get_each_their_own():
@@ -338,12 +338,12 @@ def test_a_layer_s_answer_names_its_filters_and_those_that_say_the_same():
     network = planted()
     network.labels, network.temperature = ("happy", "sad"), 1.0
     face = pixels(1)[0].numpy()
-    found = answers.of(network, "activation_1", face).summary()
+    found = responses.of(network, "activation_1", face).summary()
     assert found["layer"] == "activation_1" and len(found["filters"]) == 6 and found["redundant_over"] == "this face"
     assert {(row["filter"], row["twin"]) for row in found["redundant"]} & {(1, 3), (3, 1)}
     assert found["filters"][4] == {"filter": 4, "mean": 0.0, "lowest": 0.0, "highest": 0.0}
-    assert answers.of(network, "dense_1", face).name(1) == "sad"
-    assert answers.of(network, "probabilities", face).values.sum() == pytest.approx(1)
+    assert responses.of(network, "dense_1", face).name(1) == "sad"
+    assert responses.of(network, "probabilities", face).values.sum() == pytest.approx(1)
 
 
 def test_a_layer_is_drawn_into_a_file(tmp_path):
@@ -351,7 +351,7 @@ def test_a_layer_is_drawn_into_a_file(tmp_path):
     network = small()
     network.labels, network.temperature = ("happy", "sad"), 1.0
     for layer in ("conv2d_1", "dense_1"):
-        answers.draw(answers.of(network, layer, pixels(1)[0].numpy()), tmp_path / f"{layer}.png")
+        responses.draw(responses.of(network, layer, pixels(1)[0].numpy()), tmp_path / f"{layer}.png")
     with Image.open(tmp_path / "conv2d_1.png") as picture:
         assert picture.size == (6 * (46 * 2 + 2) - 2, 46 * 2)
     assert (tmp_path / "dense_1.png").stat().st_size > 1000

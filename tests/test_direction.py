@@ -34,7 +34,7 @@ FLOORS = [
     {"demo"},
 ]
 FLOORS[2] |= {"pruning", "mosaic"}
-FLOORS[3] |= {"redundancy", "thinning", "answers"}
+FLOORS[3] |= {"redundancy", "responses", "thinning"}
 HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 BARE = {
     "data",

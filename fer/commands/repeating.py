@@ -10,15 +10,15 @@ def activations(
     image: str, layer: str, network: str, common: bool, whole: bool, out: str | None, as_json: bool
 ) -> None:
     """Writes what every filter of a layer answers to a face, as one picture."""
-    from fer import answers, faces, prediction, redundancy
+    from fer import faces, prediction, redundancy, responses
 
     trained, folder = checkpoint.load(network), checkpoint.find(network)
     found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
-    answer = answers.of(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
+    answer = responses.of(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
     file = Path(out or f"{Path(image).stem}-{layer}.png")
-    answers.draw(answer, file, common)
+    responses.draw(answer, file, common)
     if as_json:
         return print_json(answer.summary() | {"file": str(file)})
     print("\n".join([*answer.lines(), f"written to {file}"]))

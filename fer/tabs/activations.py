@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from gradio.context import get_render_context
 
-from fer import activations, answers, pruning, redundancy
-from fer.answers import Answer
+from fer import activations, pruning, redundancy, responses
 from fer.checkpoint import Network
 from fer.faces import open_picture
+from fer.responses import Answer
 from fer.tabs import cells, follow, ladder, onemap, repeats
 from fer.tabs.predict import example_files
 from fer.tabs.shared import Shared, Wanted, load_network, network_menu, picked, refusal
@@ -62,10 +62,10 @@ def see(
     whose = "Your webcam" if live else "Your face"
     if face is None:
         face, whose = example(FALLBACK), f"An example, {FALLBACK}: choose your face in the Predict tab"
-    if layer not in answers.steps(chain):
+    if layer not in responses.steps(chain):
         layer = pruning.removable(chain)[0]
-    other = answers.of(chain, layer, example(beside), known) if beside != NOBODY else None
-    return Seen(network, face, whose, answers.of(chain, layer, face, known), other, live)
+    other = responses.of(chain, layer, example(beside), known) if beside != NOBODY else None
+    return Seen(network, face, whose, responses.of(chain, layer, face, known), other, live)
 
 
 def example(name: str) -> np.ndarray:
@@ -169,7 +169,7 @@ def turn(
     seen: Seen | None, opened: int | None, event: gr.EventData, *, weights: Path,
 ) -> tuple:  # fmt: skip
     """Another layer of the same face: (seen, layer, opened, sheet, card)."""
-    names = answers.steps(load_network(weights, network))
+    names = responses.steps(load_network(weights, network))
     now = _again(face, network, names[picked(event, len(names))], beside, seen, weights)
     opened = _still(seen, now, opened, weights)
     return now, now.answer.layer, opened, view(now, order, scale, opened), card(now, opened, weights=weights)

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from fer import mosaic, plots
-from fer.answers import PIXELS, Answer
+from fer.responses import PIXELS, Answer
 from fer.tabs import tiles
 
 COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room

@@ -7,7 +7,7 @@ from html import escape
 
 from torch import nn
 
-from fer import activations, answers, ascent, networks
+from fer import activations, ascent, networks, responses
 from fer.checkpoint import Network
 
 # Blocks are as high as their layer's maps are wide; the sentence about a layer is there before the server answers.
@@ -45,7 +45,7 @@ output { display: block; min-height: 1.4em; font-size: var(--text-lg); color: va
 def drawn(chain: Network, layer: str) -> str:
     """The slider of a network at a layer, as markup."""
     rows = {row.name: row for row in networks.table(chain)}
-    names = answers.steps(chain)
+    names = responses.steps(chain)
     words = [line(chain, rows.get(name), name) for name in names]
     blocks = "".join(
         f'<i class="{_classes(chain, name, name == layer)}" style="--high: {_high(rows.get(name), name)}" '
@@ -63,7 +63,7 @@ def drawn(chain: Network, layer: str) -> str:
 def line(chain: Network, row: networks.LayerRow | None, name: str) -> str:
     """What there is to know of a step before it is looked at."""
     if row is None:
-        return "pixels: the face as the network gets it" if name == answers.PIXELS else f"{name}: its answer"
+        return "pixels: the face as the network gets it" if name == responses.PIXELS else f"{name}: its answer"
     if len(row.shape) == 1 or row.shape[1:] == (1, 1):
         classes = name == activations.layers(chain)[-1]
         return f"{name}: a logit for each of {row.shape[0]} emotions" if classes else f"{name}: {row.shape[0]} neurons"
@@ -80,5 +80,5 @@ def _classes(chain: Network, name: str, chosen: bool) -> str:
 
 def _high(row: networks.LayerRow | None, name: str) -> str:
     """The block's height as a share: that of the maps' side; a little of it for numbers."""
-    side = networks.SIDE if name == answers.PIXELS else row.shape[1] if row and len(row.shape) == 3 else 1
+    side = networks.SIDE if name == responses.PIXELS else row.shape[1] if row and len(row.shape) == 3 else 1
     return f"{side / networks.SIDE:.2f}"

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from fer import activations, mosaic, plots
-from fer.answers import PIXELS, PROBABILITIES, Answer
 from fer.checkpoint import Network
+from fer.responses import PIXELS, PROBABILITIES, Answer
 from fer.tabs import tiles
 
 HINT = '<div class="empty">Click a map to see it over the face, with the spot that excites its filter most.</div>'
