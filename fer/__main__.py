@@ -1,7 +1,7 @@
 """The command line: ``python -m fer COMMAND``.
 
 Every command prints for a person and, with ``--json``, one JSON value for a program. An error is one line on standard
-error and exit status 2.
+error and exit status 2; pictures that `predict` could not read are a line each, and exit status 1.
 """
 
 import sys
@@ -11,17 +11,16 @@ from fer.flags import parser_for
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; 0, or 2 after an error that the caller can mend."""
+    """Runs one command; 0, or 1 after pictures that could not be read, or 2 after an error that the caller can mend."""
     arguments = vars(parser_for(COMMANDS).parse_args(argv))
     command = arguments.pop("command")
     try:
-        COMMANDS[command](**arguments)
+        return COMMANDS[command](**arguments) or 0
     except BrokenPipeError:
         return 0
     except (ValueError, OSError) as error:
         print(f"fer {command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--speed", action="store_true", help="also time one face on one core, for the card")
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
+    parts["predict"].add_argument("--whole", action="store_true", help="take each whole picture as a face")
+    parts["predict"].add_argument(
+        "--out", metavar="FILE", help="a .csv or .jsonl file, to which a stopped run is added"
+    )
     _add_saliency(parts["saliency"])
     _add_activations(parts["activations"])
     for name in ("trust", "regions", "redundancy"):

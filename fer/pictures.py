@@ -3,7 +3,9 @@
 picture = open_picture("holiday.jpg")
 """
 
+import functools
 import io
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,6 +61,7 @@ def _open_file(path: Path) -> BinaryIO:
 
 
 def _read(stream: BinaryIO) -> np.ndarray:
+    _hush()
     try:
         image = Image.open(stream, formats=FORMATS)
     except Image.DecompressionBombError:
@@ -66,6 +69,12 @@ def _read(stream: BinaryIO) -> np.ndarray:
     except Exception:  # Pillow's readers raise anything from OSError to struct.error on foreign bytes
         raise PictureError(f"This is {_name(stream)}; {WANTED}.") from None
     return _decode(image)
+
+
+@functools.lru_cache(maxsize=1)
+def _hush() -> None:
+    """Pillow warns of large pictures, which are refused here in a sentence of ours."""
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def _name(stream: BinaryIO) -> str:

@@ -4,24 +4,17 @@
     for face in reading.faces:                             # largest first; none at all is ()
         print(face.box.to_list(), face.emotion, f"{face.confidence:.0%}", "unsure" if face.unsure else "")
 
-`python -m fer predict PATH...` goes through photographs and folders with `predict_paths`.
+`python -m fer predict PATH...` goes through photographs and folders with `album`.
 """
 
-import os
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fer import data
-from fer.faces import Box, Detector, PictureError, crop, frame, open_picture, whole
-
-PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mjpeg"}
+from fer.faces import Box, Detector, crop, frame, whole
 
 
 @dataclass(frozen=True)
@@ -81,50 +74,3 @@ def probabilities(network: nn.Module, pixels: Tensor) -> Tensor:
 def calibrated(network: nn.Module, faces: Tensor) -> Tensor:
     """The same of faces (N, 1, 48, 48) in 0..1 on the network's device."""
     return (network(faces).double() / network.temperature).softmax(1).cpu()
-
-
-# ------------------------------------------------------------------------------------------------ files and folders
-
-
-def predict_paths(paths: Iterable[str | Path], network: nn.Module, detector: Detector) -> Iterator[dict]:
-    """For each photograph, also in folders: {"path", "faces": [{"box", "emotion", "probabilities"}]}.
-
-    A file that cannot be read gives {"path", "error"} with one sentence, and the next one follows.
-    """
-    for path in paths:
-        for file in _pictures(Path(path)):
-            try:
-                yield {"path": str(file), "faces": _faces(file, network, detector)}
-            except PictureError as error:
-                yield {"path": str(file), "error": str(error)}
-
-
-def _faces(path: Path, network: nn.Module, detector: Detector) -> list[dict]:
-    if path.is_dir():
-        raise PictureError("There is no picture in this folder.")
-    if path.suffix.lower() in VIDEOS:
-        raise PictureError(f"{path.name!r} is a video; only photographs can be read so far.")
-    found = read(open_picture(path), network, detector).faces
-    keys = ("emotion", "probabilities")
-    return [{"box": face.box.to_list(), **{key: getattr(face, key) for key in keys}} for face in found]
-
-
-def _pictures(path: Path) -> Iterator[Path]:
-    """The path itself or, of a folder, the pictures in and below it in natural order; without any, the folder."""
-    if not path.is_dir():
-        yield path
-        return
-    empty = True
-    for folder, below, names in os.walk(path):
-        below[:] = sorted((name for name in below if not name.startswith(".")), key=_natural)
-        for name in sorted(names, key=_natural):
-            if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
-                empty = False
-                yield Path(folder, name)
-    if empty:
-        yield path
-
-
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """img2 before img10."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.casefold())]

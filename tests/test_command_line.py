@@ -76,10 +76,10 @@ def test_predict_gives_every_face_its_box_and_probabilities(predicting: None, ca
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, capsys, tmp_path: Path):
-    """The good picture is answered, the bad one named on standard error, and the status is 2."""
+    """The good picture is answered, the bad one named on standard error, and the status is 1."""
     bad = tmp_path / "bad.png"
     bad.write_text("no picture")
-    assert main(["predict", str(bad), str(EXAMPLES / "happy.png"), "--json"]) == 2
+    assert main(["predict", str(bad), str(EXAMPLES / "happy.png"), "--json"]) == 1
     printed = capsys.readouterr()
     first, second = json.loads(printed.out)
     assert "error" in first and len(second["faces"]) == 1

@@ -24,6 +24,7 @@ FLOORS = [
         "trust",
         "regions",
         "flags",
+        "album",
         "election",
         "export",
         "hub",

@@ -1,16 +1,14 @@
 """What is read off a picture, with a network whose answers are set by hand."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from fer.faces import Box, Detector, frame
-from fer.prediction import predict_paths, probabilities, read
+from fer.prediction import probabilities, read
 
 
 class Brightness(nn.Sequential):
@@ -89,50 +87,3 @@ def test_the_whole_picture_can_be_taken_as_a_face():
 def test_reading_leaves_no_gradient():
     rows = probabilities(Brightness(), torch.zeros(3, 48, 48, dtype=torch.uint8))
     assert rows.shape == (3, 2) and rows.dtype == torch.float64 and not rows.requires_grad
-
-
-# ------------------------------------------------------------------------------------------------ files and folders
-
-
-@pytest.fixture
-def album(tmp_path):
-    """A folder as people have them."""
-    (tmp_path / "trip").mkdir()
-    (tmp_path / ".thumbnails").mkdir()
-    image = Image.fromarray(picture())
-    for name in ("img10.png", "img2.PNG", ".hidden.png", "trip/a.jpg", ".thumbnails/b.png"):
-        image.save(tmp_path / name, "JPEG" if name.endswith("jpg") else "PNG")
-    (tmp_path / "img3.jpg").write_bytes(b"no picture")
-    (tmp_path / "notes.txt").write_text("not looked at")
-    return tmp_path
-
-
-def test_a_folder_is_read_in_natural_order_past_what_cannot_be_read(album):
-    """Hidden ones and other files are not even tried."""
-    entries = list(predict_paths([album], Brightness(), finding(LEFT)))
-    names = [entry["path"].removeprefix(str(album))[1:] for entry in entries]
-    assert names == ["img2.PNG", "img3.jpg", "img10.png", "trip/a.jpg"]
-    assert ["error" in entry for entry in entries] == [False, True, False, False]
-    assert entries[1]["error"].startswith("This is a file of 10 bytes")
-
-
-def test_an_entry_is_what_the_command_promises(album):
-    """path, and for each face box, emotion and probabilities, all fit for JSON."""
-    (entry,) = predict_paths([str(album / "img10.png")], Brightness(), finding(LEFT))
-    assert set(entry) == {"path", "faces"} and set(entry["faces"][0]) == {"box", "emotion", "probabilities"}
-    assert entry["faces"][0]["box"] == [40, 100, 120, 120] and entry["faces"][0]["emotion"] == "bright"
-    assert json.loads(json.dumps(entry)) == entry
-
-
-def test_a_picture_without_faces_has_an_empty_list(album):
-    assert list(predict_paths([album / "img2.PNG"], Brightness(), finding()))[0]["faces"] == []
-
-
-def test_videos_missing_files_and_empty_folders_get_one_line(tmp_path):
-    (tmp_path / "film.MP4").write_bytes(bytes(100))
-    (tmp_path / "empty").mkdir()
-    paths = [tmp_path / "film.MP4", tmp_path / "gone.jpg", tmp_path / "empty"]
-    errors = [entry["error"] for entry in predict_paths(paths, Brightness(), finding(LEFT))]
-    assert errors[0] == "'film.MP4' is a video; only photographs can be read so far."
-    assert errors[1].startswith("There is no file 'gone.jpg'")
-    assert errors[2] == "There is no picture in this folder."

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fer.commands import explaining, measuring, repeating, using
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., int | None]] = {
     "networks": measuring.list_networks,
     "summary": measuring.summary,
     "train": measuring.train,

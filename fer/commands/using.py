@@ -1,23 +1,35 @@
 """Commands that use a network, here and elsewhere: predict, export, push, space."""
 
+import sys
 from pathlib import Path
+
+from tqdm import tqdm
 
 from fer import checkpoint, data
 from fer.commands.printing import print_json
 
 
-def predict(paths: list[str], network: str, as_json: bool) -> None:
-    """Reads the emotions in photographs, or in folders of them."""
-    from fer import faces, prediction
+def predict(paths: list[str], network: str, whole: bool, out: str | None, as_json: bool) -> int:
+    """Reads the emotions in photographs, or in folders of them; with --out, goes on where it was stopped."""
+    from fer import album, faces
 
-    readings = list(prediction.predict_paths(paths, checkpoint.load(network), faces.load_detector()))
-    unread = [f"{reading['path']}: {reading['error']}" for reading in readings if "error" in reading]
+    trained = checkpoint.load(network)
+    answers = album.Answers(Path(out), trained.labels) if out else None
+    files = [file for file in album.pictures(paths) if not answers or str(file) not in answers.done]
+    rows, unread = [], []
+    reading = album.read(files, trained, faces.load_detector(), whole)
+    for row in tqdm(reading, total=len(files), unit=" pictures", disable=None if len(files) > 1 else True):
+        unread += [f"{row['path']}: {row['error']}"] if "error" in row else []
+        answers.add(row) if answers else rows.append(row)
     if as_json:
-        print_json(readings)
-    for reading in readings if not as_json else ():
-        _print_reading(reading)
-    if unread:
-        raise ValueError("; ".join(unread))
+        print_json({"file": out, "pictures": len(answers.done)} if answers else rows)
+    elif answers:
+        print(f"{out} has the answers to {len(answers.done):,} pictures")
+    for row in rows if not as_json else ():
+        _print_reading(row)
+    for sentence in unread:
+        print(f"fer predict: {sentence}", file=sys.stderr)
+    return 1 if unread else 0
 
 
 def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:

@@ -1,0 +1,165 @@
+"""Many photographs: ``python -m fer predict FOLDER --out answers.csv``, which goes on where it was stopped.
+
+    for row in read(pictures(["holiday/"]), network, detector):
+        row["path"], row["faces"]      # or row["path"], row["error"]: a bad file never stops the rest
+
+Faces of many pictures go through the network in one batch. Where there is an --out, every batch is written as it is
+read: a line a picture in a .jsonl file, a line a face in a .csv file.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from fer import faces, prediction
+from fer.faces import Box, Detector, PictureError
+
+PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mjpeg"}
+BATCH = 64  # pictures
+
+
+def pictures(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """The files that are named and, of folders, the pictures in and below them in natural order; an empty folder too,
+    for its error to be told.
+    """
+    for path in map(Path, paths):
+        yield from _below(path) if path.is_dir() else (path,)
+
+
+def read(files: Iterable[Path], network: nn.Module, detector: Detector, whole: bool = False) -> Iterator[dict]:
+    """For each file, in order: {"path", "faces": [{"box", "emotion", "probabilities"}]}, largest face first.
+
+    A file that cannot be read gives {"path", "error"} with one sentence. whole: takes pictures as faces.
+    """
+    files = iter(files)
+    while some := list(islice(files, BATCH)):
+        found = [_faces(file, detector, whole) for file in some]  # boxes and crops, or what is wrong
+        crops = [crop for faces_of in found if not isinstance(faces_of, str) for _, crop in faces_of]
+        shares = iter(_probabilities(network, crops))
+        for file, faces_of in zip(some, found, strict=True):
+            if isinstance(faces_of, str):
+                yield {"path": str(file), "error": faces_of}
+            else:
+                yield {"path": str(file), "faces": [_row(box, next(shares)) for box, _ in faces_of]}
+
+
+def _faces(file: Path, detector: Detector, whole: bool) -> list[tuple[Box, np.ndarray]] | str:
+    """Each face's box and its crop, uint8 (48, 48); or one sentence that says what is wrong with the file."""
+    try:
+        picture = faces.open_picture(_picture(file))
+    except PictureError as error:
+        return str(error)
+    boxes = [faces.whole(picture)] if whole else detector(picture)
+    squares = boxes if whole else [faces.frame(box, detector.name) for box in boxes]
+    return [(box, faces.crop(picture, square)) for box, square in zip(boxes, squares, strict=True)]
+
+
+def _picture(file: Path) -> Path:
+    if file.is_dir():
+        raise PictureError("There is no picture in this folder.")
+    if file.suffix.lower() in VIDEOS:
+        raise PictureError(f"{file.name!r} is a video; only photographs can be read so far.")
+    return file
+
+
+def _probabilities(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str, float]]:
+    if not crops:
+        return []
+    rows = prediction.probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
+    return [dict(zip(network.labels, row, strict=True)) for row in rows.tolist()]
+
+
+def _row(box: Box, shares: dict[str, float]) -> dict:
+    return {"box": box.to_list(), "emotion": max(shares, key=shares.get), "probabilities": shares}
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    empty = True
+    for inner, below, names in os.walk(folder):
+        below[:] = sorted((name for name in below if not name.startswith(".")), key=_natural)
+        for name in sorted(names, key=_natural):
+            if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
+                empty = False
+                yield Path(inner, name)
+    if empty:
+        yield folder
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """img2 before img10."""
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.casefold())]
+
+
+# ------------------------------------------------------------------------------------------------ answers on disk
+
+
+class Answers:
+    """A file of answers that a stopped run left, or a new one: which pictures it has, and more of them added.
+
+    A .csv file may lack some lines of its last picture, so that one is taken out, to be read again.
+
+    Raises:
+        ValueError: a file of another kind than .csv or .jsonl, or one that holds something else.
+    """
+
+    def __init__(self, file: Path, labels: Iterable[str]) -> None:
+        if file.suffix not in (".csv", ".jsonl"):
+            raise ValueError(f"out is {str(file)!r}: expected a file that ends in .csv or .jsonl")
+        self.file, self.labels = file, list(labels)
+        self.header = ["path", "face", "x", "y", "width", "height", "emotion", *self.labels, "error"]
+        kept = self._kept()
+        self.done = {path for path, _ in kept}
+        self._replace([line for _, line in kept])
+
+    def add(self, row: dict) -> None:
+        """Appends one picture's answer."""
+        with self.file.open("a", newline="") as file:
+            file.write(self._text(row))
+        self.done.add(row["path"])
+
+    def _text(self, row: dict) -> str:
+        if self.file.suffix == ".jsonl":
+            return json.dumps(row) + "\n"
+        lines = [[number, *face["box"], face["emotion"], *face["probabilities"].values(), ""]
+                 for number, face in enumerate(row.get("faces", ()))]  # fmt: skip
+        blank = [""] * (len(self.header) - 2)
+        return _csv([[row["path"], *line] for line in lines] or [[row["path"], *blank, row.get("error", "")]])
+
+    def _kept(self) -> list[tuple[str, str]]:
+        """The path and the text of every whole line; of a .csv but those of the last picture."""
+        if not self.file.exists():
+            return []
+        whole = [line for line in self.file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        try:
+            lines = [(self._path(line), line) for line in whole[self.file.suffix == ".csv" :]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"out is {str(self.file)!r}, which holds something else: name a new file") from error
+        if self.file.suffix == ".csv" and whole and next(csv.reader(whole[:1])) != self.header:
+            raise ValueError(f"out is {str(self.file)!r}, whose columns are of another network: name a new file")
+        last = lines[-1][0] if lines and self.file.suffix == ".csv" else None
+        return [(path, line) for path, line in lines if path != last]
+
+    def _path(self, line: str) -> str:
+        return json.loads(line)["path"] if self.file.suffix == ".jsonl" else next(csv.reader([line]))[0]
+
+    def _replace(self, lines: list[str]) -> None:
+        """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
+        partial = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        partial.write_text((_csv([self.header]) if self.file.suffix == ".csv" else "") + "".join(lines))
+        partial.replace(self.file)
+
+
+def _csv(rows: list[list]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
