@@ -17,7 +17,7 @@ from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
@@ -81,14 +81,17 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         return network.eval().to(map_location)
 
 
-def load(name: str, folder: Path | None = None) -> Network | Committee:
+def load(name: str, folder: Path | None = None) -> Network | Committee | nn.Module:
     """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
 
-    ``committee:a+b`` is the committee of the networks ``a`` and ``b``, ``committee`` the elected one.
+    ``committee:a+b`` is the committee of the networks ``a`` and ``b``, ``committee`` the elected one; ``NAME.onnx`` is
+    a file that ``export`` wrote, to read with and for nothing else.
 
     Raises:
         CheckpointError: nothing of that name, or one of its files is broken or of another network.
     """
+    if name.endswith(".onnx"):
+        return _portable(Path(name))
     if name == ELECTED:
         return _elected((folder or WEIGHTS) / f"{ELECTED}.json")
     if name.startswith(PREFIX):
@@ -110,6 +113,15 @@ def load(name: str, folder: Path | None = None) -> Network | Committee:
         file = path / _TENSORS if path else f"{name}/{_TENSORS}"
         reason = str(error).splitlines()[0][:200]
         raise CheckpointError(f"{file} cannot be used ({reason}); `{_remedy(name)}` makes it anew") from error
+
+
+def _portable(file: Path) -> nn.Module:
+    from fer.export import Portable
+
+    try:
+        return Portable(file)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _elected(path: Path) -> Committee:

@@ -29,7 +29,7 @@ def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, tta: bo
     tta: the mean of the logits of ten views of each face (test-time augmentation).
     """
     network.eval()
-    device = next(network.parameters()).device
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     rows = []
     with torch.inference_mode():
         for block in pixels.split(256):

@@ -1,9 +1,10 @@
 """A network away from PyTorch: ``python -m fer export NETWORK`` writes ONNX, and proves that it answers alike.
 
     python -m fer export compact                  # compact.onnx: faces (B, 1, 48, 48) in 0..1 -> probabilities (B, K)
+    python -m fer predict photo.jpg --network compact.onnx         # the same answers, in half the time on one core
 
-Normalisation and temperature are inside, B is free, and the labels stand in the file's metadata, joined by commas.
-Needs `onnxscript` to write and `onnxruntime` to check.
+Normalisation and temperature are inside, B is free; the labels, joined by commas, and the probability below which an
+answer is unsure stand in the file's metadata. Needs `onnxscript` to write and `onnxruntime` to read.
 """
 
 from pathlib import Path
@@ -47,25 +48,45 @@ def to_onnx(network: nn.Module, file: Path) -> None:
         )
     except ModuleNotFoundError as error:
         raise ValueError(_NEEDED.format(error.name)) from error
-    program.model.metadata_props["labels"] = ",".join(network.labels)
+    program.model.metadata_props.update({"labels": ",".join(network.labels), "unsure": str(network.unsure)})
     program.save(file, external_data=False)
 
 
-def largest_difference(network: nn.Module, file: Path, pixels: Tensor) -> float:
-    """Between the probabilities of ``network`` and of its ONNX file, over uint8 faces (N, 48, 48).
+class Portable(nn.Module):
+    """An ONNX file as a network to read with: faces (B, 1, 48, 48) in 0..1 -> logarithms of its probabilities (B, K).
+
+    It has labels and a threshold of doubt, and a temperature of 1; no layers to look into, and no gradients.
 
     Raises:
-        ValueError: onnxruntime is not installed.
+        ValueError: onnxruntime is not installed, or the file is missing, broken or was not written by `to_onnx`.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ValueError(_NEEDED.format(error.name)) from error
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    calibrated, largest = Calibrated(network).eval(), 0.0
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ModuleNotFoundError as error:
+            raise ValueError(_NEEDED.format(error.name)) from error
+        try:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            told = self.session.get_modelmeta().custom_metadata_map
+            self.labels, self.unsure = tuple(told["labels"].split(",")), float(told["unsure"])
+        except Exception as error:  # onnxruntime's errors have no common class but this
+            raise ValueError(f"{file} is no network that `python -m fer export` wrote") from error
+        self.name, self.temperature, self.figures = file.stem, 1.0, {}
+
+    def forward(self, faces: Tensor) -> Tensor:
+        (shares,) = self.session.run(None, {"faces": faces.numpy()})
+        return torch.from_numpy(shares).clamp_min(1e-12).log()  # (B, K)
+
+
+def largest_difference(network: nn.Module, file: Path, pixels: Tensor) -> float:
+    """Between the probabilities of ``network`` and of its ONNX file, over uint8 faces (N, 48, 48)."""
+    calibrated, portable, largest = Calibrated(network).eval(), Portable(file), 0.0
     with torch.inference_mode():
         for block in pixels.split(256):
             faces = to_unit(block)  # (B, 1, 48, 48)
-            (theirs,) = session.run(None, {"faces": faces.numpy()})
-            largest = max(largest, (calibrated(faces) - torch.from_numpy(theirs)).abs().max().item())
+            largest = max(largest, (calibrated(faces) - portable(faces).exp()).abs().max().item())
     return largest

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fer import checkpoint, data, export
+from fer import checkpoint, data, export, prediction
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -37,6 +37,19 @@ def test_a_network_with_another_temperature_differs(written: Path):
     network = checkpoint.load("cnn")
     network.temperature *= 2
     assert export.largest_difference(network, written, torch.zeros(1, 48, 48, dtype=torch.uint8)) > 1e-3
+
+
+def test_the_file_is_a_network_to_read_with(written: Path, tmp_path: Path):
+    """`--network cnn.onnx` has cnn's labels, threshold and probabilities; any other file is refused in one line."""
+    network, portable = checkpoint.load("cnn"), checkpoint.load(str(written))
+    faces = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    expected = prediction.calibrated(network, faces)
+    torch.testing.assert_close(prediction.calibrated(portable, faces), expected, atol=1e-5, rtol=0)
+    assert (portable.labels, portable.unsure) == (network.labels, network.unsure)
+    (tmp_path / "other.onnx").write_bytes(b"no network")
+    for file in ("other.onnx", "none.onnx"):
+        with pytest.raises(checkpoint.CheckpointError, match="no network that `python -m fer export` wrote"):
+            checkpoint.load(str(tmp_path / file))
 
 
 @pytest.mark.data
