@@ -1,23 +1,25 @@
 """The four parts of an ascent, each a small function that another may replace, and the presets made of them.
 
-What is moved (*parametrisation*: the pixels, or the waves that add up to them), how each picture is shaken before the
+What is moved (*parametrisation*: pixels, waves that add up to them, or the ways in which faces differ), how each picture is shaken before the
 network sees it (*transform*), what is to grow (*objective*), and how a step is taken (*loop*).
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fer import facespace
 from fer.networks import SIDE
 
 SHIFT = 2.0  # pixels by which `clear` moves a picture
 
 Drawing = Callable[[Tensor], Tensor]  # parameters -> images (B, 1, S, S) in 0..1
-Parametrisation = Callable[[Tensor, Tensor], tuple[Tensor, Drawing]]  # noise, start (B, 1, S, S) -> parameters, drawing
+# Noise and what to start from, (B, 1, S, S) both, None for nothing -> parameters, drawing
+Parametrisation = Callable[[Tensor, Tensor | None], tuple[Tensor, Drawing]]
 Transform = Callable[[Tensor, Tensor], Tensor]  # images, draws (B, 4) in -1..1 -> images
 Objective = Callable[[Tensor, Tensor], Tensor]  # the layer's values, the chosen filters (B,) -> (B,)
 Loop = Callable[[Tensor], Callable[[Tensor], None]]  # parameters -> what moves them along a gradient
@@ -32,26 +34,26 @@ def frequencies(side: int) -> Tensor:
     return torch.hypot(one[:, None], one[None, :])
 
 
-def pixels(noise: Tensor, start: Tensor) -> tuple[Tensor, Drawing]:
-    """Each pixel by itself, as in the reports: `start` with white noise of a tenth of the range."""
-
-    def draw(parameters: Tensor) -> Tensor:
-        # Cut to 0..1 without cutting the gradient: a pixel that has hit an end can still come back.
-        return parameters + (parameters.clamp(0, 1) - parameters).detach()
-
-    return start + 0.1 * noise, draw
+def pixels(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
+    """Each pixel by itself, as in the reports: `start`, or mid-grey, with white noise of a tenth of the range."""
+    return (0.5 if start is None else start) + 0.1 * noise, _cut
 
 
-def fourier(decay: float) -> Parametrisation:
-    """Waves, the coarse ones weighing more: a wave of frequency f counts 1 / f**decay; a sigmoid makes pixels of them.
+def _cut(images: Tensor) -> Tensor:
+    """To 0..1 without cutting the gradient: a pixel that has hit an end can still come back."""
+    return images + (images.clamp(0, 1) - images).detach()
 
-    The scale is that of Lucid (lucid/optvis/param/spatial.py), so that its learning rates fit.
+
+def fourier(decay: float, scale: float = 1.0) -> Parametrisation:
+    """Waves, the coarse ones weighing more: a wave of frequency f counts scale / f**decay; a sigmoid makes them pixels.
+
+    A scale of 1 is that of Lucid (lucid/optvis/param/spatial.py), so that its learning rates fit a decay of 1.
     """
 
-    def parametrise(noise: Tensor, start: Tensor) -> tuple[Tensor, Drawing]:
+    def parametrise(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
         side = noise.shape[-1]
-        weights = side / 4 / frequencies(side)[:, : side // 2 + 1].clamp(min=1 / side) ** decay  # (S, S // 2 + 1)
-        weights, offset = weights.to(noise.device), torch.logit(start, eps=0.02)
+        weights = scale * side / 4 / frequencies(side)[:, : side // 2 + 1].clamp(min=1 / side) ** decay
+        weights, offset = weights.to(noise.device), 0.0 if start is None else torch.logit(start, eps=0.02)
 
         def draw(parameters: Tensor) -> Tensor:
             waves = torch.view_as_complex(parameters) * weights
@@ -61,6 +63,20 @@ def fourier(decay: float) -> Parametrisation:
         return 0.01 * unit, draw
 
     return parametrise
+
+
+def within_faces(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
+    """Not freely but as faces differ: the average face, or `start`, moved along eigenfaces by so many deviations.
+
+    The prior has seen faces and no label (see `facespace.py`): what it lets grow always looks somewhat like a face;
+    which face is the network's own choice. Pictures are of 48x48, as faces have their places.
+    """
+    average, ways = (part.to(noise.device) for part in facespace.load())  # (48, 48), (K, 48, 48)
+
+    def draw(parameters: Tensor) -> Tensor:
+        return _cut((average if start is None else start) + torch.einsum("bk,khw->bhw", parameters, ways)[:, None])
+
+    return 0.1 * noise.flatten(1)[:, : len(ways)], draw
 
 
 # ------------------------------------------------------------------------------------------------ how it is shaken
@@ -171,20 +187,50 @@ def adam(rate: float) -> Loop:
     return begin
 
 
+# ------------------------------------------------------------------------------------------------ the presets
+
+
 @dataclass(frozen=True)
 class Preset:
     """The four parts of an ascent, and how far it goes."""
 
-    parametrise: Parametrisation = fourier(1.0)
+    parametrise: Parametrisation = fourier(1.5, 0.4)
     transform: Transform = moving()
     objective: Objective = centre
     loop: Loop = adam(0.05)
     steps: int = 48
     canvas: int | None = None  # side of the picture; None: what one neuron of the layer sees, and a margin
     activated: bool = False  # take a layer with the activation next to it, as Keras writes them; else always before it
+    whole: Parametrisation | None = None  # in place of the first for dense layers, which see the face as a whole
 
 
 PRESETS = {
-    "clear": Preset(),
+    "clear": Preset(whole=within_faces),
     "report": Preset(pixels, still, total, plain(0.02), steps=10, canvas=SIDE, activated=True),
 }
+
+# Every part's choices by name; the fields of a preset that `exchanged` puts others into.
+PARTS: dict[str, dict[str, Callable]] = {
+    "parametrise": {"pixels": pixels, "waves": fourier(1.0), "coarse waves": fourier(1.5, 0.4), "faces": within_faces},
+    "transform": {"still": still, "small": moving(), "large": moving(4.0, 0.15, 10.0)},
+    "objective": {"centre": centre, "mean": mean, "sum": total},
+    "loop": {"plain": plain(0.02), "adam": adam(0.05)},
+}
+
+
+def exchanged(preset: str, **parts: str | None) -> Preset:
+    """The preset of that name with some of its parts exchanged, each by a name of PARTS; None leaves it as it is.
+
+    Raises ValueError for a name that is not there.
+    """
+    changes = {}
+    for part, name in parts.items():
+        if name is not None and name not in PARTS[part]:
+            raise ValueError(f"{part} is {name!r}, expected one of {', '.join(PARTS[part])}")
+        if name is not None:
+            changes[part] = PARTS[part][name]
+    if changes.get("parametrise") is within_faces:
+        changes["canvas"] = SIDE
+    if "parametrise" in changes:
+        changes["whole"] = None
+    return replace(PRESETS[preset], **changes)

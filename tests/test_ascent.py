@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fer import ascent, networks
+from fer import ascent, filters, networks
 from fer.networks import Chain
 from fer.presets import PRESETS, centre, moving, towards
 
@@ -175,22 +175,22 @@ def test_movements_are_drawn_for_each_picture():
 @pytest.mark.parametrize("field, layer", [(3, "conv2d_1"), (5, "conv2d_2"), (10, "conv2d_3"), (48, "dense_1")])
 def test_receptive_fields_of_cnn(field: int, layer: str):
     """3; + 2 = 5; pooled 6 at stride 2, + 2 * 2 = 10; and a dense layer sees all."""
-    assert ascent.receptive_field(Chain(networks.layers("cnn", 7)), layer) == field
+    assert filters.receptive_field(Chain(networks.layers("cnn", 7)), layer) == field
 
 
 def test_receptive_fields_of_compact():
     """By hand: each convolution adds twice the stride, each pool once, and doubles it."""
     network = Chain(networks.layers("compact", 7))
-    fields = [ascent.receptive_field(network, f"conv2d_{number}") for number in range(1, 8)]
+    fields = [filters.receptive_field(network, f"conv2d_{number}") for number in range(1, 8)]
     assert fields == [3, 8, 18, 26, 46, 62, 102]
-    assert [ascent.canvas(network, f"conv2d_{number}") for number in (1, 3, 4, 5)] == [8, 26, 34, 48]
+    assert [filters.canvas(network, f"conv2d_{number}") for number in (1, 3, 4, 5)] == [8, 26, 34, 48]
 
 
 @pytest.mark.parametrize("number, field", [(1, 3), (2, 8), (3, 18), (4, 26)])
 def test_the_middle_neuron_sees_no_edge_of_its_canvas(number: int, field: int):
     """In compact with average pools, its gradient covers exactly the receptive field, a margin from every edge."""
     network = Chain(networks.layers("compact", 7)).eval()[: f"conv2d_{number}"]
-    side = ascent.canvas(network, f"conv2d_{number}")
+    side = filters.canvas(network, f"conv2d_{number}")
     linear = chain(*[nn.AvgPool2d(2) if isinstance(part, nn.MaxPool2d) else part for part in network])
     linear = chain(*[part for part in linear if not isinstance(part, nn.ReLU)])
     image = torch.rand(1, 1, side, side, requires_grad=True)
@@ -202,17 +202,17 @@ def test_the_middle_neuron_sees_no_edge_of_its_canvas(number: int, field: int):
 def test_white_noise_is_fine_and_an_even_slope_is_coarse():
     """.81 of white noise lies above a quarter cycle a pixel, less than .05 of a coarse wave, 0 of a blank."""
     noise = torch.rand(16, 1, 48, 48, generator=torch.Generator().manual_seed(0))
-    assert ascent.spectral_share(noise).mean().item() == pytest.approx(0.81, abs=0.01)
+    assert filters.spectral_share(noise).mean().item() == pytest.approx(0.81, abs=0.01)
     wave = torch.sin(torch.arange(48) * 2 * torch.pi / 16).expand(1, 1, 48, 48)
-    assert ascent.spectral_share(wave).item() < 0.05
-    assert ascent.spectral_share(torch.full((1, 1, 48, 48), 0.5)).item() == 0
+    assert filters.spectral_share(wave).item() < 0.05
+    assert filters.spectral_share(torch.full((1, 1, 48, 48), 0.5)).item() == 0
 
 
 def test_agreement_ignores_where_but_not_what():
     """1 for a picture moved around the edges, below .15 for two noises of 48 pixels."""
     first, second = torch.rand(2, 3, 1, 48, 48, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(ascent.agreement(first, first.roll((5, -9), (2, 3))), torch.ones(3), atol=1e-4)
-    assert (ascent.agreement(first, second) < 0.15).all()
+    assert torch.allclose(filters.agreement(first, first.roll((5, -9), (2, 3))), torch.ones(3), atol=1e-4)
+    assert (filters.agreement(first, second) < 0.15).all()
 
 
 def test_report_is_noise_and_clear_is_not():
@@ -222,7 +222,7 @@ def test_report_is_noise_and_clear_is_not():
     shares = {}
     for name, preset in PRESETS.items():
         frame = last(ascent.ascend(network, "conv2d_1", range(6), preset))
-        shares[name] = ascent.spectral_share(frame.images)
+        shares[name] = filters.spectral_share(frame.images)
     assert shares["report"].median() > 0.6 and shares["clear"].median() < 0.3
 
 
@@ -265,7 +265,7 @@ def test_alike_ignores_scale_and_offset_but_not_sign():
     """Of Sobel's four, turned by quarters, opposite ones correlate at -1 and neighbours at 0."""
     network = edges()
     network["layer_1"].weight.data[1] = 3 * network["layer_1"].weight.data[0] + 2
-    found = ascent.alike(network, "layer_1", 0)
+    found = filters.alike(network, "layer_1", 0)
     assert [number for number, _ in found] == [1, 3, 2]
     assert [likeness for _, likeness in found] == pytest.approx([1, 0, -1], abs=1e-5)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer import ascent
+from fer import ascent, filters
 from fer.checkpoint import Network
 from fer.presets import PRESETS
 from fer.tabs.shared import load_network, refusal
@@ -89,7 +89,7 @@ def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
 
 
 def _names(chain: Network, asked: Asked) -> tuple[str, ...]:
-    last = asked.layer == ascent.last_layer(chain)
+    last = asked.layer == filters.last_layer(chain)
     return tuple(chain.labels[number] if last else f"filter {number}" for number in asked.filters)
 
 

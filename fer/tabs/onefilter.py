@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer import ascent, evaluation, plots
+from fer import evaluation, filters, plots
 from fer.checkpoint import Network
 from fer.tabs import growing, tiles
 from fer.tabs.growing import Grown
@@ -61,7 +61,7 @@ def card(grown: Grown, index: int, face: np.ndarray | None, weights: Path, other
     for found_pictures, found_facts in more:
         pictures |= found_pictures
         facts |= found_facts
-    best = best_logit(weights / asked.network, number) if asked.layer == ascent.last_layer(chain) else None
+    best = best_logit(weights / asked.network, number) if asked.layer == filters.last_layer(chain) else None
     curve = _curve(tuple((step, row[index]) for step, row in grown.history), best)
     name = grown.names[index]
     title = f"{name[0].upper()}{name[1:]}, {asked.layer} of {asked.network}"
@@ -79,7 +79,7 @@ def growth(grown: Grown, index: int) -> tuple[dict, dict]:
     pictures = {"What it answers most" if face is None else "Your face, changed": image}
     if face is not None:
         pictures["What was changed: red lighter, blue darker"] = plots.signed_colours(image - face / 255)
-    fine = ascent.spectral_share(torch.tensor(image)[None, None]).item()
+    fine = filters.spectral_share(torch.tensor(image)[None, None]).item()
     return pictures, {
         "Ascent value": f"{grown.values[index]:.3f}" + " (dead)" * grown.dead[index],
         "Step": f"{grown.step} of {grown.asked.steps}, seed {grown.asked.seed}, preset {grown.asked.preset}",
@@ -92,15 +92,15 @@ def kernel(chain: Network, layer: str, number: int) -> tuple[dict, dict]:
     module, pictures = chain[layer], {}
     if isinstance(module, nn.Conv2d) and module.in_channels == 1:
         pictures["Its kernel"] = module.weight[number, 0].detach().numpy()
-    last = layer == ascent.last_layer(chain)
-    found = [(other, likeness) for other, likeness in ascent.alike(chain, layer, number) if likeness > 0]
+    last = layer == filters.last_layer(chain)
+    found = [(other, likeness) for other, likeness in filters.alike(chain, layer, number) if likeness > 0]
     words = ", ".join(f"{chain.labels[other] if last else other} ({likeness:.2f})" for other, likeness in found)
     return pictures, {"Most alike weights": words} if words else {}
 
 
 def reality(folder: Path, chain: Network, layer: str, number: int, value: float) -> tuple[dict, dict]:
     """How far a class's picture lies beyond any real face, where the network's answers to real faces are kept."""
-    best = best_logit(folder, number) if layer == ascent.last_layer(chain) else None
+    best = best_logit(folder, number) if layer == filters.last_layer(chain) else None
     if best is None:
         return {}, {}
     words = f"{best:.2f}" + (f"; this picture has {value / best:.1f} times as much" if 0 < best < value else "")
@@ -138,7 +138,7 @@ def seeds(image: np.ndarray, other: Grown | None) -> tuple[dict, dict]:
     if other is None:
         return {}, {}
     first, second = (torch.tensor(picture)[None, None] for picture in (image, other.images[0]))
-    agreement = ascent.agreement(first, second).item()
+    agreement = filters.agreement(first, second).item()
     pictures = {f"From seed {other.asked.seed}, step {other.step}": other.images[0]}
     return pictures, {"Agreement of two seeds": f"{agreement:.2f} (1 is the same picture, wherever it lies)"}
 

@@ -1,0 +1,92 @@
+"""What is known of a filter without growing anything, and how pictures that grew are judged.
+
+receptive_field(network, layer)     how much of the face it sees
+alike(network, layer, number)       the filters whose weights are most like its own
+spectral_share(images)              how much of a picture is fine grain: noise, or something to look at?
+agreement(first, second)            whether two seeds ended in the same picture
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fer.networks import SIDE, Chain
+from fer.presets import SHIFT, frequencies
+
+
+def last_layer(network: Chain) -> str:
+    """The name of the layer that gives the logits."""
+    return list(dict(network.named_children()))[-1]
+
+
+def names_up_to(network: Chain, layer: str) -> list[str]:
+    """All layers' names down to this one. Raises ValueError where the network is no chain or has no such layer."""
+    if not isinstance(network, Chain):
+        raise ValueError(f"{type(network).__name__} is no chain of layers, so it cannot be cut off after {layer!r}")
+    names = list(dict(network.named_children()))
+    if layer not in names:
+        raise ValueError(f"no layer {layer!r}: expected one of {', '.join(names)}")
+    return names[: names.index(layer) + 1]
+
+
+def sees_all(network: Chain, layer: str) -> bool:
+    """Whether the layer has no map left, as dense layers have none: each of its numbers is of the whole face."""
+    return any(isinstance(network[name], nn.Flatten | nn.Linear) for name in names_up_to(network, layer))
+
+
+def receptive_field(network: Chain, layer: str) -> int:
+    """Pixels on a side that one neuron of the layer can see, were the picture endless; a dense layer sees the face."""
+    return _field_and_stride(network, layer)[0]
+
+
+def canvas(network: Chain, layer: str) -> int:
+    """Side of the smallest picture in which the middle neuron sees no edge while the picture moves; 48 at most."""
+    field, stride = _field_and_stride(network, layer)
+    return min(SIDE, field + stride + 2 * int(SHIFT))
+
+
+def _field_and_stride(network: Chain, layer: str) -> tuple[int, int]:
+    field = stride = 1
+    for module in (network[name] for name in names_up_to(network, layer)):
+        if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
+            return SIDE, SIDE
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            size, step, dilation = map(_first, (module.kernel_size, module.stride, module.dilation))
+            field, stride = field + (size - 1) * dilation * stride, stride * step
+    return field, stride
+
+
+def _first(value: int | tuple[int, ...]) -> int:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def spectral_share(images: Tensor) -> Tensor:
+    """Share of each picture's energy in waves of more than a quarter cycle a pixel: (B, 1, S, S) -> (B,) in 0..1.
+
+    White noise has .81 of it there, a face about .06; an even picture has none and gets 0.
+    """
+    energy = torch.fft.fft2(_centred(images)).abs().square()
+    fine = energy[..., frequencies(images.shape[-1]) > 0.25].sum(-1)
+    return (fine / energy.sum((-2, -1)).clamp(min=1e-12)).flatten()
+
+
+def agreement(first: Tensor, second: Tensor) -> Tensor:
+    """Correlation of pictures at the shift, around the edges, where it is highest: twice (B, 1, S, S) -> (B,)."""
+    first, second = _centred(first), _centred(second)
+    side = first.shape[-1]
+    products = torch.fft.irfft2(torch.fft.rfft2(first) * torch.fft.rfft2(second).conj(), s=(side, side))
+    sizes = first.flatten(1).norm(dim=1) * second.flatten(1).norm(dim=1)
+    return products.flatten(1).amax(1) / sizes.clamp(min=1e-12)
+
+
+def alike(network: Chain, layer: str, number: int, most: int = 3) -> list[tuple[int, float]]:
+    """The filters of a layer whose weights correlate highest with this one's, the highest first: (filter, -1..1)."""
+    kernels = network[layer].weight.detach().float().flatten(1)
+    kernels = torch.nn.functional.normalize(kernels - kernels.mean(1, keepdim=True), dim=1)
+    likeness = kernels @ kernels[number]
+    likeness[number] = -torch.inf
+    best = likeness.topk(min(most, len(likeness) - 1))
+    return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+
+def _centred(images: Tensor) -> Tensor:
+    return images - images.mean((-2, -1), keepdim=True)
