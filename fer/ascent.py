@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from fer.copies import own
-from fer.filters import canvas, last_layer, names_up_to, sees_all
+from fer.filters import canvas, last_layer, names_up_to, sees_all, width
 from fer.networks import SIDE, Chain
 from fer.presets import PRESETS, Drawing, Preset, mixture
 
@@ -56,12 +56,10 @@ def ascend(
     Raises:
         ValueError: no such layer or filter, no step, or a start that is no face.
     """
+    chosen = torch.tensor(check(network, layer, filters))
     stem, preset = _stem(network, layer, preset.activated), _suited(preset, network, layer)
     side = SIDE if start is not None else preset.canvas or canvas(network, layer)
     device = next(network.parameters()).device
-    with torch.no_grad():
-        available = stem(torch.zeros(1, 1, side, side, device=device)).shape[1]
-    chosen = torch.tensor(_checked(filters, available, layer))
     steps = preset.steps if steps is None else steps
     if steps < 1 or every < 1:
         raise ValueError(f"steps is {steps} and every is {every}, expected at least 1")
@@ -95,9 +93,7 @@ def morph(
     """
     layer = last_layer(network)
     stem, device = _stem(network, layer, preset.activated), next(network.parameters()).device
-    with torch.no_grad():
-        available = stem(torch.zeros(1, 1, SIDE, SIDE, device=device)).shape[1]
-    ends = torch.eye(available)[_checked([first, second], available, layer)]
+    ends = torch.eye(width(network, layer))[check(network, layer, [first, second])]
     steps = preset.steps if steps is None else steps
     if stops < 2 or steps < 1:
         raise ValueError(f"stops is {stops} and steps is {steps}, expected at least 2 and 1")
@@ -220,7 +216,9 @@ def listed(words: str) -> list[int]:
     return list(dict.fromkeys(number for ends in parts for number in range(int(ends[0]), int(ends[-1]) + 1)))
 
 
-def _checked(filters: Iterable[int] | None, available: int, layer: str) -> list[int]:
+def check(network: Chain, layer: str, filters: Iterable[int] | None = None) -> list[int]:
+    """The filters' numbers, all of the layer's for None. Raises ValueError for a layer or filter that is not there."""
+    available = width(network, layer)
     numbers = list(range(available) if filters is None else filters)
     wrong = [number for number in numbers if not 0 <= number < available]
     if wrong or not numbers:

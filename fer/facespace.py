@@ -22,7 +22,9 @@ TABLE = Path(__file__).parent / "facespace.npz"  # a constant of the package, as
 def load() -> tuple[Tensor, Tensor]:
     """The average face (48, 48) in 0..1, and K ways (K, 48, 48): each is one standard deviation of real faces."""
     with np.load(TABLE) as table:
-        halves = np.concatenate([table["average"][None], table["ways"]]).astype(np.float32)  # (1 + K, 48, 24) in -127..127
+        halves = np.concatenate([table["average"][None], table["ways"]]).astype(
+            np.float32
+        )  # (1 + K, 48, 24) in -127..127
         scales = np.concatenate([table["scale_of_average"][None], table["scales"]]).astype(np.float32)
     faces = torch.from_numpy(halves * scales[:, None, None])
     faces = torch.cat([faces, faces.flip(-1)], -1)  # (1 + K, 48, 48)

@@ -28,6 +28,13 @@ def names_up_to(network: Chain, layer: str) -> list[str]:
     return names[: names.index(layer) + 1]
 
 
+def width(network: Chain, layer: str) -> int:
+    """How many filters, neurons or classes a layer has: as many as the last layer down to it that has weights."""
+    names = names_up_to(network, layer)
+    counts = [len(network[name].weight) for name in names if isinstance(network[name], nn.Conv2d | nn.Linear)]
+    return counts[-1] if counts else 1
+
+
 def sees_all(network: Chain, layer: str) -> bool:
     """Whether the layer has no map left, as dense layers have none: each of its numbers is of the whole face."""
     return any(isinstance(network[name], nn.Flatten | nn.Linear) for name in names_up_to(network, layer))
@@ -35,24 +42,40 @@ def sees_all(network: Chain, layer: str) -> bool:
 
 def receptive_field(network: Chain, layer: str) -> int:
     """Pixels on a side that one neuron of the layer can see, were the picture endless; a dense layer sees the face."""
-    return _field_and_stride(network, layer)[0]
+    return _geometry(network, layer)[0]
 
 
 def canvas(network: Chain, layer: str) -> int:
     """Side of the smallest picture in which the middle neuron sees no edge while the picture moves; 48 at most."""
-    field, stride = _field_and_stride(network, layer)
+    field, stride, _ = _geometry(network, layer)
     return min(SIDE, field + stride + 2 * int(SHIFT))
 
 
-def _field_and_stride(network: Chain, layer: str) -> tuple[int, int]:
-    field = stride = 1
+def window(network: Chain, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
+    """What the neuron at a place of the layer's map sees of a face: the first row and column, and those after the last.
+
+    A dense layer sees the whole face.
+    """
+    field, stride, first = _geometry(network, layer)
+    if field >= SIDE and stride == SIDE:
+        return 0, 0, SIDE, SIDE
+    top, left = (round(first + stride * place - (field - 1) / 2) for place in (row, column))
+    return max(top, 0), max(left, 0), min(top + field, SIDE), min(left + field, SIDE)
+
+
+def _geometry(network: Chain, layer: str) -> tuple[int, int, float]:
+    """Side of what a neuron sees, the way from one neuron's middle to the next one's, and where the first one's is."""
+    field, stride, first = 1, 1, 0.0
     for module in (network[name] for name in names_up_to(network, layer)):
         if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
-            return SIDE, SIDE
+            return SIDE, SIDE, (SIDE - 1) / 2
         if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-            size, step, dilation = map(_first, (module.kernel_size, module.stride, module.dilation))
-            field, stride = field + (size - 1) * dilation * stride, stride * step
-    return field, stride
+            parts = (module.kernel_size, module.stride, module.dilation, module.padding)
+            size, step, dilation, padding = map(_first, parts)
+            reach = (size - 1) * dilation
+            first += (reach / 2 - padding) * stride
+            field, stride = field + reach * stride, stride * step
+    return field, stride, first
 
 
 def _first(value: int | tuple[int, ...]) -> int:

@@ -1,7 +1,8 @@
 """The four parts of an ascent, each a small function that another may replace, and the presets made of them.
 
-What is moved (*parametrisation*: pixels, waves that add up to them, or the ways in which faces differ), how each picture is shaken before the
-network sees it (*transform*), what is to grow (*objective*), and how a step is taken (*loop*).
+What is moved (*parametrisation*: pixels, waves that add up to them, or the ways in which faces differ), how each
+picture is shaken before the network sees it (*transform*), what is to grow (*objective*), and how a step is taken
+(*loop*).
 """
 
 import math

@@ -38,8 +38,8 @@ def weights(tmp_path_factory) -> Path:
 
 def grow(weights: Path, layer="conv2d_1", which="0-3", preset="clear", steps=5.0, seed=0, face=None, **more):
     """What the visitor sees and what is behind it, frame by frame."""
-    options = {"origin": filters.NOISE, "budget": 0.1, "order": filters.ORDERS[0], **more}
-    return list(filters.grow("cnn", layer, which, preset, steps, seed, **options, face=face, weights=weights))
+    rest = [more.get("origin", filters.NOISE), more.get("budget", 0.1), face, *more.get("parts", ())]
+    return list(filters.grow(filters.ORDERS[0], "cnn", layer, which, preset, steps, seed, *rest, weights=weights))
 
 
 def grown(weights: Path, *arguments, **options) -> growing.Grown:
@@ -216,10 +216,11 @@ def test_a_class_is_set_beside_the_highest_real_face(weights):
     """Its best real face has a happy logit of 4; a picture of 10 has 2.5 times as much, one of 3 is not beyond it."""
     chain = checkpoint.load("cnn", weights)
     assert onefilter.best_logit(weights / "cnn", 3) == 4
-    (_, facts), (_, short) = (onefilter.reality(weights / "cnn", chain, "dense_3", 3, value) for value in (10.0, 3.0))
+    best = onefilter.best_real(weights / "cnn", chain, "dense_3", 3, None)
+    (_, facts), (_, short) = (onefilter.reality(best, value) for value in (10.0, 3.0))
     assert facts == {"Highest of the real faces": "4.00; this picture has 2.5 times as much"}
     assert short == {"Highest of the real faces": "4.00"}
-    assert onefilter.reality(weights / "cnn", chain, "dense_2", 3, 10.0) == ({}, {})
+    assert onefilter.reality(onefilter.best_real(weights / "cnn", chain, "dense_2", 3, None), 10.0) == ({}, {})
 
 
 def test_each_comparison_takes_the_next_seed_and_a_picture_agrees_with_itself_at_1(weights):
@@ -269,8 +270,8 @@ def test_a_link_grows_the_very_same_picture_and_opens_its_card(weights):
     *_, end = first, *_ = visit(onefilter.link(found, 2), weights)
     network, layer, which, preset, steps, seed = first[:6]
     assert (network, layer["value"], which["value"], preset, steps, seed) == ("cnn", "conv2d_1", "3", "clear", 6, 7)
-    assert (end[7].images[0] == found.images[2]).all() and end[7].step == 6
-    assert "<h3>Filter 3, conv2d_1 of cnn</h3>" in end[8] and end[9] == 0
+    assert (end[-3].images[0] == found.images[2]).all() and end[-3].step == 6
+    assert "<h3>Filter 3, conv2d_1 of cnn</h3>" in end[-2] and end[-1] == 0
 
 
 def test_a_face_goes_into_no_link(weights):
@@ -280,7 +281,7 @@ def test_a_face_goes_into_no_link(weights):
 @pytest.mark.parametrize("link", ["", "?tab=Filters", "?tab=Predict&filter=3"])
 def test_an_address_that_names_no_filter_leaves_the_choices_and_an_empty_sheet(weights, link):
     ((*chosen, view, found, card, opened),) = visit(link, weights)
-    assert chosen == [gr.skip()] * 6 and view.props["picture"] == card == "" and found is opened is None
+    assert chosen == [gr.skip()] * 10 and view.props["picture"] == card == "" and found is opened is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a visitor asks of an ascent, checked, and what has come of it so far.
 
 asked = growing.ask(weights, "compact", "conv2d_3", "0-15", "clear", 48, 0)
+growing.kept(asked, weights)      # a Grown out of the atlas, at once; None where that has no such pictures
 for grown in growing.grow(asked, weights):
     ...  # a Grown after every few steps, the first before any
 """
@@ -12,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer import ascent, filters
+from fer import ascent, atlas, filters
 from fer.checkpoint import Network
-from fer.presets import PRESETS
+from fer.presets import PRESETS, exchanged
+from fer.tabs.gpu import on_gpu, placed
 from fer.tabs.shared import load_network, refusal
 
 MOST = 128  # steps that a visitor may ask for
@@ -33,6 +35,7 @@ class Asked:
     seed: int
     face: np.ndarray | None = None  # uint8 (48, 48): what it starts from, in place of grey with noise
     budget: float = BUDGET
+    parts: tuple[tuple[str, str], ...] = ()  # parts of the preset that are exchanged, and for what
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Grown:
     images: np.ndarray  # (N, S, S) in 0..1
     dead: tuple[bool, ...]
     history: tuple[tuple[int, tuple[float, ...]], ...]  # a step and its N ascent values, one entry a frame
+    of_atlas: bool = False  # not grown now but once for all
 
     @property
     def step(self) -> int:
@@ -59,6 +63,10 @@ def ask(weights: Path, network: str, layer: str, filters: str, preset: str, step
     load_network(weights, network)
     if preset not in PRESETS or not _whole(steps, 1, MOST) or not _whole(seed, 0, 2**31):
         raise refusal(f"Choose a preset, 1 to {MOST} steps and a seed of 0 or more.")
+    try:
+        exchanged(preset, **dict(more.get("parts", ())))
+    except (ValueError, KeyError) as error:
+        raise refusal(f"There is no such part of an ascent: {error}.") from None
     budget = more.get("budget", BUDGET)
     if not isinstance(budget, int | float) or not 0 < budget <= 1:
         raise refusal("A face can be changed by more than 0 and at most 1.")
@@ -76,16 +84,43 @@ def _whole(number: object, least: int, most: int) -> bool:
 def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
     """Frame by frame; the first comes before the first step, so that noise is seen. Raises gr.Error at the first."""
     chain, history = load_network(weights, asked.network), ()
-    start = None if asked.face is None else torch.tensor(asked.face)[None, None].float() / 255
-    options = {"seed": asked.seed, "steps": asked.steps, "start": start, "budget": asked.budget}
     try:
-        frames = ascent.ascend(chain, asked.layer, asked.filters, PRESETS[asked.preset], **options)
+        ascent.check(chain, asked.layer, asked.filters)
     except ValueError as error:
         raise refusal(f"This cannot be climbed: {error}.") from None
     names = _names(chain, asked)
-    for step, images, values, dead in frames:
+    for step, images, values, dead in _climb(asked, weights):
         history += ((step, tuple(values.tolist())),)
         yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history)
+
+
+@on_gpu(duration=lambda asked, weights: 10 + len(asked.filters) * asked.steps // 500)
+def _climb(asked: Asked, weights: Path) -> Iterator[ascent.Frame]:
+    start = None if asked.face is None else torch.tensor(asked.face)[None, None].float() / 255
+    options = {"seed": asked.seed, "steps": asked.steps, "start": start, "budget": asked.budget}
+    preset = exchanged(asked.preset, **dict(asked.parts))
+    yield from ascent.ascend(
+        placed(load_network(weights, asked.network)), asked.layer, asked.filters, preset, **options
+    )
+
+
+def kept(asked: Asked, weights: Path) -> Grown | None:
+    """The pictures out of the atlas, where that was made just as is asked and of these very weights."""
+    plain = (asked.preset, asked.steps, asked.seed, asked.face, asked.parts) == (
+        atlas.PRESET, atlas.STEPS, atlas.SEED, None, (),
+    )  # fmt: skip
+    layer = atlas.read(weights / asked.network, asked.layer) if plain else None
+    if layer is None or max(asked.filters) >= len(layer.values):
+        return None
+    chosen = list(asked.filters)
+    return Grown(
+        asked,
+        _names(load_network(weights, asked.network), asked),
+        layer.images[chosen].astype(np.float32) / 255,
+        tuple(layer.dead[chosen].tolist()),
+        ((asked.steps, tuple(layer.values[chosen].tolist())),),
+        of_atlas=True,
+    )
 
 
 def _names(chain: Network, asked: Asked) -> tuple[str, ...]:

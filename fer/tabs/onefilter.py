@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer import evaluation, filters, plots
+from fer import atlas, evaluation, filters, plots
 from fer.checkpoint import Network
-from fer.tabs import growing, tiles
+from fer.presets import PARTS
+from fer.tabs import growing, realfaces, tiles
 from fer.tabs.growing import Grown
 from fer.tabs.shared import load_network, picked, refusal
 
 TAB = "Filters"  # what the page calls the tab, for links to it
+AGREEMENT = "Agreement of two seeds"
+_SAME = "(1 is the same picture, wherever it lies)"
 
 
 # ---- handlers
@@ -49,20 +52,22 @@ def compare(
 
 def card(grown: Grown, index: int, face: np.ndarray | None, weights: Path, other: Grown | None = None) -> str:
     """The card of a tile as markup; `other` is the same filter alone, grown from another seed."""
-    asked = grown.asked
-    chain, number = load_network(weights, asked.network), asked.filters[index]
+    asked, folder = grown.asked, weights / grown.asked.network
+    chain, number, kept = load_network(weights, asked.network), asked.filters[index], atlas.read(folder, asked.layer)
     pictures, facts = growth(grown, index)
+    best = best_real(folder, chain, asked.layer, number, kept)
     more = [
         kernel(chain, asked.layer, number),
-        reality(weights / asked.network, chain, asked.layer, number, grown.values[index]),
+        seeds(grown.images[index], other) if other or not grown.of_atlas else agreement(kept, number),
         answer_to(chain, asked.layer, number, face),
-        seeds(grown.images[index], other),
+        reality(best, grown.values[index]),
+        excited(kept, chain, asked.layer, number),
+        twins(kept, chain, asked.layer, number),
     ]
     for found_pictures, found_facts in more:
         pictures |= found_pictures
         facts |= found_facts
-    best = best_logit(weights / asked.network, number) if asked.layer == filters.last_layer(chain) else None
-    curve = _curve(tuple((step, row[index]) for step, row in grown.history), best)
+    curve = "" if grown.of_atlas else _curve(tuple((step, row[index]) for step, row in grown.history), best)
     name = grown.names[index]
     title = f"{name[0].upper()}{name[1:]}, {asked.layer} of {asked.network}"
     return tiles.card(title, pictures, facts, curve, link(grown, index))
@@ -88,23 +93,60 @@ def growth(grown: Grown, index: int) -> tuple[dict, dict]:
 
 
 def kernel(chain: Network, layer: str, number: int) -> tuple[dict, dict]:
-    """The filter's weights, where they can be looked at, and the filters whose weights are most like them."""
-    module, pictures = chain[layer], {}
-    if isinstance(module, nn.Conv2d) and module.in_channels == 1:
-        pictures["Its kernel"] = module.weight[number, 0].detach().numpy()
+    """The filter's weights, where they can be looked at."""
+    module = chain[layer]
+    shown = isinstance(module, nn.Conv2d) and module.in_channels == 1
+    return {"Its kernel": module.weight[number, 0].detach().numpy()} if shown else {}, {}
+
+
+def twins(kept: atlas.Layer | None, chain: Network, layer: str, number: int) -> tuple[dict, dict]:
+    """The filters whose weights are most like its own; what they answer most, where that is kept."""
     last = layer == filters.last_layer(chain)
     found = [(other, likeness) for other, likeness in filters.alike(chain, layer, number) if likeness > 0]
     words = ", ".join(f"{chain.labels[other] if last else other} ({likeness:.2f})" for other, likeness in found)
-    return pictures, {"Most alike weights": words} if words else {}
+    if not found:
+        return {}, {}
+    pictures = {}
+    if kept is not None:
+        numbers = ", ".join(chain.labels[other] if last else str(other) for other, _ in found)
+        pictures[f"Most alike weights: {numbers}"] = _side_by_side(kept.images[[other for other, _ in found]])
+    return pictures, {"Most alike weights": words}
 
 
-def reality(folder: Path, chain: Network, layer: str, number: int, value: float) -> tuple[dict, dict]:
-    """How far a class's picture lies beyond any real face, where the network's answers to real faces are kept."""
-    best = best_logit(folder, number) if layer == filters.last_layer(chain) else None
+def _side_by_side(images: np.ndarray) -> np.ndarray:
+    """Grey tiles (N, S, S) uint8, one above the other where they are three: RGB, enlarged."""
+    scale = max(1, 96 // images.shape[-1])
+    return np.repeat(plots.sheet(images.astype(np.float32), 2, scale=scale, gap=0)[..., None], 3, -1)
+
+
+def agreement(kept: atlas.Layer | None, number: int) -> tuple[dict, dict]:
+    """How well the pictures of two seeds agree, where that is kept."""
+    return {}, {} if kept is None else {AGREEMENT: f"{kept.agreement[number]:.2f} {_SAME}"}
+
+
+def excited(kept: atlas.Layer | None, chain: Network, layer: str, number: int) -> tuple[dict, dict]:
+    """The faces that excite it most, where they are known and at hand, with what it saw of each framed."""
+    pixels = realfaces.own()
+    if kept is None or pixels is None or kept.faces.shape[1] == 0 or kept.faces[number].max() >= len(pixels):
+        return {}, {}
+    windows = [filters.window(chain, layer, *map(int, place)) for place in kept.places[number]]
+    faces = pixels[kept.faces[number].tolist()].numpy()
+    return {"The faces of PublicTest that excite it most": realfaces.framed(faces, windows)}, {}
+
+
+def reality(best: float | None, value: float) -> tuple[dict, dict]:
+    """How far the picture lies beyond any real face, where the answers to real faces are kept."""
     if best is None:
         return {}, {}
     words = f"{best:.2f}" + (f"; this picture has {value / best:.1f} times as much" if 0 < best < value else "")
     return {}, {"Highest of the real faces": words}
+
+
+def best_real(folder: Path, chain: Network, layer: str, number: int, kept: atlas.Layer | None) -> float | None:
+    """The highest answer to any real face: a class's on both test splits, a filter's on PublicTest; None: not known."""
+    if layer == filters.last_layer(chain):
+        return best_logit(folder, number)
+    return None if kept is None or kept.answers.shape[1] == 0 else kept.answers[number, 0].item()
 
 
 def best_logit(folder: Path, number: int) -> float | None:
@@ -138,9 +180,9 @@ def seeds(image: np.ndarray, other: Grown | None) -> tuple[dict, dict]:
     if other is None:
         return {}, {}
     first, second = (torch.tensor(picture)[None, None] for picture in (image, other.images[0]))
-    agreement = filters.agreement(first, second).item()
+    alike = filters.agreement(first, second).item()
     pictures = {f"From seed {other.asked.seed}, step {other.step}": other.images[0]}
-    return pictures, {"Agreement of two seeds": f"{agreement:.2f} (1 is the same picture, wherever it lies)"}
+    return pictures, {AGREEMENT: f"{alike:.2f} {_SAME}"}
 
 
 # ---- links
@@ -152,7 +194,7 @@ def link(grown: Grown, index: int) -> str | None:
     if asked.face is not None:
         return None  # a face is its visitor's own and goes into no address
     keys = {"network": asked.network, "layer": asked.layer, "filter": asked.filters[index], "preset": asked.preset}
-    return "?" + urlencode({"tab": TAB, **keys, "steps": asked.steps, "seed": asked.seed})
+    return "?" + urlencode({"tab": TAB, **keys, "steps": asked.steps, "seed": asked.seed, **dict(asked.parts)})
 
 
 def linked(query: dict[str, str], weights: Path) -> growing.Asked | None:
@@ -161,7 +203,8 @@ def linked(query: dict[str, str], weights: Path) -> growing.Asked | None:
         return None
     words = [str(query.get(key, ""))[:100] for key in ("network", "layer", "filter", "preset")]
     steps, seed = (_number(query.get(key, "")) for key in ("steps", "seed"))
-    return growing.ask(weights, *words, steps, seed)
+    parts = tuple((part, str(query[part])[:100]) for part in PARTS if part in query)
+    return growing.ask(weights, *words, steps, seed, parts=parts)
 
 
 def _number(words: str) -> float | None:

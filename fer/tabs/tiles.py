@@ -96,13 +96,14 @@ def card(
     """A tile enlarged, with what goes with it.
 
     Pictures by their captions: (H, W) of floats, stretched to black and white, or RGB (H, W, 3) uint8; facts by name;
-    the address of the ascent's curve; and that of the card itself.
+    the address of the ascent's curve, "" for none; and that of the card itself.
     """
     figures = "".join(
         f'<figure><img src="{_drawn(picture)}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'
         for caption, picture in pictures.items()
     )
-    figures += f'<figure class="curve"><img src="{curve}" alt="The ascent value at each step"></figure>'
+    if curve:
+        figures += f'<figure class="curve"><img src="{curve}" alt="The ascent value at each step"></figure>'
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     if link:
         rows += f'<dt>Link</dt><dd><a href="{escape(link)}">Grow this one again, from the same noise</a></dd>'
@@ -113,5 +114,6 @@ def card(
 
 def _drawn(picture: np.ndarray) -> str:
     if picture.ndim == 3:
-        return plots.data_url(picture.repeat(4, 0).repeat(4, 1))  # JPEG would smear single pixels
+        scale = max(1, 192 // picture.shape[0])  # JPEG would smear single pixels
+        return plots.data_url(picture.repeat(scale, 0).repeat(scale, 1))
     return plots.data_url(plots.sheet(picture[None], 1, gap=0))

@@ -1,0 +1,173 @@
+"""What every filter of a network likes to see, grown once and kept beside the weights: ``python -m fer atlas NETWORK``.
+
+    layer = atlas.read(folder, "conv2d_3")     # a `Layer`, at once; None where there is none of these very weights
+
+For each convolution, and for the classes, ``atlas/<layer>.webp`` holds the pictures of preset `clear`, seed 0, and
+``atlas/<layer>.npz`` what goes with them. Both carry the mark of the weights: once those change, the atlas is stale,
+and `read` gives nothing. A layer that is there already is not made again, so a command that was stopped goes on.
+"""
+
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fer import ascent, checkpoint, filters
+from fer.data import to_unit
+from fer.networks import Chain
+from fer.presets import PRESETS
+
+PRESET, SEED, OTHER_SEED = "clear", 0, 1
+STEPS = PRESETS[PRESET].steps
+BEST = 9  # faces that are kept of each filter
+RECIPE = f"{PRESET} 1, {STEPS} steps, seed {SEED}"  # count up whenever the preset's pictures change
+_FOLDER, _COLUMNS, _QUALITY = "atlas", 16, 80
+_TOGETHER = 64  # filters, or faces, at once
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The C filters of a layer, as the preset's own ascent found them."""
+
+    images: np.ndarray  # uint8 (C, S, S), each stretched from black to white
+    values: np.ndarray  # float32 (C,), the ascent values
+    agreement: np.ndarray  # float32 (C,), of the pictures of two seeds
+    dead: np.ndarray  # bool (C,), no gradient from the start
+    answers: (
+        np.ndarray
+    )  # float32 (C, B), to the real faces that excite it most, the highest first; B is 0 without faces
+    faces: np.ndarray  # int32 (C, B), which faces of PublicTest those are, none twice
+    places: np.ndarray  # uint8 (C, B, 2), row and column in its map where it answers most; 0 for a class
+
+
+def layers_of(network: Chain) -> list[str]:
+    """The layers that an atlas holds: the convolutions and the last one."""
+    names = [name for name, module in network.named_children() if isinstance(module, nn.Conv2d)]
+    return [*names, filters.last_layer(network)]
+
+
+# ------------------------------------------------------------------------------------------------ making
+
+
+def make(network: Chain, folder: Path, pixels: Tensor | None, quiet: bool = False) -> Iterator[tuple[str, Layer]]:
+    """Every layer of the network whose weights lie in `folder`, kept there as soon as it is made.
+
+    pixels: PublicTest's faces, uint8 (N, 48, 48), for the best real ones; None leaves those out.
+    """
+    wanted = [layer for layer in layers_of(network) if not _complete(folder, layer, pixels is not None)]
+    best = {} if pixels is None or not wanted else best_faces(network, wanted, pixels, quiet)
+    for layer in layers_of(network):
+        if layer in wanted:
+            write(folder, layer, grow(network, layer, best.get(layer), quiet))
+        yield layer, read(folder, layer)
+
+
+def _complete(folder: Path, layer: str, with_faces: bool) -> bool:
+    found = read(folder, layer)
+    return found is not None and (found.faces.shape[1] > 0 or not with_faces)
+
+
+def grow(network: Chain, layer: str, best: tuple[np.ndarray, ...] | None = None, quiet: bool = False) -> Layer:
+    """All filters of one layer, from both seeds; `best` as `best_faces` gives it."""
+    count = len(network[layer].weight)
+    parts = []
+    for first in tqdm(range(0, count, _TOGETHER), layer, disable=quiet, leave=False):
+        numbers = range(first, min(first + _TOGETHER, count))
+        frame, other = (_end(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
+        parts.append((frame.images[:, 0], frame.values, filters.agreement(frame.images, other.images), frame.dead))
+    images, values, agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    nothing = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
+    return Layer(_stretched(images), values, agreement, dead, *(best or nothing))
+
+
+def _end(network: Chain, layer: str, numbers: range, seed: int) -> ascent.Frame:
+    *_, frame = ascent.ascend(network, layer, numbers, PRESETS[PRESET], seed=seed, every=STEPS)
+    return frame
+
+
+def _stretched(images: np.ndarray) -> np.ndarray:
+    low, high = (edge(images, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
+    return np.rint(255 * (images - low) / np.maximum(high - low, 1e-9)).astype(np.uint8)
+
+
+@torch.inference_mode()
+def best_faces(
+    network: Chain, layers: list[str], pixels: Tensor, quiet: bool = False
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each layer the answers, numbers and places of the faces (N, 48, 48) that excite each filter most."""
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
+    widths: dict[str, int] = {}
+    for block in tqdm(pixels.split(_TOGETHER), "real faces", disable=quiet, leave=False):
+        values = to_unit(block)
+        for name, module in network.named_children():
+            values = module(values)  # (B, C, H, W) or (B, C)
+            if name in found:
+                widths[name] = values.shape[-1] if values.ndim == 4 else 1
+                highest = values.flatten(2).max(2) if values.ndim == 4 else (values, torch.zeros_like(values).long())
+                found[name].append((highest[0], highest[1].short()))
+    return {layer: _best(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer]) for layer in layers}
+
+
+def _best(answers: Tensor, places: Tensor, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The highest answers of all faces (N, C), at places (N, C) in a map of that width: those of each filter's best."""
+    best = answers.topk(min(BEST, len(answers)), dim=0)  # (B, C)
+    at = places.gather(0, best.indices).T.numpy()
+    spots = np.stack([at // width, at % width], -1).astype(np.uint8)
+    return best.values.T.float().numpy(), best.indices.T.int().numpy(), spots
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+def write(folder: Path, layer: str, found: Layer) -> None:
+    """Keeps a layer beside the weights in `folder`."""
+    (folder / _FOLDER).mkdir(exist_ok=True)
+    count, side, _ = found.images.shape
+    tiles = np.zeros((-(-count // _COLUMNS) * _COLUMNS, side, side), np.uint8)
+    tiles[:count] = found.images
+    sheet = tiles.reshape(-1, _COLUMNS, side, side).swapaxes(1, 2).reshape(-1, _COLUMNS * side)
+    Image.fromarray(sheet).save(folder / _FOLDER / f"{layer}.webp", quality=_QUALITY, method=6)
+    rest = {field.name: getattr(found, field.name) for field in fields(Layer) if field.name != "images"}
+    made = json.dumps({"weights": checkpoint.mark(folder), "recipe": RECIPE})
+    np.savez_compressed(folder / _FOLDER / f"{layer}.npz", made=made, **rest)
+
+
+def read(folder: Path, layer: str) -> Layer | None:
+    """What is kept of a layer; None where there is nothing, or nothing of these weights and this recipe."""
+    try:
+        path = folder / _FOLDER / f"{layer}.npz"
+        return _read(path, path.stat().st_mtime_ns, checkpoint.mark(folder))
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=32)
+def _read(path: Path, changed: int, mark: str) -> Layer | None:
+    try:
+        with np.load(path) as kept:
+            if json.loads(str(kept["made"])) != {"weights": mark, "recipe": RECIPE}:
+                return None
+            rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
+        sheet = np.asarray(Image.open(path.with_suffix(".webp")).convert("L"))
+    except (OSError, ValueError, KeyError):
+        return None
+    side, count = sheet.shape[1] // _COLUMNS, len(rest["values"])
+    tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
+    return Layer(tiles[:count], **rest)
+
+
+def stale(folder: Path, layer: str) -> bool:
+    """Whether something is kept of the layer, but of other weights or by another recipe."""
+    return (folder / _FOLDER / f"{layer}.npz").is_file() and read(folder, layer) is None
+
+
+def size(folder: Path) -> int:
+    """Bytes of all that is kept."""
+    return sum(path.stat().st_size for path in (folder / _FOLDER).glob("*"))
