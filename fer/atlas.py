@@ -123,6 +123,21 @@ def _best(answers: Tensor, places: Tensor, width: int) -> tuple[np.ndarray, np.n
     return best.values.T.float().numpy(), best.indices.T.int().numpy(), spots
 
 
+def figures(found: Layer) -> dict[str, int | float]:
+    """A layer in numbers: filters, dead ones, how well two seeds agree, and how far beyond the best real face.
+
+    beyond: the middle filter's ascent value as so many times its best real face's answer; None without faces.
+    """
+    best = found.answers[:, 0] if found.answers.shape[1] else np.zeros(0, np.float32)
+    ratios = (found.values / best)[best > 0] if len(best) else best
+    return {
+        "filters": len(found.values),
+        "dead": int(found.dead.sum()),
+        "agreement": round(float(found.agreement.mean()), 4),
+        "beyond": round(float(np.median(ratios)), 2) if len(ratios) else None,
+    }
+
+
 # ------------------------------------------------------------------------------------------------ keeping
 
 

@@ -16,7 +16,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     for part in parts.values():
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
     parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
-    for name in ("train", "evaluate", "study", "trust", "regions", "export", "redundancy"):
+    for name in ("train", "evaluate", "study", "trust", "regions", "atlas", "export", "redundancy"):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
     for name in ("summary", "train"):
         parts[name].add_argument("network", choices=networks.ARCHITECTURES, metavar="NETWORK")
@@ -33,7 +33,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     )
     _add_saliency(parts["saliency"])
     _add_activations(parts["activations"])
-    for name in ("trust", "regions", "redundancy"):
+    for name in ("trust", "regions", "atlas", "redundancy"):
         parts[name].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parts["trust"].add_argument("--faces", type=int, default=200, metavar="N", help="of PublicTest, without twins")
     parts["regions"].add_argument("--each", type=int, default=50, metavar="N", help="faces of every emotion")
@@ -73,12 +73,14 @@ def _add_activations(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_ascent(parser: argparse.ArgumentParser) -> None:
-    from fer.presets import PRESETS
+    from fer.presets import PARTS, PRESETS
 
     parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parser.add_argument("layer", metavar="LAYER", help="its name in the network's summary; the last one for classes")
     parser.add_argument("--filters", metavar="0-63,70", help="all of them unless named")
     parser.add_argument("--preset", choices=PRESETS, default="clear")
+    for part, choices in PARTS.items():
+        parser.add_argument(f"--{part}", choices=choices, help="the preset's own unless given")
     parser.add_argument("--steps", type=int, metavar="N", help="the preset's own number unless given")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise at the start")
     parser.add_argument("--out", metavar="FILE", help="where to write, instead of ascent-NETWORK-LAYER.png")

@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "activations": repeating.activations,
     "redundancy": repeating.redundancy,
     "ascend": explaining.ascend,
+    "atlas": explaining.atlas,
     "study": measuring.study,
     "export": using.export,
     "push": using.push,

@@ -1,7 +1,10 @@
-"""Commands that look inside a network: saliency, trust, regions, ascend."""
+"""Commands that look inside a network: saliency, trust, regions, ascend, atlas."""
 
+import sys
 import time
 from pathlib import Path
+
+from torch import Tensor
 
 from fer import checkpoint, data
 from fer.commands.printing import print_json
@@ -62,14 +65,14 @@ def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
 
 def ascend(
     network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
-    as_json: bool,
+    as_json: bool, **parts: str | None,
 ) -> None:  # fmt: skip
     """Grows the picture that each filter of a layer answers most, and writes them as one."""
-    from fer import ascent, plots
+    from fer import ascent, plots, presets
 
     began, chain = time.perf_counter(), checkpoint.load(network)
     numbers = ascent.listed(filters) if filters else None
-    *_, frame = ascent.ascend(chain, layer, numbers, ascent.PRESETS[preset], seed=seed, steps=steps)
+    *_, frame = ascent.ascend(chain, layer, numbers, presets.exchanged(preset, **parts), seed=seed, steps=steps)
     file = Path(out or f"ascent-{chain.name}-{layer}.png")
     tiles = frame.images[:, 0].numpy()
     plots.save(plots.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
@@ -86,3 +89,34 @@ def ascend(
         print(f"{layer} filter {row['filter']:4} {row['ascent']:10.3f}{'  dead' if row['dead'] else ''}")
     print(f"{file}, row by row, in {seconds} s")
     return None
+
+
+def atlas(network: str, root: str | None, as_json: bool) -> None:
+    """Grows every filter of a network once and keeps the pictures in weights/<name>/atlas/, for the page to show."""
+    from fer import atlas
+
+    began, trained, folder = time.perf_counter(), checkpoint.load(network), checkpoint.find(network)
+    if folder is None:
+        raise ValueError(f"{network!r} is no folder here, so there is no place beside its weights")
+    pixels = _public_test(root)
+    rows = []
+    for layer, found in atlas.make(trained, folder, pixels, quiet=as_json):
+        rows.append({"layer": layer} | atlas.figures(found))
+        if not as_json:
+            print("{layer:10} {filters:4} filters, {dead:3} dead, two seeds agree {agreement:.2f}".format(**rows[-1]))
+    told = {"seconds": round(time.perf_counter() - began, 1), "bytes": atlas.size(folder), "faces": pixels is not None}
+    if as_json:
+        return print_json({"layers": rows} | told)
+    print(f"{folder}: {told['bytes'] / 1e6:.1f} MB in {told['seconds']} s")
+    return None
+
+
+def _public_test(root: str | None) -> Tensor | None:
+    """Its pixels; without the data set None, which is said, unless the data set was asked for by name."""
+    try:
+        return data.require(data.load(root), "PublicTest")[0].pixels
+    except data.DataError as error:
+        if root:
+            raise
+        print(f"the best real faces are left out: {error}", file=sys.stderr)
+        return None
