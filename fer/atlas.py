@@ -19,15 +19,17 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer import ascent, checkpoint, filters
+from fer import ascent, checkpoint, data, filters
 from fer.data import to_unit
 from fer.networks import Chain
 from fer.presets import PRESETS
 
 PRESET, SEED, OTHER_SEED = "clear", 0, 1
 STEPS = PRESETS[PRESET].steps
+EVERY = 8  # steps from one point of a curve to the next
 BEST = 9  # faces that are kept of each filter
 RECIPE = f"{PRESET} 1, {STEPS} steps, seed {SEED}"  # count up whenever the preset's pictures change
+ALIKE = 0.95  # faces that correlate more than this, mirrored or not, are taken for one picture
 _FOLDER, _COLUMNS, _QUALITY = "atlas", 16, 80
 _TOGETHER = 64  # filters, or faces, at once
 
@@ -37,14 +39,19 @@ class Layer:
     """The C filters of a layer, as the preset's own ascent found them."""
 
     images: np.ndarray  # uint8 (C, S, S), each stretched from black to white
-    values: np.ndarray  # float32 (C,), the ascent values
+    curves: np.ndarray  # float32 (C, F), the ascent values at each of the F frames, the last ones at the end
     agreement: np.ndarray  # float32 (C,), of the pictures of two seeds
     dead: np.ndarray  # bool (C,), no gradient from the start
     answers: (
         np.ndarray
     )  # float32 (C, B), to the real faces that excite it most, the highest first; B is 0 without faces
-    faces: np.ndarray  # int32 (C, B), which faces of PublicTest those are, none twice
+    faces: np.ndarray  # int32 (C, B), which faces of PublicTest those are, no picture twice
     places: np.ndarray  # uint8 (C, B, 2), row and column in its map where it answers most; 0 for a class
+
+    @property
+    def values(self) -> np.ndarray:
+        """The ascent values (C,)."""
+        return self.curves[:, -1]
 
 
 def layers_of(network: Chain) -> list[str]:
@@ -80,16 +87,17 @@ def grow(network: Chain, layer: str, best: tuple[np.ndarray, ...] | None = None,
     parts = []
     for first in tqdm(range(0, count, _TOGETHER), layer, disable=quiet, leave=False):
         numbers = range(first, min(first + _TOGETHER, count))
-        frame, other = (_end(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
-        parts.append((frame.images[:, 0], frame.values, filters.agreement(frame.images, other.images), frame.dead))
-    images, values, agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+        frames, (*_, other) = (_frames(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
+        curves, end = torch.stack([frame.values for frame in frames], 1), frames[-1]  # (64, F)
+        parts.append((end.images[:, 0], curves, filters.agreement(end.images, other.images), end.dead))
+    images, curves, agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     nothing = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
-    return Layer(_stretched(images), values, agreement, dead, *(best or nothing))
+    return Layer(_stretched(images), curves, agreement, dead, *(best or nothing))
 
 
-def _end(network: Chain, layer: str, numbers: range, seed: int) -> ascent.Frame:
-    *_, frame = ascent.ascend(network, layer, numbers, PRESETS[PRESET], seed=seed, every=STEPS)
-    return frame
+def _frames(network: Chain, layer: str, numbers: range, seed: int) -> list[ascent.Frame]:
+    every = EVERY if seed == SEED else STEPS
+    return list(ascent.ascend(network, layer, numbers, PRESETS[PRESET], seed=seed, every=every))
 
 
 def _stretched(images: np.ndarray) -> np.ndarray:
@@ -112,15 +120,32 @@ def best_faces(
                 widths[name] = values.shape[-1] if values.ndim == 4 else 1
                 highest = values.flatten(2).max(2) if values.ndim == 4 else (values, torch.zeros_like(values).long())
                 found[name].append((highest[0], highest[1].short()))
-    return {layer: _best(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer]) for layer in layers}
+    rows, mirrored = data.standardised(pixels), data.standardised(pixels.flip(-1))
+    return {
+        layer: _best(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer], rows, mirrored)
+        for layer in layers
+    }
 
 
-def _best(answers: Tensor, places: Tensor, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The highest answers of all faces (N, C), at places (N, C) in a map of that width: those of each filter's best."""
-    best = answers.topk(min(BEST, len(answers)), dim=0)  # (B, C)
-    at = places.gather(0, best.indices).T.numpy()
+def _best(
+    answers: Tensor, places: Tensor, width: int, rows: Tensor, mirrored: Tensor
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of all faces' highest answers (N, C), at places (N, C) in a map of that width: those of each filter's best.
+
+    A picture that is in the data twice counts once: rows (N, 48 * 48) are the faces, standardised.
+    """
+    most = answers.topk(min(3 * BEST, len(answers)), dim=0).indices.T  # (C, 3 B), the best first
+    chosen = torch.stack([_different(candidates, rows, mirrored) for candidates in most])  # (C, B)
+    at = places.T.gather(1, chosen).numpy()
     spots = np.stack([at // width, at % width], -1).astype(np.uint8)
-    return best.values.T.float().numpy(), best.indices.T.int().numpy(), spots
+    return answers.T.gather(1, chosen).float().numpy(), chosen.int().numpy(), spots
+
+
+def _different(candidates: Tensor, rows: Tensor, mirrored: Tensor) -> Tensor:
+    """The first B of some faces' numbers (M,), copies of earlier ones left for last."""
+    alike = torch.maximum(rows[candidates] @ rows[candidates].T, mirrored[candidates] @ rows[candidates].T)
+    copy = (alike.tril(-1) > ALIKE).any(1)
+    return torch.cat([candidates[~copy], candidates[copy]])[:BEST]
 
 
 def figures(found: Layer) -> dict[str, int | float]:
@@ -173,7 +198,7 @@ def _read(path: Path, changed: int, mark: str) -> Layer | None:
         sheet = np.asarray(Image.open(path.with_suffix(".webp")).convert("L"))
     except (OSError, ValueError, KeyError):
         return None
-    side, count = sheet.shape[1] // _COLUMNS, len(rest["values"])
+    side, count = sheet.shape[1] // _COLUMNS, len(rest["curves"])
     tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
     return Layer(tiles[:count], **rest)
 

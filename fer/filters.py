@@ -101,7 +101,7 @@ def agreement(first: Tensor, second: Tensor) -> Tensor:
     return products.flatten(1).amax(1) / sizes.clamp(min=1e-12)
 
 
-def alike(network: Chain, layer: str, number: int, most: int = 3) -> list[tuple[int, float]]:
+def alike(network: Chain, layer: str, number: int, most: int = 4) -> list[tuple[int, float]]:
     """The filters of a layer whose weights correlate highest with this one's, the highest first: (filter, -1..1)."""
     kernels = network[layer].weight.detach().float().flatten(1)
     kernels = torch.nn.functional.normalize(kernels - kernels.mean(1, keepdim=True), dim=1)

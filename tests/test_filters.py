@@ -1,5 +1,6 @@
 """The Filters tab's handlers as functions, and its markup."""
 
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,9 @@ import torch
 from pages import write_predictions
 from torch import nn
 
-from fer import checkpoint
+from fer import atlas, checkpoint
 from fer.networks import Chain
-from fer.tabs import filters, growing, onefilter, tiles
+from fer.tabs import filters, gpu, growing, onefilter, realfaces, tiles
 
 FACE = np.full((48, 48), 128, np.uint8)
 
@@ -176,6 +177,7 @@ def test_noise_is_the_start_although_a_face_was_chosen(weights):
         ({"which": "0-64"}, "0 to 63"),
         ({"which": "<b>"}, "expected numbers and ranges"),
         ({"preset": "wild"}, "Choose a preset"),
+        ({"parts": ["clay"]}, "no such part of an ascent"),
         ({"steps": 129}, "1 to 128 steps"),
         ({"steps": float("nan")}, "1 to 128 steps"),
         ({"seed": -1}, "seed of 0 or more"),
@@ -186,6 +188,79 @@ def test_noise_is_the_start_although_a_face_was_chosen(weights):
 def test_what_cannot_be_climbed_is_told_in_a_sentence(weights, options, words):
     with pytest.raises(gr.Error, match=words):
         grow(weights, **options)
+
+
+# ---- the atlas
+
+
+@pytest.fixture(scope="module")
+def with_atlas(weights) -> Path:
+    """The same with the atlas of its second convolution, so made up that filter 5 has the value 5."""
+    images = np.random.default_rng(0).integers(0, 256, (64, 10, 10), dtype=np.uint8)
+    curves = np.arange(64, dtype=np.float32)[:, None] * np.linspace(0, 1, 7, dtype=np.float32)
+    rest = np.full(64, 0.5, np.float32), np.arange(64) == 7
+    best = np.full((64, 1), 2, np.float32), np.zeros((64, 1), np.int32), np.zeros((64, 1, 2), np.uint8)
+    atlas.write(weights / "cnn", "conv2d_2", atlas.Layer(images, curves, *rest, *best))
+    return weights
+
+
+def browse(weights: Path, layer="conv2d_2", which="0-63", preset="clear", steps=48, seed=0, parts=()) -> tuple:
+    rest = [filters.NOISE, 0.1, None, *parts]
+    return filters.browse(filters.ORDERS[0], "cnn", layer, which, preset, steps, seed, *rest, weights=weights)
+
+
+def test_what_the_atlas_holds_is_shown_at_once(with_atlas):
+    view, found, card, opened = browse(with_atlas, which="5,7")
+    assert found.of_atlas and found.values == (5, 7)
+    assert view.props["status"] == "conv2d_2 of cnn, step 48 of 48, from the atlas; 1 dead: no gradient from the start."
+    assert view.value.count("<button") == 2 and (card, opened) == ("", None)
+    assert [step for step, _ in found.history] == [0, 8, 16, 24, 32, 40, 48]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"layer": "conv2d_3"}, {"which": "64"}, {"seed": 1}, {"steps": 47}, {"preset": "report"}, {"parts": ["pixels"]}],
+)
+def test_what_the_atlas_has_not_leaves_the_sheet_alone(with_atlas, change):
+    assert browse(with_atlas, **change) == (gr.skip(),) * 4
+
+
+def test_of_a_stale_atlas_the_visitor_is_told(with_atlas, monkeypatch):
+    monkeypatch.setattr(checkpoint, "mark", lambda folder: "another")
+    view, found, *_ = browse(with_atlas)
+    assert found is None and "python -m fer atlas cnn" in view.props["status"] and view.props["picture"] == ""
+
+
+def test_after_a_link_to_another_network_its_picture_stays(with_atlas):
+    _, found, *_ = browse(with_atlas, which="5")
+    choices = [filters.ORDERS[0], "cnn", "conv2d_2", "0-15", "clear", 48, 0, filters.NOISE, 0.1, None]
+    assert filters.browse_after(found, *choices, weights=with_atlas) == (gr.skip(),) * 4
+    assert filters.browse_after(None, *choices, weights=with_atlas)[1].of_atlas
+
+
+def test_the_card_tells_what_the_atlas_knows(with_atlas, monkeypatch):
+    """Agreement of .50, a best real face of 2 against 5, and that face where the data set is at hand."""
+    monkeypatch.setattr(realfaces, "own", lambda: None)
+    _, found, *_ = browse(with_atlas, which="5")
+    card = onefilter.card(found, 0, None, with_atlas)
+    assert "0.50 (1 is the same picture" in card and "2.00; this picture has 2.5 times as much" in card
+    assert "excite it most" not in card and "Most alike weights: " in card
+    monkeypatch.setattr(realfaces, "own", lambda: torch.zeros(1, 48, 48, dtype=torch.uint8))
+    assert "The faces of PublicTest that excite it most" in onefilter.card(found, 0, None, with_atlas)
+
+
+def test_a_link_to_what_the_atlas_holds_opens_at_once(with_atlas):
+    _, found, *_ = browse(with_atlas, which="5")
+    (end,) = visit(onefilter.link(found, 0), with_atlas)
+    assert end[-3].of_atlas and "<h3>Filter 5, conv2d_2 of cnn</h3>" in end[-2]
+
+
+def test_real_faces_lie_three_in_a_row_with_what_was_seen_framed():
+    """Four faces of 48 pixels, three times enlarged: two rows; the window's edge is amber, a whole face has none."""
+    windows = [(0, 0, 48, 48), (10, 20, 30, 40), (0, 0, 48, 48), (0, 0, 48, 48)]
+    picture = realfaces.framed(np.zeros((4, 48, 48), np.uint8), windows)
+    assert picture.shape == (288, 432, 3)
+    assert tuple(picture[30, 144 + 60]) == realfaces.FRAME and not picture[:142, :142].any()
 
 
 # ---- the card
@@ -274,6 +349,14 @@ def test_a_link_grows_the_very_same_picture_and_opens_its_card(weights):
     assert "<h3>Filter 3, conv2d_1 of cnn</h3>" in end[-2] and end[-1] == 0
 
 
+def test_exchanged_parts_go_into_the_link_and_come_back(weights):
+    found = grown(weights, which="3", steps=1, parts=["pixels", "still"])
+    assert found.asked.parts == (("parametrise", "pixels"), ("transform", "still"))
+    *_, end = visit(onefilter.link(found, 0), weights)
+    assert end[-3].asked.parts == found.asked.parts and end[6:10] == (gr.skip(),) * 4
+    assert visit(onefilter.link(found, 0), weights)[0][6:10] == ("pixels", "still", "preset", "preset")
+
+
 def test_a_face_goes_into_no_link(weights):
     assert onefilter.link(grown(weights, steps=1, face=FACE, origin=filters.FACE), 0) is None
 
@@ -299,6 +382,23 @@ def test_a_link_that_was_tampered_with_is_refused_in_a_sentence(weights, change,
     request = SimpleNamespace(query_params=query | {"steps": "5", "seed": "0"} | change)
     with pytest.raises(gr.Error, match=words):
         list(filters.open_link(request, weights=weights))
+
+
+# ---- a lent GPU
+
+
+def test_without_a_lent_gpu_nothing_changes(weights):
+    work = lambda: 1  # noqa: E731
+    network = nn.Linear(1, 1)
+    assert gpu.on_gpu(duration=lambda: 1)(work) is work and gpu.placed(network) is network
+
+
+def test_on_a_zerogpu_space_the_ascent_is_lent_one(monkeypatch):
+    """Hugging Face's `spaces` is asked for as many seconds as the call's own arguments say."""
+    lent = {}
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lambda **how: lent.update(how) or (lambda f: f)))
+    assert gpu.on_gpu(duration=lambda steps: 2 * steps)(len) is len and lent["duration"](4) == 8
 
 
 # ---- markup

@@ -24,11 +24,11 @@ COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
 SMALL = 64  # from so many tiles on, they are drawn small
 ORDERS = ("by number", "by ascent value")
 NOISE, FACE = ORIGINS = ("noise", "your face")
-OF_PRESET = "the preset's"
+OF_PRESET = "preset"
 
-INTRO = "What does a filter look for? Each picture started as noise and was changed, step by step, until its filter \
-answered more to it than to nearly any face: caricatures, not portraits. **Start** grows them before your eyes, and a \
-click on one opens its card. The last layer gives the emotions."
+INTRO = "What does a filter look for? Each picture started as noise and was changed, step by step, so that its filter \
+answers more. Most excite it more than any real face does: caricatures, not portraits. **Start** grows them before \
+your eyes, and a click on one opens its card. The last layer gives the emotions."
 
 HOW = "`clear` shows what a filter looks for; `report` climbs as the two coursework reports did, and stays noise. Each \
 of the four parts of a preset can be exchanged: what is moved (pixels, waves, or the ways in which faces differ, which \
@@ -215,7 +215,9 @@ def _controls(shared: Shared) -> tuple[dict, gr.Radio]:
             "end": gr.Button("Stop", elem_id="stop", min_width=80),
             "again": gr.Button("Reseed", elem_id="new-seed", min_width=80),
         }
-        order = gr.Radio(list(ORDERS), value=ORDERS[0], show_label=False, container=False, elem_id="order")
+        order = gr.Radio(
+            list(ORDERS), value=ORDERS[0], show_label=False, container=False, elem_id="order", min_width=260
+        )
     return {
         "network": networks_, "layer": layer, "which": which, "preset": preset, "steps": steps, "seed": seed,
         "origin": origin, "budget": budget, "parts": parts, **buttons,

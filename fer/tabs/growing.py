@@ -112,13 +112,13 @@ def kept(asked: Asked, weights: Path) -> Grown | None:
     layer = atlas.read(weights / asked.network, asked.layer) if plain else None
     if layer is None or max(asked.filters) >= len(layer.values):
         return None
-    chosen = list(asked.filters)
+    chosen, steps = list(asked.filters), (*range(0, atlas.STEPS, atlas.EVERY), atlas.STEPS)
     return Grown(
         asked,
         _names(load_network(weights, asked.network), asked),
         layer.images[chosen].astype(np.float32) / 255,
         tuple(layer.dead[chosen].tolist()),
-        ((asked.steps, tuple(layer.values[chosen].tolist())),),
+        tuple((step, tuple(values)) for step, values in zip(steps, layer.curves[chosen].T.tolist(), strict=True)),
         of_atlas=True,
     )
 

@@ -16,6 +16,7 @@ from fer import ascent, plots
 from fer.checkpoint import Network
 from fer.presets import PRESETS
 from fer.tabs import tiles
+from fer.tabs.gpu import on_gpu, placed
 from fer.tabs.onefilter import best_logit
 from fer.tabs.shared import Shared, load_network, refusal
 
@@ -59,8 +60,13 @@ def grow(network: str, first: str, second: str, *, weights: Path) -> Iterator[gr
     ends = [_class(chain, name) for name in (first, second)]
     if ends[0] == ends[1]:
         raise refusal("Choose two different classes.")
-    for frame in ascent.morph(chain, *ends, stops=STOPS):
+    for frame in _climb(weights, network, ends):
         yield view(chain, ends, frame, weights / network)
+
+
+@on_gpu(duration=lambda *_: 20)
+def _climb(weights: Path, network: str, ends: Sequence[int]) -> Iterator[ascent.Frame]:
+    yield from ascent.morph(placed(load_network(weights, network)), *ends, stops=STOPS)
 
 
 def _class(chain: Network, name: object) -> int:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import gradio as gr
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from fer import atlas, evaluation, filters, plots
@@ -67,7 +68,7 @@ def card(grown: Grown, index: int, face: np.ndarray | None, weights: Path, other
     for found_pictures, found_facts in more:
         pictures |= found_pictures
         facts |= found_facts
-    curve = "" if grown.of_atlas else _curve(tuple((step, row[index]) for step, row in grown.history), best)
+    curve = _curve(tuple((step, row[index]) for step, row in grown.history), best)
     name = grown.names[index]
     title = f"{name[0].upper()}{name[1:]}, {asked.layer} of {asked.network}"
     return tiles.card(title, pictures, facts, curve, link(grown, index))
@@ -114,9 +115,9 @@ def twins(kept: atlas.Layer | None, chain: Network, layer: str, number: int) -> 
 
 
 def _side_by_side(images: np.ndarray) -> np.ndarray:
-    """Grey tiles (N, S, S) uint8, one above the other where they are three: RGB, enlarged."""
-    scale = max(1, 96 // images.shape[-1])
-    return np.repeat(plots.sheet(images.astype(np.float32), 2, scale=scale, gap=0)[..., None], 3, -1)
+    """Grey tiles (N, S, S) uint8, two in a row: RGB, enlarged."""
+    scale = max(1, 192 // images.shape[-1])
+    return np.repeat(plots.sheet(images.astype(np.float32), 2, scale=scale)[..., None], 3, -1)
 
 
 def agreement(kept: atlas.Layer | None, number: int) -> tuple[dict, dict]:
@@ -165,8 +166,11 @@ def answer_to(chain: Network, layer: str, number: int, face: np.ndarray | None) 
     if face is None:
         return {}, {}
     answer = response(chain, layer, number, face)
-    pictures = {"Its map of your face, before activation": answer} if answer.ndim == 2 else {}
-    return pictures, {"Most on your face": f"{answer.max():.3f}"}
+    facts = {"Most on your face": f"{answer.max():.3f}"}
+    if answer.ndim != 2:
+        return {}, facts
+    spread = np.asarray(Image.fromarray(answer).resize(face.shape, Image.Resampling.BILINEAR))
+    return {"Its map of your face: red for, blue against": plots.overlay(face, spread)}, facts
 
 
 @torch.inference_mode()

@@ -44,5 +44,5 @@ def framed(pixels: np.ndarray, windows: Sequence[tuple[int, int, int, int]]) -> 
                          np.s_[top:bottom, left : left + 2], np.s_[top:bottom, right - 2 : right]):  # fmt: skip
                 large[band] = FRAME
         down, across = number // _ACROSS * side, number % _ACROSS * side
-        picture[down : down + side, across : across + side] = large
+        picture[down : down + side - 2, across : across + side - 2] = large[:-2, :-2]
     return picture

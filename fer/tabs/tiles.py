@@ -96,14 +96,13 @@ def card(
     """A tile enlarged, with what goes with it.
 
     Pictures by their captions: (H, W) of floats, stretched to black and white, or RGB (H, W, 3) uint8; facts by name;
-    the address of the ascent's curve, "" for none; and that of the card itself.
+    the address of the ascent's curve; and that of the card itself.
     """
     figures = "".join(
         f'<figure><img src="{_drawn(picture)}" alt=""><figcaption>{escape(caption)}</figcaption></figure>'
         for caption, picture in pictures.items()
     )
-    if curve:
-        figures += f'<figure class="curve"><img src="{curve}" alt="The ascent value at each step"></figure>'
+    figures += f'<figure class="curve"><img src="{curve}" alt="The ascent value at each step"></figure>'
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     if link:
         rows += f'<dt>Link</dt><dd><a href="{escape(link)}">Grow this one again, from the same noise</a></dd>'
