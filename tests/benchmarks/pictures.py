@@ -1,0 +1,48 @@
+"""Makes the README's pictures of filters and classes: docs/classes.png and docs/filters.png.
+
+    python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_4]
+
+classes: the prototypes of all classes, preset `clear`. filters: the first 16 filters of a layer, by `report` above and
+by `clear` below; the share of fine waves of each is printed, which says why the first look like noise.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fer import ascent, checkpoint, filters, plots
+from fer.presets import PRESETS
+
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="compact")
+    parser.add_argument("--layer", default="conv2d_4")
+    options = parser.parse_args()
+    DOCS.mkdir(exist_ok=True)
+    network = checkpoint.load(options.network)
+    *_, frame = ascent.classes(network)
+    with torch.inference_mode():
+        read = network(frame.images).argmax(1).tolist()
+    print("read as", ", ".join(network.labels[answer] for answer in read))
+    plots.save(_row(frame.images), DOCS / "classes.png")
+    rows = []
+    for name in ("report", "clear"):
+        *_, frame = ascent.ascend(network, options.layer, range(16), PRESETS[name])
+        print(f"{name}: {filters.spectral_share(frame.images).median():.2f} of the energy in fine waves (noise .81)")
+        rows.append(_row(frame.images, width=62))
+    plots.save(np.concatenate(rows), DOCS / "filters.png")
+
+
+def _row(images: torch.Tensor, width: int = 144) -> np.ndarray:
+    """Pictures (N, 1, S, S) side by side, each about `width` pixels wide, however large they are."""
+    tiles = torch.nn.functional.interpolate(images, size=width, mode="nearest")[:, 0].numpy()
+    return plots.sheet(tiles, len(tiles))
+
+
+if __name__ == "__main__":
+    main()
