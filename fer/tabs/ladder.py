@@ -7,7 +7,7 @@ from html import escape
 
 from torch import nn
 
-from fer import activations, ascent, networks, responses
+from fer import activations, filters, networks, responses
 from fer.checkpoint import Network
 
 # Blocks are as high as their layer's maps are wide; the sentence about a layer is there before the server answers.
@@ -68,9 +68,9 @@ def line(chain: Network, row: networks.LayerRow | None, name: str) -> str:
         classes = name == activations.layers(chain)[-1]
         return f"{name}: a logit for each of {row.shape[0]} emotions" if classes else f"{name}: {row.shape[0]} neurons"
     count, high, wide = row.shape
-    field = min(ascent.receptive_field(chain, name), networks.SIDE)
-    filters = f"{count} filters" if count > 1 else "the pixels, centred"
-    return f"{name}: {filters}, {high} x {wide} places each" + (f" that see {field} x {field} pixels" * (field > 1))
+    field = min(filters.receptive_field(chain, name), networks.SIDE)
+    what = f"{count} filters" if count > 1 else "the pixels, centred"
+    return f"{name}: {what}, {high} x {wide} places each" + (f" that see {field} x {field} pixels" * (field > 1))
 
 
 def _classes(chain: Network, name: str, chosen: bool) -> str:
