@@ -97,7 +97,7 @@ def of(network: Network, layer: str, face: np.ndarray, known: Redundancy | None 
 
     known: what was measured of the network over many faces. Raises ValueError for a layer that is not there.
     """
-    pixels = torch.from_numpy(face)[None]
+    pixels = torch.tensor(face)[None]
     if layer == PIXELS:
         return Answer(layer, to_unit(pixels)[0].numpy())
     if layer == PROBABILITIES:

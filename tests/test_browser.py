@@ -1,8 +1,10 @@
 """The page in Chromium, as a visitor meets it. Skips where Playwright or a Chromium is not to be had."""
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlparse
 
 import cv2
@@ -332,3 +334,44 @@ def test_the_matrix_names_its_rows_in_full_on_a_phone(visit):
     expect(page.locator("#matrix tbody th").first).to_be_visible()
     cut = "names => names.filter(name => name.scrollWidth > name.clientWidth).map(name => name.textContent)"
     assert page.locator("#matrix tbody th").evaluate_all(cut) == []
+
+
+def test_a_visitor_slides_to_a_layer_clicks_a_map_and_follows_its_filter(visit):
+    """From the first convolution to the second by keyboard, and on to the Filters tab, where the filter grows."""
+    page = visit()
+    page.get_by_label("Network").click()
+    page.get_by_role("option", name="compact-ferplus").click()
+    upload(page, scene(220))
+    expect(page.locator("#view .box")).to_have_count(1, timeout=20_000)
+    turn_to(page, "Activations")
+    expect(page.locator("#map-sheet .tiles button")).to_have_count(32)
+    page.locator("#ladder input").focus()
+    for _ in range(4):  # over normalisation, activation and pooling
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#ladder output")).to_contain_text("conv2d_2: 64 filters")
+    expect(page.locator("#map-sheet .tiles button")).to_have_count(64, timeout=20_000)
+    page.locator("#map-sheet [data-choice='5']").click()
+    expect(page.locator("#map-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=20_000)
+    expect(page.locator("#map-card figure")).to_have_count(3)
+    page.locator("#map-card .jump").click()
+    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=60_000)
+
+
+def test_the_maps_follow_the_webcam_which_is_released_with_the_tab(visit):
+    """No frame is kept on the disk."""
+    page = visit(width=375)
+    turn_to(page, "Activations")
+    expect(page.locator("#map-sheet .tiles button").first).to_be_visible(timeout=20_000)
+    page.evaluate(
+        "(() => { const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "navigator.mediaDevices.getUserMedia = async wish => window.camera = await ask(wish); })()"
+    )
+    before = sorted(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*"))
+    page.locator("#follow .start").click()
+    expect(page.locator("#follow p")).to_have_text("Your webcam", timeout=20_000)
+    picture = page.locator("#follow img").get_attribute("src")
+    assert picture.startswith("data:image/png")
+    assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
+    turn_to(page, "Saliency")
+    page.wait_for_function("window.camera.getTracks().every(track => track.readyState === 'ended')")
+    assert sorted(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*")) == before

@@ -129,7 +129,8 @@ def status(seen: Seen, places: list[int]) -> str:
         most = "that differ most" if answer.values.ndim == 3 else "strongest"
         words.append(f"The {len(places)} {most} of {count:,} are shown.")
     if seen.other is not None:
-        words.append(f"Left and dark: {seen.whose[0].lower()}{seen.whose[1:]}; right and pale: the example.")
+        mine, example = ("Left", "right") if answer.values.ndim == 3 else ("Dark", "pale")
+        words.append(f"{mine}: {seen.whose[0].lower()}{seen.whose[1:]}; {example}: the example.")
     if answer.known is not None and count > 1 and not answer.labels:
         words.append(repeats.sentence(answer.known))
     return " ".join(words)

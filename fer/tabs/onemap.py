@@ -11,7 +11,7 @@ from fer.checkpoint import Network
 from fer.responses import PIXELS, PROBABILITIES, Answer
 from fer.tabs import tiles
 
-HINT = '<div class="empty">Click a map to see it over the face, with the spot that excites its filter most.</div>'
+HINT = '<div class="empty">Click a map, or a bar, to look closer: what excites its filter, and which are like it.</div>'
 
 CSS = (
     tiles.CARD_CSS
@@ -51,7 +51,17 @@ h4 { width: 100%; margin: 4px 0 -6px; font-size: var(--text-sm); font-weight: 60
 """
 )
 
-JS = """element.addEventListener('click', event => {
+# On a phone the card lies below the sheet: whoever clicks a map there is taken to it.
+JS = """let clicked = 0;
+document.addEventListener('click', event => {
+  if (event.target.closest('#map-sheet [data-choice]')) clicked = Date.now();
+});
+watch('value', () => {
+  if (Date.now() - clicked > 3000 || element.getBoundingClientRect().top < innerHeight - 160) return;
+  clicked = 0;
+  element.scrollIntoView({behavior: 'smooth', block: 'start'});
+});
+element.addEventListener('click', event => {
   const twin = event.target.closest('[data-choice]');
   if (twin) trigger('choice', {index: Number(twin.dataset.choice)});
   if (event.target.closest('.jump')) trigger('jump', {});

@@ -38,9 +38,10 @@ th:first-child, td:first-child { text-align: left; }
 def sentence(layer: Layer) -> str:
     """A layer of the sheet in words."""
     row = layer.row()
+    repeated, dead = (f"{row[key]:,}" if row[key] else "none" for key in ("repeated", "dead"))
     return (
-        f"Of {row['filters']:,}, {row['repeated']:,} say the same as another and {row['dead']:,} are dead; "
-        f"together they are as varied as {row['rank']:.1f} that have nothing in common."
+        f"Of {row['filters']:,}, {repeated} say the same as another and {dead} never change; together they are as "
+        f"varied as {row['rank']:.1f} that have nothing in common."
     )
 
 
