@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by gradio, which therefore comes after
@@ -87,8 +88,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="a public address through gradio.live, for 72 hours")
+    parser.add_argument("--mcp", action="store_true", help="also serve the public functions to language models, by MCP")
     args = parser.parse_args(argv)
-    build().launch(server_name=args.host, server_port=args.port, share=args.share, **LAUNCH)
+    if args.mcp and find_spec("mcp") is None:
+        parser.error("--mcp needs the package mcp: `pip install 'gradio[mcp]'` brings it")
+    build().launch(server_name=args.host, server_port=args.port, share=args.share, mcp_server=args.mcp, **LAUNCH)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_prediction import LEFT, RIGHT, Brightness, finding
+from test_prediction import picture as half
 
 from fer.album import Answers, pictures, read
-from tests.test_prediction import LEFT, RIGHT, Brightness, finding
-from tests.test_prediction import picture as half
 
 
 @pytest.fixture
