@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from gradio import processing_utils
@@ -12,7 +13,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 import demo
-from fer import checkpoint, data, evaluation
+from fer import atlas, checkpoint, data, evaluation
 from fer.tabs import predict, shared
 
 HAPPY = 0.9  # softmax of one logit of 3.989 among six of 0
@@ -33,6 +34,15 @@ def write_predictions(folder: Path) -> None:
     answers, truth = torch.tensor([3, 3, 3, 3, 4, 6, 6, 6]), torch.tensor([3] * 4 + [4] * 4)
     faces = data.Faces(torch.zeros(8, 48, 48), truth, None, torch.arange(8) == 0)
     evaluation.keep_predictions(folder / evaluation.PREDICTIONS, "PrivateTest", 4 * torch.eye(7)[answers], faces)
+
+
+def write_atlas(folder: Path, layer: str, count: int, side: int) -> None:
+    """A made-up atlas of a layer: filter n climbed from 0 to n, 7 is dead, the best real face of each gives 2."""
+    images = np.random.default_rng(0).integers(0, 256, (count, side, side), dtype=np.uint8)
+    curves = np.arange(count, dtype=np.float32)[:, None] * np.linspace(0, 1, 7, dtype=np.float32)
+    best = np.full((count, 1), 2, np.float32), np.zeros((count, 1), np.int32), np.zeros((count, 1, 2), np.uint8)
+    found = atlas.Layer(images, curves, np.full(count, 0.5, np.float32), np.arange(count) == 7, *best)
+    atlas.write(folder, layer, found)
 
 
 def write_networks(folder: Path) -> Path:

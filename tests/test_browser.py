@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 import cv2
 import numpy as np
 import pytest
-from pages import example_face, sealed_off, served, write_networks
+from pages import example_face, sealed_off, served, write_atlas, write_networks
 
 from fer import ascent
 
@@ -36,6 +36,7 @@ def scene(*positions: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory) -> Iterator[str]:
     weights = write_networks(tmp_path_factory.mktemp("weights"))
+    write_atlas(weights / "compact-ferplus", "conv2d_2", 64, 14)
     with sealed_off(tmp_path_factory.mktemp("uploads")), served(weights) as page:
         yield page.url
 
@@ -231,6 +232,7 @@ def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
     """Two steps from seed 3: the link leads to the very same picture on a new page, and nothing else grows there."""
     page = visit()
     page.get_by_role("tab", name="Filters").click()
+    page.get_by_role("button", name="How they grow").click()
     page.locator("#steps input[type=number]").fill("2")
     page.locator("#seed input").fill("3")
     page.locator("#start").click()
@@ -255,11 +257,29 @@ def test_a_link_to_another_network_turns_all_menus_to_it(visit):
     expect(page.locator("#which input")).to_have_value("5")
 
 
+def test_the_atlas_is_browsed_without_starting_anything(visit):
+    """A layer that is in the atlas shows once it is chosen, another page of it as well; a card opens on it."""
+    page = visit(query="?tab=Filters")
+    page.locator("#filters-network input").click()
+    page.get_by_role("option", name="compact-ferplus").click()
+    expect(page.locator("#layer input")).to_have_value("conv2d_4: 128 filters see 26 x 26", timeout=20_000)
+    page.locator("#layer input").click()
+    page.get_by_role("option", name="conv2d_2: 64 filters see 8 x 8").click()
+    expect(page.locator("#sheet .status")).to_contain_text("conv2d_2 of compact-ferplus", timeout=20_000)
+    expect(page.locator("#sheet .status")).to_contain_text("from the atlas")
+    page.locator("#which input").click()
+    page.get_by_role("option", name="0-63", exact=True).click()
+    expect(page.locator("#sheet .tiles button")).to_have_count(64, timeout=20_000)
+    page.get_by_role("button", name="filter 5, ascent value 5.00").click()
+    expect(page.locator("#filter-card dl")).to_contain_text("this picture has 2.5 times as much", timeout=20_000)
+
+
 def test_a_filter_starts_from_the_visitor_s_face_and_is_compared_with_another_seed(visit):
     page = visit()
     upload(page, scene(220))
     expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
     page.get_by_role("tab", name="Filters").click()
+    page.get_by_role("button", name="How they grow").click()
     expect(page.locator("#budget")).to_be_hidden()
     page.get_by_label("your face").check()
     expect(page.locator("#budget")).to_be_visible()

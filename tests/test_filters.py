@@ -10,10 +10,10 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from pages import write_predictions
+from pages import write_atlas, write_predictions
 from torch import nn
 
-from fer import atlas, checkpoint
+from fer import checkpoint
 from fer.networks import Chain
 from fer.tabs import filters, gpu, growing, onefilter, realfaces, tiles
 
@@ -195,12 +195,8 @@ def test_what_cannot_be_climbed_is_told_in_a_sentence(weights, options, words):
 
 @pytest.fixture(scope="module")
 def with_atlas(weights) -> Path:
-    """The same with the atlas of its second convolution, so made up that filter 5 has the value 5."""
-    images = np.random.default_rng(0).integers(0, 256, (64, 10, 10), dtype=np.uint8)
-    curves = np.arange(64, dtype=np.float32)[:, None] * np.linspace(0, 1, 7, dtype=np.float32)
-    rest = np.full(64, 0.5, np.float32), np.arange(64) == 7
-    best = np.full((64, 1), 2, np.float32), np.zeros((64, 1), np.int32), np.zeros((64, 1, 2), np.uint8)
-    atlas.write(weights / "cnn", "conv2d_2", atlas.Layer(images, curves, *rest, *best))
+    """The same with a made-up atlas of its second convolution."""
+    write_atlas(weights / "cnn", "conv2d_2", 64, 10)
     return weights
 
 

@@ -63,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--steps", type=int, default=48, metavar="N", help="of the 512 filters")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -75,7 +76,7 @@ def main() -> None:
     for name, layer in (("cnn", "conv2d_1"), ("compact", "conv2d_3"), ("compact", "conv2d_5")):
         against_one_by_one(name, layer, 64, 8)
     if not options.quick:
-        told(*DEEP, 512, 48)
+        told(*DEEP, 512, options.steps)
 
 
 if __name__ == "__main__":
