@@ -32,7 +32,7 @@ class Frame(NamedTuple):
     step: int
     images: Tensor  # (B, 1, S, S) in 0..1
     values: Tensor  # (B,), the objective of these very pictures, unshaken
-    dead: Tensor  # (B,), whether there was no gradient at the start, so that the noise stays what it was
+    dead: Tensor  # (B,), whether there has been no gradient from the start, so that the noise is what it was
 
 
 def ascend(
@@ -142,7 +142,8 @@ def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterato
             images = run.draw(free)
             slopes = run.slopes(images, draws[:, step])
             gradient = torch.autograd.grad((images * slopes).sum(), free)[0]
-        dead = slopes.flatten(1).eq(0).all(1).cpu() if dead is None else dead
+        still = slopes.flatten(1).eq(0).all(1).cpu()
+        dead = still if dead is None else dead & still
         if step % every == 0:
             yield Frame(step, *run.look(parameters), dead)
         move(gradient)
