@@ -15,7 +15,7 @@ from torch import nn
 
 from fer import checkpoint
 from fer.networks import Chain
-from fer.tabs import filters, gpu, growing, onefilter, realfaces, tiles
+from fer.tabs import filters, gpu, growing, onefilter, realfaces, reality, tiles
 
 FACE = np.full((48, 48), 128, np.uint8)
 
@@ -208,7 +208,8 @@ def browse(weights: Path, layer="conv2d_2", which="0-63", preset="clear", steps=
 def test_what_the_atlas_holds_is_shown_at_once(with_atlas):
     view, found, card, opened = browse(with_atlas, which="5,7")
     assert found.of_atlas and found.values == (5, 7)
-    assert view.props["status"] == "conv2d_2 of cnn, step 48 of 48, from the atlas; 1 dead: no gradient from the start."
+    place = "conv2d_2 of cnn, step 48 of 48, from the atlas; 1 dead: no gradient from the start."
+    assert view.props["status"] == place + " The middle one gets 3.5 times as much as any real face does."
     assert view.value.count("<button") == 2 and (card, opened) == ("", None)
     assert [step for step, _ in found.history] == [0, 8, 16, 24, 32, 40, 48]
 
@@ -286,12 +287,13 @@ def test_the_card_names_the_filter_whose_kernel_is_nearly_the_same(weights):
 def test_a_class_is_set_beside_the_highest_real_face(weights):
     """Its best real face has a happy logit of 4; a picture of 10 has 2.5 times as much, one of 3 is not beyond it."""
     chain = checkpoint.load("cnn", weights)
-    assert onefilter.best_logit(weights / "cnn", 3) == 4
-    best = onefilter.best_real(weights / "cnn", chain, "dense_3", 3, None)
+    assert reality.best_logit(weights / "cnn", 3) == 4
+    (best,) = reality.best(weights, "cnn", chain, "dense_3", [3])
     (_, facts), (_, short) = (onefilter.reality(best, value) for value in (10.0, 3.0))
     assert facts == {"Highest of the real faces": "4.00; this picture has 2.5 times as much"}
     assert short == {"Highest of the real faces": "4.00"}
-    assert onefilter.reality(onefilter.best_real(weights / "cnn", chain, "dense_2", 3, None), 10.0) == ({}, {})
+    assert reality.best(weights, "cnn", chain, "dense_2", [3, 4]) == (None, None)
+    assert onefilter.reality(None, 10.0) == ({}, {})
 
 
 def test_each_comparison_takes_the_next_seed_and_a_picture_agrees_with_itself_at_1(weights):
@@ -302,7 +304,7 @@ def test_each_comparison_takes_the_next_seed_and_a_picture_agrees_with_itself_at
     *_, (card, other) = onefilter.compare(found, 1, other, None, weights=weights)
     assert other.asked.seed == 2
     same = onefilter.seeds(
-        found.images[1], growing.Grown(other.asked, ("",), found.images[1:], (False,), other.history)
+        found.images[1], growing.Grown(other.asked, ("",), found.images[1:], (False,), other.history, (None,))
     )
     assert same[1]["Agreement of two seeds"].startswith("1.00")
 

@@ -122,7 +122,9 @@ def status(grown: Grown, stopped: bool = False) -> str:
     place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
     place += ", from the atlas" if grown.of_atlas else ", done" if at_end else ", stopped" if stopped else ""
     gone = sum(grown.dead)
-    return place + (f"; {gone} dead: no gradient from the start" if gone else "") + "."
+    place += f"; {gone} dead: no gradient from the start" if gone else ""
+    beyond = f" The middle one gets {grown.beyond:.1f} times as much as any real face does." if grown.beyond else ""
+    return place + "." + beyond
 
 
 def settle(

@@ -16,6 +16,7 @@ import torch
 from fer import ascent, atlas, filters
 from fer.checkpoint import Network
 from fer.presets import PRESETS, exchanged
+from fer.tabs import reality
 from fer.tabs.gpu import on_gpu, placed
 from fer.tabs.shared import load_network, refusal
 
@@ -47,7 +48,14 @@ class Grown:
     images: np.ndarray  # (N, S, S) in 0..1
     dead: tuple[bool, ...]
     history: tuple[tuple[int, tuple[float, ...]], ...]  # a step and its N ascent values, one entry a frame
+    best: tuple[float | None, ...]  # what real faces get out of each filter at most, where that is known
     of_atlas: bool = False  # not grown now but once for all
+
+    @property
+    def beyond(self) -> float | None:
+        """How many times as much as its best real face the middle one of the pictures gets; None: not known."""
+        ratios = sorted(value / best for value, best in zip(self.values, self.best, strict=True) if best and best > 0)
+        return ratios[len(ratios) // 2] if ratios else None
 
     @property
     def step(self) -> int:
@@ -88,10 +96,10 @@ def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
         ascent.check(chain, asked.layer, asked.filters)
     except ValueError as error:
         raise refusal(f"This cannot be climbed: {error}.") from None
-    names = _names(chain, asked)
+    names, best = _names(chain, asked), _best(asked, weights)
     for step, images, values, dead in _climb(asked, weights):
         history += ((step, tuple(values.tolist())),)
-        yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history)
+        yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best)
 
 
 @on_gpu(duration=lambda asked, weights: 10 + len(asked.filters) * asked.steps // 500)
@@ -119,8 +127,13 @@ def kept(asked: Asked, weights: Path) -> Grown | None:
         layer.images[chosen].astype(np.float32) / 255,
         tuple(layer.dead[chosen].tolist()),
         tuple((step, tuple(values)) for step, values in zip(steps, layer.curves[chosen].T.tolist(), strict=True)),
+        _best(asked, weights),
         of_atlas=True,
     )
+
+
+def _best(asked: Asked, weights: Path) -> tuple[float | None, ...]:
+    return reality.best(weights, asked.network, load_network(weights, asked.network), asked.layer, asked.filters)
 
 
 def _names(chain: Network, asked: Asked) -> tuple[str, ...]:

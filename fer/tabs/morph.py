@@ -17,7 +17,7 @@ from fer.checkpoint import Network
 from fer.presets import PRESETS
 from fer.tabs import tiles
 from fer.tabs.gpu import on_gpu, placed
-from fer.tabs.onefilter import best_logit
+from fer.tabs.reality import best_logit
 from fer.tabs.shared import Shared, load_network, refusal
 
 STOPS = 9

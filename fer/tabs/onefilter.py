@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fer import atlas, evaluation, filters, plots
+from fer import atlas, filters, plots
 from fer.checkpoint import Network
 from fer.presets import PARTS
 from fer.tabs import growing, realfaces, tiles
@@ -53,10 +53,10 @@ def compare(
 
 def card(grown: Grown, index: int, face: np.ndarray | None, weights: Path, other: Grown | None = None) -> str:
     """The card of a tile as markup; `other` is the same filter alone, grown from another seed."""
-    asked, folder = grown.asked, weights / grown.asked.network
-    chain, number, kept = load_network(weights, asked.network), asked.filters[index], atlas.read(folder, asked.layer)
+    asked, chain = grown.asked, load_network(weights, grown.asked.network)
+    number, kept = asked.filters[index], atlas.read(weights / asked.network, asked.layer)
     pictures, facts = growth(grown, index)
-    best = best_real(folder, chain, asked.layer, number, kept)
+    best = grown.best[index]
     more = [
         kernel(chain, asked.layer, number),
         seeds(grown.images[index], other) if other or not grown.of_atlas else agreement(kept, number),
@@ -141,24 +141,6 @@ def reality(best: float | None, value: float) -> tuple[dict, dict]:
         return {}, {}
     words = f"{best:.2f}" + (f"; this picture has {value / best:.1f} times as much" if 0 < best < value else "")
     return {}, {"Highest of the real faces": words}
-
-
-def best_real(folder: Path, chain: Network, layer: str, number: int, kept: atlas.Layer | None) -> float | None:
-    """The highest answer to any real face: a class's on both test splits, a filter's on PublicTest; None: not known."""
-    if layer == filters.last_layer(chain):
-        return best_logit(folder, number)
-    return None if kept is None or kept.answers.shape[1] == 0 else kept.answers[number, 0].item()
-
-
-def best_logit(folder: Path, number: int) -> float | None:
-    """The highest logit of a class among all real faces whose answers are kept; None where there are none."""
-    found = []
-    for split in ("PublicTest", "PrivateTest"):
-        try:
-            found.append(evaluation.kept(folder, split)[0][:, number].max().item())
-        except ValueError:  # not measured
-            continue
-    return max(found, default=None)
 
 
 def answer_to(chain: Network, layer: str, number: int, face: np.ndarray | None) -> tuple[dict, dict]:
