@@ -246,6 +246,14 @@ def test_the_card_tells_what_the_atlas_knows(with_atlas, monkeypatch):
     assert "The faces of PublicTest that excite it most" in onefilter.card(found, 0, None, with_atlas)
 
 
+def test_sums_over_a_map_are_not_set_beside_one_neuron_s_answers(with_atlas):
+    """A best real face of 2 is known of the middle neuron, as `clear` climbs it, and not of report's sum."""
+    assert grown(with_atlas, "conv2d_2", "5", steps=1).best == (2,)
+    assert grown(with_atlas, "conv2d_2", "5", "report", steps=1).best == (None,)
+    assert grown(with_atlas, "conv2d_2", "5", steps=1, parts=["preset", "preset", "mean"]).best == (None,)
+    assert grown(with_atlas, "dense_3", "3", "report", steps=1).best == (4,)
+
+
 def test_a_link_to_what_the_atlas_holds_opens_at_once(with_atlas):
     _, found, *_ = browse(with_atlas, which="5")
     (end,) = visit(onefilter.link(found, 0), with_atlas)

@@ -107,7 +107,7 @@ def atlas(network: str, root: str | None, as_json: bool) -> None:
     told = {"seconds": round(time.perf_counter() - began, 1), "bytes": atlas.size(folder), "faces": pixels is not None}
     if as_json:
         return print_json({"layers": rows} | told)
-    print(f"{folder}: {told['bytes'] / 1e6:.1f} MB in {told['seconds']} s")
+    print(f"{folder}: {told['bytes'] / 1e6:.2f} MB in {told['seconds']} s")
     return None
 
 

@@ -133,7 +133,12 @@ def kept(asked: Asked, weights: Path) -> Grown | None:
 
 
 def _best(asked: Asked, weights: Path) -> tuple[float | None, ...]:
-    return reality.best(weights, asked.network, load_network(weights, asked.network), asked.layer, asked.filters)
+    """Known of one neuron's answers only: what a preset adds up over a map cannot be set beside them."""
+    chain = load_network(weights, asked.network)
+    summed = asked.preset != atlas.PRESET or "objective" in dict(asked.parts)
+    if summed and asked.layer != filters.last_layer(chain):
+        return (None,) * len(asked.filters)
+    return reality.best(weights, asked.network, chain, asked.layer, asked.filters)
 
 
 def _names(chain: Network, asked: Asked) -> tuple[str, ...]:
