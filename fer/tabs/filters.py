@@ -218,7 +218,7 @@ def _controls(shared: Shared) -> tuple[dict, gr.Radio]:
             "again": gr.Button("Reseed", elem_id="new-seed", min_width=80),
         }
         order = gr.Radio(
-            list(ORDERS), value=ORDERS[0], show_label=False, container=False, elem_id="order", min_width=260
+            list(ORDERS), value=ORDERS[0], show_label=False, container=False, elem_id="order", min_width=330
         )
     return {
         "network": networks_, "layer": layer, "which": which, "preset": preset, "steps": steps, "seed": seed,
