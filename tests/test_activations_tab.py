@@ -106,7 +106,7 @@ def test_every_step_of_the_slider_can_be_looked_at(weights, face):
     """Pixels as one picture, maps as tiles, many neurons as bars, seven numbers by their emotions."""
     sizes = {}
     for step in range(15):
-        _, layer, _, sheet, card = activations.turn(
+        _, layer, _, _, sheet, card = activations.turn(
             face, "cnn", None, NOBODY, "number", EACH, None, None, clicked(index=step), weights=weights
         )
         sizes[layer] = (sheet.props["size"], sheet.value.count("<button"))

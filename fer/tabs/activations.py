@@ -133,6 +133,8 @@ def status(seen: Seen, places: list[int]) -> str:
         words.append(f"{mine}: {seen.whose[0].lower()}{seen.whose[1:]}; {example}: the example.")
     if answer.known is not None and count > 1 and not answer.labels:
         words.append(repeats.sentence(answer.known))
+    elif answer.values.ndim == 3 and count > 1:
+        words.append(f"On this face, {len(answer.redundant()) or 'none'} of {count} say the same as another.")
     return " ".join(words)
 
 
@@ -169,11 +171,18 @@ def turn(
     face: np.ndarray | None, network: str, layer: str | None, beside: str, order: str, scale: str,
     seen: Seen | None, opened: int | None, event: gr.EventData, *, weights: Path,
 ) -> tuple:  # fmt: skip
-    """Another layer of the same face: (seen, layer, opened, sheet, card)."""
+    """Another layer of the same face: (seen, layer, opened, slider, sheet, card)."""
     names = responses.steps(load_network(weights, network))
     now = _again(face, network, names[picked(event, len(names))], beside, seen, weights)
     opened = _still(seen, now, opened, weights)
-    return now, now.answer.layer, opened, view(now, order, scale, opened), card(now, opened, weights=weights)
+    return (
+        now,
+        now.answer.layer,
+        opened,
+        gr.HTML(answered=getattr(event, "number", 0)),
+        view(now, order, scale, opened),
+        card(now, opened, weights=weights),
+    )
 
 
 def compare(
@@ -251,7 +260,7 @@ def tab(shared: Shared) -> None:
         scale = gr.Radio(list(SCALES), value=EACH, label="Scale of the colours", elem_id="scale", min_width=240)
     with gr.Row(elem_id="way"):
         face = follow.box()
-        slider = _html("ladder", "", ladder.CSS, ladder.JS)
+        slider = _html("ladder", "", ladder.CSS, ladder.JS, answered=0)
     with gr.Row(elem_id="maps"):
         sheet = gr.HTML("", **cells.NOTHING, html_template=cells.SHEET, css_template=cells.CSS, js_on_load=cells.JS,
                         apply_default_css=False, elem_id="map-sheet", min_width=300)  # fmt: skip
@@ -277,18 +286,18 @@ def _wire(shared: Shared, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
     beside.input(partial(compare, **weights), read, [seen, order, sheet], **ours)
     gr.on([order.input, scale.input], redraw, [seen, order, scale, opened], sheet, **ours)
 
-    latest = {"trigger_mode": "always_last", **ours}
-    slider.choice(_with_event(turn, 8, weights), read, [seen, layer, opened, sheet, one], **latest)
+    many = {"trigger_mode": "multiple", **ours}
+    slider.choice(_with_event(turn, weights), read, [seen, layer, opened, slider, sheet, one], **many)
     for clicked in (sheet.choice, one.choice):
-        clicked(_with_event(choose, 1, weights), seen, [opened, one, sheet], **ours)
+        clicked(_with_event(choose, weights), seen, [opened, one, sheet], **many)
     one.jump(partial(jump, **weights), [seen, opened, shared.wanted], shared.wanted, **ours)
     face.frame(
-        _with_event(live, 6, weights), [network, layer, beside, order, scale, opened], [seen, face, sheet, one],
-        concurrency_id="follow", concurrency_limit=2, trigger_mode="multiple", **ours,
+        _with_event(live, weights), [network, layer, beside, order, scale, opened], [seen, face, sheet, one],
+        concurrency_id="follow", concurrency_limit=2, **many,
     )  # fmt: skip
 
 
-def _with_event(handler: Callable, inputs: int, weights: dict) -> Callable:
+def _with_event(handler: Callable, weights: dict) -> Callable:
     """The handler with its folder; Gradio hands an event over only where it can read the parameter's type."""
 
     def handle(event: gr.EventData, *values):

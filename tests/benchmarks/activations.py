@@ -52,6 +52,9 @@ def frame() -> SimpleNamespace:
     return SimpleNamespace(number=1, image=follow.PREFIX + base64.b64encode(stream.getvalue()).decode())
 
 
+FRAME = frame()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", nargs="*", default=LAYERS, metavar="NETWORK:LAYER")
@@ -62,17 +65,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as drawn:
         for asked in options.layers:
             name, layer = asked.split(":")
-            weights, one = folder_of(name, Path(drawn)), frame()
+            weights = folder_of(name, Path(drawn))
             maps = milliseconds(lambda n=name, at=layer, w=weights: sent(w, n, at), options.repeats)
             kilobytes = len(sent(weights, name, layer)) / 1000
             live = milliseconds(
-                lambda n=name, at=layer, w=weights: activations.live(n, at, *CHOICES, None, one, weights=w),
+                lambda n=name, at=layer, w=weights: activations.live(n, at, *CHOICES, None, FRAME, weights=w),
                 options.repeats,
             )
-            print(
-                f"{asked:24} {maps:6.0f} ms, {kilobytes:4.0f} kB; live {live:6.0f} ms a frame, {1000 / live:5.1f} a second",
-                flush=True,
-            )
+            words = f"{asked:24} {maps:6.0f} ms, {kilobytes:4.0f} kB"
+            print(f"{words}; live {live:6.0f} ms a frame, {1000 / live:5.1f} a second", flush=True)
 
 
 if __name__ == "__main__":
