@@ -78,8 +78,8 @@ def _bound(module: nn.Module) -> str:
         return ""
     side = module.kernel_size[0]
     return (
-        f"<p>No wonder: a {side} x {side} filter mixes {side**2} copies of the grey face, each shifted a little; before "
-        f"the activation, all {module.out_channels} maps are mixtures of those {side**2} pictures.</p>"
+        f"<p>No wonder: a {side} x {side} filter mixes {side**2} copies of the grey face, each shifted a little. "
+        f"Before the activation, all {module.out_channels} maps are mixtures of those {side**2} pictures.</p>"
     )
 
 
