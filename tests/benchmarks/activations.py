@@ -20,11 +20,11 @@ from PIL import Image
 
 from fer import checkpoint, networks
 from fer.checkpoint import Network
-from fer.tabs import activations, follow
+from fer.tabs import activations, follow, seeing
 from tests.benchmarks.speed import milliseconds, photograph
 
 LAYERS = ("cnn:conv2d_1", "vgg19-selu:conv2d_16", "compact:conv2d_1", "vgg19-selu:conv2d_1")
-CHOICES = (activations.NOBODY, activations.ORDERS[0], activations.EACH)
+CHOICES = (seeing.NOBODY, seeing.ORDERS[0], activations.EACH)
 
 
 def folder_of(name: str, drawn: Path) -> Path:
@@ -40,7 +40,7 @@ def folder_of(name: str, drawn: Path) -> Path:
 def sent(weights: Path, name: str, layer: str) -> bytes:
     """A visitor's turn to a layer: the sheet and the hint beside it, as the browser gets them."""
     beside, order, scale = CHOICES
-    seen = activations.see(name, layer, None, beside, weights=weights)
+    seen = seeing.see(name, layer, None, beside, weights=weights)
     sheet = activations.view(seen, order, scale, None)
     return json.dumps({"value": sheet.value, **sheet.props}).encode()
 
