@@ -15,10 +15,11 @@ from PIL import Image
 
 from fer import activations as maps
 from fer import checkpoint, data, redundancy
-from fer.tabs import activations, cells, follow, ladder, onemap, repeats
+from fer.responses import Answer
+from fer.tabs import activations, cells, follow, ladder, onemap, repeats, seeing
 from fer.tabs.shared import Wanted, load_network
 
-NOBODY, EACH = activations.NOBODY, activations.EACH
+NOBODY, EACH = seeing.NOBODY, activations.EACH
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,8 +60,8 @@ def face() -> np.ndarray:
     return np.asarray(example_face(48))
 
 
-def see(weights, face, layer="conv2d_1", network="cnn", beside=NOBODY) -> activations.Seen:
-    return activations.see(network, layer, face, beside, weights=weights)
+def see(weights, face, layer="conv2d_1", network="cnn", beside=NOBODY) -> seeing.Seen:
+    return seeing.see(network, layer, face, beside, weights=weights)
 
 
 def clicked(**values) -> SimpleNamespace:
@@ -106,7 +107,7 @@ def test_every_step_of_the_slider_can_be_looked_at(weights, face):
     """Pixels as one picture, maps as tiles, many neurons as bars, seven numbers by their emotions."""
     sizes = {}
     for step in range(15):
-        _, layer, _, sheet, card = activations.turn(
+        _, layer, _, _, sheet, card = activations.turn(
             face, "cnn", None, NOBODY, "number", EACH, None, None, clicked(index=step), weights=weights
         )
         sizes[layer] = (sheet.props["size"], sheet.value.count("<button"))
@@ -123,11 +124,11 @@ def test_a_step_that_is_not_there_cannot_be_turned_to(weights, face, index):
 def test_filters_come_by_strength_by_likeness_and_by_difference(weights, face):
     seen = see(weights, face, "activation_1", beside="sad")
     sizes = np.abs(seen.answer.values).mean((1, 2))
-    strongest = activations.placed(seen.answer, None, "strength")
+    strongest = seeing.placed(seen.answer, None, "strength")
     assert sizes[strongest[0]] == sizes.max() and (np.diff(sizes[strongest]) <= 0).all()
-    alike = activations.placed(seen.answer, None, "likeness")
+    alike = seeing.placed(seen.answer, None, "likeness")
     assert sorted(alike) == list(range(64)) and abs(alike.index(2) - alike.index(3)) == 1
-    ranked = activations.placed(seen.answer, seen.other, "difference")
+    ranked = seeing.placed(seen.answer, seen.other, "difference")
     apart = maps.differences(*(torch.from_numpy(answer.values) for answer in (seen.answer, seen.other)))
     assert len(ranked) == cells.MOST_PAIRS and ranked[0] == apart.argmax()
 
@@ -252,7 +253,7 @@ def test_the_foot_tells_how_many_filters_can_go_and_compares_measured_networks(w
 def test_names_bring_no_markup_into_the_page(weights, face):
     """Whatever a checkpoint calls its labels, and whatever is asked for."""
     seen = see(weights, face, "dense_3")
-    answer = activations.Answer("dense_3", seen.answer.values, ("<b>${x}</b>",) * 7)
+    answer = Answer("dense_3", seen.answer.values, ("<b>${x}</b>",) * 7)
     drawn, _ = cells.sheet(answer, [0], None, False, face)
     drawn += onemap.card(load_network(weights, "cnn"), "<b>", answer, 0, face, 0) + repeats.told(weights, "<b>")
     assert "<b>$" not in drawn and "<b> " not in drawn and "of <b>" not in drawn and "&lt;b&gt;" in drawn

@@ -2,93 +2,29 @@
 
 tab(shared)     lays it out, inside a `gr.Tab`, whose opening asks for the maps
 
-A layer is one composed picture, sent as a data address: nothing is written to disk. `ladder.py` is the slider,
-`cells.py` the sheet of maps, `onemap.py` the card of one, `repeats.py` tells which filters say the same, and
-`follow.py` lets the maps follow the webcam.
+A layer is one composed picture, sent as a data address: nothing is written to disk. `seeing.py` says what is before a
+visitor, `ladder.py` is the slider, `cells.py` the sheet of maps, `onemap.py` the card of one, `repeats.py` tells which
+filters say the same, and `follow.py` lets the maps follow the webcam.
 """
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
-import torch
 from gradio.context import get_render_context
 
-from fer import activations, pruning, redundancy, responses
-from fer.checkpoint import Network
-from fer.faces import open_picture
-from fer.responses import Answer
+from fer import responses
 from fer.tabs import cells, follow, ladder, onemap, repeats
 from fer.tabs.predict import example_files
+from fer.tabs.seeing import DIFFERENCE, NOBODY, ORDERS, Seen, measured, placed, see, status
 from fer.tabs.shared import Shared, Wanted, load_network, network_menu, picked, refusal
 
-ORDERS = ("number", "strength", "likeness")
-DIFFERENCE = "difference"
 EACH, LAYER = SCALES = ("each map its own", "one for the layer")
-NOBODY = "nobody"
-FALLBACK = "happy"  # the example that is shown to who has not chosen a face
 
 INTRO = "What does each filter see in this face? Slide from pixels to probabilities. Red is above 0, blue below, white \
 is 0. Click a map to enlarge it."
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a visitor has before them; kept in a `gr.State`."""
-
-    network: str
-    face: np.ndarray  # uint8 (48, 48)
-    whose: str  # a caption for it
-    answer: Answer
-    other: Answer | None = None  # of the face beside
-    live: bool = False  # the face is the webcam's
-
-
-# ---- looking
-
-
-def see(
-    network: str, layer: str | None, face: np.ndarray | None, beside: str, *, weights: Path, live: bool = False
-) -> Seen:
-    """The answers of a layer to a face, or to an example where there is none, and to the example beside it, if any.
-
-    A layer that the network does not have gives way to the first one with weights.
-    """
-    chain, known = load_network(weights, network), measured(weights, network)
-    whose = "Your webcam" if live else "Your face"
-    if face is None:
-        face, whose = example(FALLBACK), f"An example, {FALLBACK}: choose your face in the Predict tab"
-    if layer not in responses.steps(chain):
-        layer = pruning.removable(chain)[0]
-    other = responses.of(chain, layer, example(beside), known) if beside != NOBODY else None
-    return Seen(network, face, whose, responses.of(chain, layer, face, known), other, live)
-
-
-def example(name: str) -> np.ndarray:
-    """An example face as a network sees it, uint8 (48, 48). Raises gr.Error for any other name than theirs."""
-    if name not in _examples():
-        raise refusal(f"There is no example {str(name)[:40]!r}. Choose one of: {', '.join(_examples())}.")
-    return _examples()[name]
-
-
-@functools.lru_cache(maxsize=1)
-def _examples() -> dict[str, np.ndarray]:
-    return {file.stem: follow.face_of(open_picture(file)) for file in example_files()}
-
-
-def measured(weights: Path, network: str) -> redundancy.Redundancy | None:
-    """What is known of a network over many faces; read again when its file changes."""
-    file = weights / network / redundancy.FILE
-    return _measured(weights / network, file.stat().st_mtime_ns) if file.is_file() else None
-
-
-@functools.lru_cache(maxsize=16)
-def _measured(folder: Path, changed: int) -> redundancy.Redundancy | None:
-    return redundancy.read(folder)
 
 
 # ---- drawing
@@ -99,41 +35,6 @@ def view(seen: Seen, order: str, scale: str, opened: int | None) -> gr.HTML:
     places = placed(seen.answer, seen.other, order)
     value, more = cells.sheet(seen.answer, places, opened, scale == LAYER, seen.face, seen.other)
     return gr.HTML(value, **cells.NOTHING | more | {"status": status(seen, places), "opened": opened})
-
-
-def placed(answer: Answer, other: Answer | None, order: str) -> list[int]:
-    """The filters in the order asked for; of many neurons, and of pairs, only the first."""
-    values = torch.from_numpy(answer.values)
-    strength = activations.strength(values)
-    if order == DIFFERENCE and other is not None:
-        ranked = (-activations.differences(values, torch.from_numpy(other.values))).argsort(stable=True).tolist()
-    elif order == "likeness" and answer.known is not None:
-        ranked = answer.known.order.tolist()
-    elif order == "likeness" and (alike := answer.alike()) is not None:
-        ranked = activations.by_likeness(torch.from_numpy(alike), int(strength.argmax()))
-    elif order == "strength":
-        ranked = (-strength).argsort(stable=True).tolist()
-    else:
-        ranked = list(range(len(values)))
-    if answer.values.ndim == 3:
-        return ranked if other is None else ranked[: cells.MOST_PAIRS]
-    strongest = set((-strength).argsort(stable=True)[: cells.MOST_BARS].tolist())
-    return [number for number in ranked if number in strongest]
-
-
-def status(seen: Seen, places: list[int]) -> str:
-    """What the sheet shows, in words of ours: names of layers hold no markup, being those of the registry."""
-    answer, count = seen.answer, len(seen.answer.values)
-    words = []
-    if len(places) < count:
-        most = "that differ most" if answer.values.ndim == 3 else "strongest"
-        words.append(f"The {len(places)} {most} of {count:,} are shown.")
-    if seen.other is not None:
-        mine, example = ("Left", "right") if answer.values.ndim == 3 else ("Dark", "pale")
-        words.append(f"{mine}: {seen.whose[0].lower()}{seen.whose[1:]}; {example}: the example.")
-    if answer.known is not None and count > 1 and not answer.labels:
-        words.append(repeats.sentence(answer.known))
-    return " ".join(words)
 
 
 def card(seen: Seen, opened: int | None, *, weights: Path) -> str:
@@ -169,11 +70,18 @@ def turn(
     face: np.ndarray | None, network: str, layer: str | None, beside: str, order: str, scale: str,
     seen: Seen | None, opened: int | None, event: gr.EventData, *, weights: Path,
 ) -> tuple:  # fmt: skip
-    """Another layer of the same face: (seen, layer, opened, sheet, card)."""
+    """Another layer of the same face: (seen, layer, opened, slider, sheet, card)."""
     names = responses.steps(load_network(weights, network))
     now = _again(face, network, names[picked(event, len(names))], beside, seen, weights)
     opened = _still(seen, now, opened, weights)
-    return now, now.answer.layer, opened, view(now, order, scale, opened), card(now, opened, weights=weights)
+    return (
+        now,
+        now.answer.layer,
+        opened,
+        gr.HTML(answered=getattr(event, "number", 0)),
+        view(now, order, scale, opened),
+        card(now, opened, weights=weights),
+    )
 
 
 def compare(
@@ -232,7 +140,7 @@ def _still(before: Seen | None, now: Seen, opened: int | None, weights: Path) ->
     """The open filter, where what is shown now are the same filters: before and behind their activation, say."""
     if before is None or before.network != now.network or len(before.answer.values) != len(now.answer.values):
         return None
-    chain: Network = load_network(weights, now.network)
+    chain = load_network(weights, now.network)
     layers = {onemap.filters_of(chain, seen.answer.layer) for seen in (before, now)}
     return opened if len(layers) == 1 else None
 
@@ -251,7 +159,7 @@ def tab(shared: Shared) -> None:
         scale = gr.Radio(list(SCALES), value=EACH, label="Scale of the colours", elem_id="scale", min_width=240)
     with gr.Row(elem_id="way"):
         face = follow.box()
-        slider = _html("ladder", "", ladder.CSS, ladder.JS)
+        slider = _html("ladder", "", ladder.CSS, ladder.JS, answered=0)
     with gr.Row(elem_id="maps"):
         sheet = gr.HTML("", **cells.NOTHING, html_template=cells.SHEET, css_template=cells.CSS, js_on_load=cells.JS,
                         apply_default_css=False, elem_id="map-sheet", min_width=300)  # fmt: skip
@@ -277,18 +185,18 @@ def _wire(shared: Shared, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
     beside.input(partial(compare, **weights), read, [seen, order, sheet], **ours)
     gr.on([order.input, scale.input], redraw, [seen, order, scale, opened], sheet, **ours)
 
-    latest = {"trigger_mode": "always_last", **ours}
-    slider.choice(_with_event(turn, 8, weights), read, [seen, layer, opened, sheet, one], **latest)
+    many = {"trigger_mode": "multiple", **ours}
+    slider.choice(_with_event(turn, weights), read, [seen, layer, opened, slider, sheet, one], **many)
     for clicked in (sheet.choice, one.choice):
-        clicked(_with_event(choose, 1, weights), seen, [opened, one, sheet], **ours)
+        clicked(_with_event(choose, weights), seen, [opened, one, sheet], **many)
     one.jump(partial(jump, **weights), [seen, opened, shared.wanted], shared.wanted, **ours)
     face.frame(
-        _with_event(live, 6, weights), [network, layer, beside, order, scale, opened], [seen, face, sheet, one],
-        concurrency_id="follow", concurrency_limit=2, trigger_mode="multiple", **ours,
+        _with_event(live, weights), [network, layer, beside, order, scale, opened], [seen, face, sheet, one],
+        concurrency_id="follow", concurrency_limit=2, **many,
     )  # fmt: skip
 
 
-def _with_event(handler: Callable, inputs: int, weights: dict) -> Callable:
+def _with_event(handler: Callable, weights: dict) -> Callable:
     """The handler with its folder; Gradio hands an event over only where it can read the parameter's type."""
 
     def handle(event: gr.EventData, *values):

@@ -25,6 +25,7 @@ CSS = (
     + """
 .status { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 .tiles i { aspect-ratio: var(--shape); }
+.tiles { grid-template-columns: repeat(auto-fill, minmax(78px, 1fr)); }
 .tiles.small { grid-template-columns: repeat(auto-fill, minmax(62px, 1fr)); }
 .tiles.tiny { gap: 2px; grid-template-columns: repeat(auto-fill, minmax(40px, 1fr)); }
 .tiles.tiny button { padding: 2px; } .tiles.tiny span { display: none; }

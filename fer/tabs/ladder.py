@@ -1,6 +1,6 @@
 """The Activations tab's slider: the network as a row of blocks, one a layer, from pixels to probabilities.
 
-Its `choice` event has the number of the step that the visitor slides to, or clicks.
+Its `choice` event has the `index` of the step that the visitor slides to, or clicks, and a `number` to be answered.
 """
 
 from html import escape
@@ -11,19 +11,34 @@ from fer import activations, filters, networks, responses
 from fer.checkpoint import Network
 
 # Blocks are as high as their layer's maps are wide; the sentence about a layer is there before the server answers.
-JS = """const tell = () => {
-  const range = element.querySelector('input'), blocks = [...element.querySelectorAll('[data-line]')];
-  const chosen = blocks[range.value];
+# One step is asked for at a time; where the visitor has slid on meanwhile, the next one is the last.
+JS = """const range = () => element.querySelector('input');
+let number = 0, asked = null, patience = 0;
+function ask() {
+  if (asked !== null) return;
+  asked = range().value;
+  patience = setTimeout(free, 5000);
+  trigger('choice', {index: Number(asked), number: ++number});
+}
+function free() {
+  clearTimeout(patience);
+  const before = asked;
+  asked = null;
+  if (before !== null && range().value !== before) ask();
+}
+watch('answered', () => { if (props.answered === number) free(); });
+function tell() {
+  const blocks = [...element.querySelectorAll('[data-line]')], chosen = blocks[range().value];
   blocks.forEach(block => block.classList.toggle('on', block === chosen));
   element.querySelector('output').textContent = chosen.dataset.line;
-  range.setAttribute('aria-valuetext', chosen.dataset.line);
-  trigger('choice', {index: Number(range.value)});
-};
+  range().setAttribute('aria-valuetext', chosen.dataset.line);
+  ask();
+}
 element.addEventListener('input', tell);
 element.addEventListener('click', event => {
   const block = event.target.closest('[data-line]');
   if (!block) return;
-  element.querySelector('input').value = [...block.parentNode.children].indexOf(block);
+  range().value = [...block.parentNode.children].indexOf(block);
   tell();
 });"""
 

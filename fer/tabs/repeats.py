@@ -50,7 +50,8 @@ def told(weights: Path, name: str) -> str:
     found = redundancy.read(weights / name) if name else None
     if found is None:
         return UNMEASURED.format(escape(str(name)))
-    parts = [f"{_answer(row)}{_curve(json.dumps(row))}" for row in found.thinned]
+    chain = load_network(weights, name)
+    parts = [f"{_answer(row)}{_bound(chain[row['layer']])}{_curve(json.dumps(row))}" for row in found.thinned]
     return "".join([*parts, _table(found), _networks(weights)])
 
 
@@ -68,6 +69,17 @@ def _answer(row: dict) -> str:
     return (
         f"<p>Filters of <b>{escape(row['layer'])}</b> that were removed, without training anew, before half a point of "
         f"accuracy on PublicTest was lost:</p><ul>{''.join(sentences)}</ul>"
+    )
+
+
+def _bound(module: nn.Module) -> str:
+    """Why a first convolution needs few filters."""
+    if not isinstance(module, nn.Conv2d) or module.in_channels > 1:
+        return ""
+    side = module.kernel_size[0]
+    return (
+        f"<p>No wonder: a {side} x {side} filter mixes {side**2} copies of the grey face, each shifted a little. "
+        f"Before the activation, all {module.out_channels} maps are mixtures of those {side**2} pictures.</p>"
     )
 
 

@@ -20,11 +20,11 @@ from PIL import Image
 
 from fer import checkpoint, networks
 from fer.checkpoint import Network
-from fer.tabs import activations, follow
+from fer.tabs import activations, follow, seeing
 from tests.benchmarks.speed import milliseconds, photograph
 
 LAYERS = ("cnn:conv2d_1", "vgg19-selu:conv2d_16", "compact:conv2d_1", "vgg19-selu:conv2d_1")
-CHOICES = (activations.NOBODY, activations.ORDERS[0], activations.EACH)
+CHOICES = (seeing.NOBODY, seeing.ORDERS[0], activations.EACH)
 
 
 def folder_of(name: str, drawn: Path) -> Path:
@@ -40,7 +40,7 @@ def folder_of(name: str, drawn: Path) -> Path:
 def sent(weights: Path, name: str, layer: str) -> bytes:
     """A visitor's turn to a layer: the sheet and the hint beside it, as the browser gets them."""
     beside, order, scale = CHOICES
-    seen = activations.see(name, layer, None, beside, weights=weights)
+    seen = seeing.see(name, layer, None, beside, weights=weights)
     sheet = activations.view(seen, order, scale, None)
     return json.dumps({"value": sheet.value, **sheet.props}).encode()
 
@@ -50,6 +50,9 @@ def frame() -> SimpleNamespace:
     stream = io.BytesIO()
     Image.fromarray(photograph()).resize((320, 240)).save(stream, "jpeg", quality=80)
     return SimpleNamespace(number=1, image=follow.PREFIX + base64.b64encode(stream.getvalue()).decode())
+
+
+FRAME = frame()
 
 
 def main() -> None:
@@ -62,17 +65,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as drawn:
         for asked in options.layers:
             name, layer = asked.split(":")
-            weights, one = folder_of(name, Path(drawn)), frame()
+            weights = folder_of(name, Path(drawn))
             maps = milliseconds(lambda n=name, at=layer, w=weights: sent(w, n, at), options.repeats)
             kilobytes = len(sent(weights, name, layer)) / 1000
             live = milliseconds(
-                lambda n=name, at=layer, w=weights: activations.live(n, at, *CHOICES, None, one, weights=w),
+                lambda n=name, at=layer, w=weights: activations.live(n, at, *CHOICES, None, FRAME, weights=w),
                 options.repeats,
             )
-            print(
-                f"{asked:24} {maps:6.0f} ms, {kilobytes:4.0f} kB; live {live:6.0f} ms a frame, {1000 / live:5.1f} a second",
-                flush=True,
-            )
+            words = f"{asked:24} {maps:6.0f} ms, {kilobytes:4.0f} kB"
+            print(f"{words}; live {live:6.0f} ms a frame, {1000 / live:5.1f} a second", flush=True)
 
 
 if __name__ == "__main__":
