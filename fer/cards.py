@@ -41,6 +41,8 @@ _WHAT = {
     "dnn": "The network without convolutions that the first report sets against its CNN, of about the same size.",
     "compact": "The laboratory's own network and its demo's default: a plain chain of 3x3 convolutions with ReLU, then "
     "the average over the face and one dense layer.",
+    "compact-ferplus": "The layers of `compact`, taught by how ten people voted on each face (FER+): eight labels, "
+    "contempt among them.",
 }
 
 
