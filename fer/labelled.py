@@ -122,7 +122,7 @@ def _opened(stream: BinaryIO) -> zipfile.ZipFile:
     if at < 0 or len(tail) < at + 22:
         raise OwnFacesError(f"This is no zip archive; {WANTED}.")
     _, _, _, _, entries, directory, _, _ = struct.unpack("<4s4H2LH", tail[at : at + 22])
-    large = entries > MOST_ENTRIES or directory > 400 * MOST_ENTRIES
+    large = entries > MOST_ENTRIES or directory > 150 * MOST_ENTRIES
     if large or tail[max(at - 20, 0) : at].startswith(b"PK\6\7"):  # a 64-bit record, for more than 65,534 files
         raise OwnFacesError(f"The archive has too many files; at most {MOST_ENTRIES:,} can be looked at.")
     return zipfile.ZipFile(stream)

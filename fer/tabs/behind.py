@@ -7,6 +7,7 @@ import functools
 import logging
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import urlencode
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from fer import answers, data, mixups, plots
 from fer.answers import Answers
 from fer.labelled import Labelled
 from fer.mixups import Mixup
+from fer.presets import PRESETS
+from fer.tabs import maps
 from fer.taggers import VOTES
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ FACE_CSS = """
   border-radius: var(--radius-md); }
 .card > div { flex: 1 1 240px; }
 p { margin: 0 0 8px; font-size: var(--text-sm); line-height: 1.45; }
+a { color: var(--link-text-color); text-decoration: underline; }
 .bars { display: grid; grid-template-columns: max-content 1fr max-content; gap: 3px 10px; align-items: center;
   max-width: 420px; font-size: var(--text-sm); font-variant-numeric: tabular-nums; }
 .bars i { display: block; height: 8px; border-radius: 4px; background: var(--primary-500); min-width: 1px; }
@@ -171,26 +175,32 @@ def told(mixup: Mixup, name: str, labels: Sequence[str], cell: int) -> str:
         f"The mean of {mixup.mapped} faces, and what speaks for {answer} (red) rather than {truth} (blue) in them, by "
         f"integrated gradients. Most lies in: {where}."
     )
-    drawn = plots.overlay(mixup.face, mixup.map)
-    address = plots.data_url(drawn, lossless=True)
+    address = plots.data_url(maps.drawn(mixup.face, mixup.map, smooth=True), lossless=True)
     picture = f'<img src="{address}" alt="Where on the face {escape(answer)} outweighs {escape(truth)}">'
     return f'<div class="card">{picture}<div><p>{escape(caption)}</p>{_filters(mixup, name, truth, answer)}</div></div>'
 
 
 def _filters(mixup: Mixup, name: str, truth: str, answer: str) -> str:
-    if not mixup.filters or mixup.layer is None:
+    if not mixup.filters or mixup.gap is None:
         return ""
-    links = ", ".join(
-        f"{row.number} ({'more' if row.distance > 0 else 'less'}, {abs(row.distance):.1f} deviations)"
+    named = ", ".join(
+        f'<a href="{escape(_address(name, mixup.layer, row.number))}" target="_blank">{row.number}</a> '
+        f"({abs(row.distance):.1f} deviations {'more' if row.distance > 0 else 'less'})"
         for row in mixup.filters
     )
     words = (
-        f"Filters of {mixup.layer} that answer {mixup.faces} of these faces otherwise than faces of {truth} that are "
-        f"read right: {links}."
+        f"Filters of {mixup.layer} that answer {mixup.faces} of these faces otherwise than faces of {escape(truth)} "
+        f"that are read right: {named}."
     )
     before, without, chance = mixup.gap
     effect = (
         f"The logit of {answer} is {before:+.2f} above that of {truth} on average; without the filters that answer "
         f"more it is {without:+.2f}, without as many others at random {chance:+.2f}."
     )
-    return f"<p>{escape(words)}</p><p>{escape(effect)}</p>"
+    return f"<p>{words}</p><p>{escape(effect)}</p>"
+
+
+def _address(network: str, layer: str, number: int) -> str:
+    """The Filters tab's link to one filter, grown by its usual preset."""
+    asked = {"network": network, "layer": layer, "filter": number, "preset": "clear"}
+    return "?" + urlencode({"tab": "Filters", **asked, "steps": PRESETS["clear"].steps, "seed": 0})

@@ -90,7 +90,7 @@ def look_inside() -> list:
     tiles = choices("", visible=False, css_template=behind.CSS, elem_id="behind")
     card = _box(behind.FACE_CSS, "behind-face")
     with gr.Row(visible=False) as row:
-        tabs = get_render_context_of_tabs()
+        tabs = _all_tabs()
         names = [name for name in OPENS if name in [child.id for child in tabs.children]]
         for name in names:
             button = gr.Button(f"Open it in {name}", size="sm", min_width=150, elem_id=f"open-in-{name.lower()}")
@@ -104,7 +104,7 @@ def _box(css: str, elem_id: str) -> gr.HTML:
     return gr.HTML("", css_template=css, apply_default_css=False, visible=False, elem_id=elem_id)
 
 
-def get_render_context_of_tabs() -> gr.Tabs:
+def _all_tabs() -> gr.Tabs:
     """The page's tabs, in one of which this is laid out."""
     block = get_render_context()
     while not isinstance(block, gr.Tabs):
