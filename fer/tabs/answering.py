@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from fer import answers, charts, evaluation, plots
+from fer import answers, charts, checkpoint, evaluation, plots
 from fer.answers import Answers
 from fer.committee import PREFIX
 from fer.labelled import Labelled
@@ -65,7 +65,14 @@ class Asked:
         except gr.Error:
             raise
         except ValueError as error:
-            raise refusal(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+            raise refusal(sentence(error, weights)) from None
+
+
+def sentence(error: ValueError, weights: Path) -> str:
+    """What is wrong, as a sentence: with a capital, unless it begins with a network's name."""
+    words = getattr(error, "message", str(error)).rstrip(".") + "."  # gr.Error is a ValueError with a message
+    named = words.startswith((PREFIX, *(f"{name} " for name in checkpoint.available(weights))))
+    return words if named else words[:1].upper() + words[1:]
 
 
 # ---- handlers: the choices of `Asked` come first, then the chosen cell, or what was drawn before
@@ -82,7 +89,7 @@ def show(*asked, weights: Path) -> tuple:
         if asked.counting not in matrix.COUNTINGS:
             raise refusal(f"There is no counting {str(asked.counting)[:40]!r}.")
     except ValueError as error:  # gr.Error is one
-        return "", f"{str(error)[:1].upper()}{str(error)[1:].rstrip('.')}.", "", filled(""), "", "", None
+        return "", sentence(error, weights), "", filled(""), "", "", None
     chosen = chosen if isinstance(chosen, int) and 0 <= chosen < _cells(found, other) else None
     emotions = matrix.emotions(figures, found.labels, answers.mistakes(found))
     return (
@@ -178,7 +185,7 @@ def to_save(*asked, weights: Path) -> str:
         asked = Asked(*asked)
         found = asked.found(weights)
     except ValueError as error:
-        return f"<p>{escape(str(error))}</p>"
+        return f"<p>{escape(sentence(error, weights))}</p>"
     counts = found.confusion()
     shares = matrix.shares(counts, asked.counting)
     shown = counts.tolist() if asked.counting == matrix.COUNTINGS[0] else [[f"{x:.0%}" for x in r] for r in shares]

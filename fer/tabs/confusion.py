@@ -35,7 +35,7 @@ def confusion(
     except gr.Error:
         raise
     except ValueError as error:
-        raise refusal(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+        raise refusal(answering.sentence(error, weights)) from None
 
 
 # ---- layout

@@ -123,7 +123,7 @@ element.addEventListener('change', async event => {
   const name = (files[0].webkitRelativePath || 'folder').split('/')[0] + '.zip';
   const sent = new DataTransfer();
   sent.items.add(new File([await zipped(files)], name, {type: 'application/zip'}));
-  const input = document.querySelector('#own-zip input[type=file]') ?? document.querySelector('input#own-zip');
+  const input = document.querySelector('#own-zip').parentElement.querySelector('input[type=file]');
   input.files = sent.files;
   input.dispatchEvent(new Event('change', {bubbles: true}));
   event.target.value = '';
