@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -121,7 +121,7 @@ def _portable(file: Path) -> nn.Module:
         raise CheckpointError(str(error)) from error
 
 
-def _elected(path: Path) -> Committee:
+def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load) -> Committee:
     """The committee that ``python -m fer committee`` wrote."""
     try:
         kept = json.loads(path.read_text())
@@ -137,6 +137,8 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
 
     Of the weights' file only the names and shapes are read. Raises CheckpointError as ``load`` does.
     """
+    if name == ELECTED:
+        return _elected((folder or WEIGHTS) / f"{ELECTED}.json", outline)
     if name.startswith(PREFIX):
         return _committee(name, [outline(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     path = (folder or WEIGHTS) / name

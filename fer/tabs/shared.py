@@ -66,28 +66,34 @@ def outline(weights: Path, name: str) -> checkpoint.Network | Committee:
 
     Raises gr.Error as `load_network` does.
     """
-    members = str(name).removeprefix(PREFIX).split("+")
+    members = members_of(name)
     if len(set(members)) < len(members):
         raise refusal("A committee needs networks that are not the same.")
-    known = checkpoint.available(weights)
+    known = checkpoint.shipped(weights)
     for member in members:
         if member not in known:
-            raise refusal(f"There is no network {member[:40]!r} here. Choose one of: {', '.join(known) or 'none yet'}.")
+            there = ", ".join(known) or "none yet"
+            raise refusal(f"There is no network {member[:40]!r} here. Choose one of: {there}.")
     try:
         return _outline(name, weights)
     except checkpoint.CheckpointError as error:
         log.error("%s", error)
-        if name.startswith(PREFIX) and len(members) > 1 and all(_sound(member, weights) for member in members):
+        if len(members) > 1 and all(_sound(member, weights) for member in members):
             raise refusal("These networks tell other labels apart, so they are no committee.") from None
         raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
 
 
 def load_any(weights: Path, name: str) -> checkpoint.Network | Committee:
     """The network or committee `name`, its weights shared with `load_network`. Raises gr.Error."""
-    outline(weights, name)
-    if not name.startswith(PREFIX):
+    found = outline(weights, name)
+    if not isinstance(found, Committee):
         return load_network(weights, name)
-    return Committee([load_network(weights, member) for member in name.removeprefix(PREFIX).split("+")]).eval()
+    return Committee([load_network(weights, member.name) for member in found.members]).eval()
+
+
+def members_of(name: str) -> list[str]:
+    """The networks that a committee's name lists, or the one network."""
+    return str(name).removeprefix(PREFIX).split("+")
 
 
 def _sound(name: str, weights: Path) -> bool:
