@@ -71,9 +71,8 @@ def menus(shared: Shared) -> list:
     """The visitor's choices, in the order of `Asked`."""
     names = checkpoint.available(shared.weights)
     network = network_menu(shared, "confusion-network")
-    against = gr.Dropdown(
-        [("no other network", NOBODY), *names], value=NOBODY, label="Compare with", elem_id="compare-with"
-    )
+    others = [("no other network", NOBODY), *checkpoint.shipped(shared.weights)]
+    against = gr.Dropdown(others, value=NOBODY, label="Compare with", elem_id="compare-with")
     split = gr.Radio([*answers.SPLITS, OWN], value=answers.SPLITS[0], label="Faces", elem_id="split")
     counting = gr.Radio(list(matrix.COUNTINGS), value=matrix.COUNTINGS[0], label="Show", elem_id="counting")
     with gr.Accordion("More: unsure answers, twins, committees", open=False):

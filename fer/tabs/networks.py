@@ -14,6 +14,7 @@ import torch
 from gradio.context import get_render_context
 
 from fer import cards, charts, checkpoint, networks, plots
+from fer.committee import ELECTED, Committee
 from fer.published import PUBLIC, REPORTS, System
 from fer.tabs import exhibits, studied, verdicts
 from fer.tabs.shared import Shared, filled, load_network, network_menu, outline
@@ -25,8 +26,6 @@ SIZES = (
     "closer than 1.5 points tell nothing on 3,589 faces; people agree with the labels on about 65 %. Networks of "
     "FER+'s labels have no place here."
 )
-OVERVIEW = ("network", "parameters", "PublicTest", "PrivateTest", "95 % interval", "without twins", "ten views",
-            "macro-F1", "calibration error")  # fmt: skip
 SOURCES = ("system", "parameters", "accuracy, %", "learnt from", "known of it", "source")
 
 
@@ -35,30 +34,23 @@ SOURCES = ("system", "parameters", "accuracy, %", "learnt from", "known of it", 
 
 def overview(weights: Path) -> str:
     """The picture of sizes, with ours, the reports' and public systems, and the table of all networks."""
-    ours = [outline(weights, name) for name in sound(weights, checkpoint.available(weights))]
+    ours = [outline(weights, name) for name in sound(weights, checkpoint.shipped(weights))]
     figure = exhibits.figure(
         charts.sizes([point for network in ours if (point := placed(network))], [*REPORTS, *PUBLIC]),
         "accuracy-against-parameters", "Accuracy on PrivateTest against parameters", SIZES, wide=True,
     )  # fmt: skip
-    table = exhibits.table(OVERVIEW, [line(network) for network in ours], "networks", "All networks")
+    rows = [[cell.strip("`") for cell in cards.line(network)] for network in ours]
+    table = exhibits.table(cards.COLUMNS, rows, "networks", "All networks")
     return figure + table
 
 
-def placed(network: checkpoint.Network) -> System | None:
+def placed(network: checkpoint.Network | Committee) -> System | None:
     """The network as a point of the picture; None where it was not measured, or tells other labels than FER-2013's."""
     figures = network.figures.get("private_test")
     if not figures or len(network.labels) != 7:
         return None
-    return System(network.name, networks.count(network), figures["accuracy"], ci95=tuple(figures["ci95"]))
-
-
-def line(network: checkpoint.Network) -> list[str]:
-    """A network's line of the table."""
-    public, private, views = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
-    interval = "{:.3f} to {:.3f}".format(*private["ci95"]) if private else "-"
-    shares = [_share(private, key) for key in ("accuracy_without_twins",)] + [_share(views)]
-    rest = [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
-    return [network.name, f"{networks.count(network):,}", _share(public), _share(private), interval, *shares, *rest]
+    name = ELECTED if isinstance(network, Committee) else network.name
+    return System(name, networks.count(network), figures["accuracy"], ci95=tuple(figures["ci95"]))
 
 
 def sources() -> str:
@@ -117,6 +109,10 @@ def facts(network: checkpoint.Network, folder: Path) -> str:
         "Parameters": (f"{networks.count(network) / 1e6:.2f} M", f"{networks.count(network):,}"),
         "File": (f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB", "float16 safetensors"),
         "Multiplications": (f"{networks.multiplications(network) / 1e6:,.0f} M", "for one face"),
+        "Time": (
+            f"{network.figures[cards.SPEED]:.1f} ms" if cards.SPEED in network.figures else "-",
+            "one face on one core, where it was measured",
+        ),
         "Labels": (str(len(network.labels)), ", ".join(network.labels)),
         "Unsure": (f"below {network.unsure:.0%}" if network.unsure else "never", f"temperature {network.temperature}"),
     }
