@@ -58,7 +58,7 @@ def tab(shared: Shared) -> None:
     with gr.Accordion(TAGGERS, open=False):
         taggers = gr.HTML(first[4], css_template=verdicts.CSS, apply_default_css=False, elem_id="taggers")
     with gr.Accordion(answering.OWN.capitalize(), open=False):
-        owned.section(shared.weights, asked[-1], asked[1], OWN)
+        owned.section(shared.weights, asked[0], asked[-1], asked[1], OWN)
     with gr.Accordion("Save the matrix", open=False) as saving:
         saved = exhibits.box("", "saved")
     saving.expand(partial(answering.to_save, weights=shared.weights), asked, saved, **QUIET)

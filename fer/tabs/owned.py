@@ -143,7 +143,7 @@ p { margin: 4px 0 0; font-size: var(--text-sm); color: var(--body-text-color); }
 ABOUT_CSS = "p { margin: 0 0 6px; font-size: var(--text-sm); line-height: 1.45; color: var(--body-text-color); }"
 
 
-def section(weights: Path, own: gr.State, split: gr.Radio, name_of_own: str) -> None:
+def section(weights: Path, network: gr.Dropdown, own: gr.State, split: gr.Radio, name_of_own: str) -> None:
     """Lays the section out; what is uploaded is what the matrix is of from then on."""
     gr.Markdown(WORDS)
     with gr.Row():
@@ -155,10 +155,10 @@ def section(weights: Path, own: gr.State, split: gr.Radio, name_of_own: str) -> 
         find = gr.Checkbox(label="They are photographs: find the face in each", elem_id="own-find", min_width=240)
     words = gr.HTML("", css_template=ABOUT_CSS, apply_default_css=False, elem_id="own-about")
 
-    def taken(payload: dict | None, find: bool) -> tuple:
-        return *take(payload, find), name_of_own
+    def taken(payload: dict | None, find: bool, name: str) -> tuple:
+        own, about = take(payload, find)
+        answers_on(own, weights, name)  # here, where it is seen that something is going on
+        return own, about, name_of_own
 
-    zipped.upload(
-        taken, [zipped, find], [own, words, split], preprocess=False, api_visibility="private", show_progress="minimal",
-        show_progress_on=words,
-    )  # fmt: skip
+    shown = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": words}
+    zipped.upload(taken, [zipped, find, network], [own, words, split], preprocess=False, **shown)

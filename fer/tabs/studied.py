@@ -4,14 +4,17 @@ A study's folder, weights/studies/<name>/, holds table.json, curves.csv and figu
 """
 
 import base64
+import csv
 import json
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
+from fer import plots
 from fer.tabs import exhibits
 from fer.tabs.shared import refusal
+from fer.trials import cell
 
 NONE = '<div class="empty">No study was run yet: <code>python -m fer study NAME</code> runs one.</div>'
 
@@ -30,27 +33,26 @@ def show(name: str, *, weights: Path) -> str:
     rows, notes = table["rows"], "".join(f"<p>{escape(note)}</p>" for note in table["notes"])
     columns = list(dict.fromkeys(key for row in rows for key in row if any(one.get(key) is not None for one in rows)))
     heads = [column.replace("_", " ") for column in columns]
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    picture = _picture(folder / "figure.png", name)
-    return f"<p><b>{escape(table['question'])}</b></p>{exhibits.table(heads, cells, name, name)}{picture}{notes}"
+    cells = [[cell(row.get(column)) for column in columns] for row in rows]
+    question = f"<p><b>{escape(table['question'])}</b></p>"
+    return question + exhibits.table(heads, cells, name, name) + _picture(folder) + notes
 
 
-def _picture(path: Path, name: str) -> str:
-    if not path.is_file():
+def _picture(folder: Path) -> str:
+    """The study's curves, drawn anew so that they are read on dark too; without any, its figure as it is."""
+    name, curves, picture = folder.name, folder / "curves.csv", folder / "figure.png"
+    if curves.is_file():
+        histories: dict[str, list[dict[str, float]]] = {}
+        with curves.open(newline="") as file:
+            for row in csv.DictReader(file):
+                run = row.pop("run")
+                histories.setdefault(run, []).append({key: float(value) for key, value in row.items() if value})
+        return exhibits.figure(plots.accuracies(histories), name, f"Accuracy by epoch in {name}", wide=True)
+    if not picture.is_file():
         return ""
-    address = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    address = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
     save = f'<p class="take">Save as <a href="{address}" download="{escape(name)}.png">PNG</a></p>'
     return f'<figure><img src="{address}" alt="The figure of {escape(name)}">{save}</figure>'
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return " to ".join(f"{part:.3f}" for part in value)
-    if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) <= 1 else f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def section(weights: Path) -> None:
