@@ -31,8 +31,6 @@ CSS = """
 #map-sheet { flex: 3 1 300px; }
 #map-card { flex: 2 1 300px; align-self: flex-start; position: sticky; top: 12px; }
 #crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
-#emotions, #networks { overflow-x: auto; }
-#emotions :is(th, td), #networks :is(th, td) { white-space: nowrap; word-break: normal; padding: 6px 8px; }
 #probabilities .label { font-family: var(--font); }
 """
 

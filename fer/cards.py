@@ -23,6 +23,8 @@ SPEED = "milliseconds_a_face"
 _REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")
 _KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
 _KEPT += ("macro_f1", "balanced_accuracy", "ece")
+COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views")
+COLUMNS += ("macro-F1", "ECE", "ms a face")
 _ROWS = {
     "public_test": "PublicTest",
     "public_test_tta": "PublicTest, ten views",
@@ -116,13 +118,12 @@ def figures_table(network: Network) -> str:
 
 def networks_table(networks: Sequence[Network | Committee]) -> str:
     """The README's table: a line for every network, from what ``evaluate`` measured."""
-    columns = ["network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views"]
-    columns += ["macro-F1", "ECE", "ms a face"]
-    lines = [columns, ["---"] * len(columns), *(_line(network) for network in networks)]
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(line(network) for network in networks)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _line(network: Network | Committee) -> list[str]:
+def line(network: Network | Committee) -> list[str]:
+    """A network's cells under COLUMNS, the first of them in backticks."""
     public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
     cells = [f"`{network.name}`", f"{count(network):,}", f"{2e-6 * count(network):.1f} MB"]  # float16
     cells += [f"{public['accuracy']:.4f}" if public else "-"]

@@ -10,12 +10,13 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -95,11 +96,7 @@ def load(name: str, folder: Path | None = None) -> Network | Committee | nn.Modu
     if name == ELECTED:
         return _elected((folder or WEIGHTS) / f"{ELECTED}.json")
     if name.startswith(PREFIX):
-        members = [load(member, folder) for member in name.removeprefix(PREFIX).split("+")]
-        try:
-            return Committee(members).eval()
-        except ValueError as error:
-            raise CheckpointError(f"{name!r}: {error}") from None
+        return _committee(name, [load(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     path = find(name, folder)
     if path is None and name.count("/") != 1:
         raise CheckpointError(_missing(name, folder or WEIGHTS))
@@ -124,7 +121,7 @@ def _portable(file: Path) -> nn.Module:
         raise CheckpointError(str(error)) from error
 
 
-def _elected(path: Path) -> Committee:
+def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load) -> Committee:
     """The committee that ``python -m fer committee`` wrote."""
     try:
         kept = json.loads(path.read_text())
@@ -133,6 +130,39 @@ def _elected(path: Path) -> Committee:
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
     return committee
+
+
+def outline(name: str, folder: Path | None = None) -> Network | Committee:
+    """The same without its weights, which are on the device "meta": labels, figures and shapes, in milliseconds.
+
+    Of the weights' file only the names and shapes are read. Raises CheckpointError as ``load`` does.
+    """
+    if name == ELECTED:
+        return _elected((folder or WEIGHTS) / f"{ELECTED}.json", outline)
+    if name.startswith(PREFIX):
+        return _committee(name, [outline(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+    path = (folder or WEIGHTS) / name
+    if name not in available(folder):
+        raise CheckpointError(_missing(name, folder or WEIGHTS))
+    _check_config(path / _CONFIG)
+    try:
+        with torch.device("meta"):
+            network = Network(**json.loads((path / _CONFIG).read_text())).eval()
+        with safe_open(path / _TENSORS, "pt") as file:
+            stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no dict)
+    except (OSError, SafetensorError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be used ({error}); `{_remedy(name)}` makes it anew") from error
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if stored != expected:
+        raise CheckpointError(f"{path / _TENSORS} is of another network; `{_remedy(name)}` makes it anew")
+    return network
+
+
+def _committee(name: str, members: list[Network]) -> Committee:
+    try:
+        return Committee(members).eval()
+    except ValueError as error:
+        raise CheckpointError(f"{name!r}: {error}") from None
 
 
 def find(name: str, folder: Path | None = None) -> Path | None:

@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fer.taggers import FERPLUS, VOTES, majority
+
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
-FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")  # the first eight of VOTES
 SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
 TWIN_CORRELATION = 0.99
 
@@ -102,8 +102,7 @@ def to_unit(pixels: Tensor) -> Tensor:
 def relabelled(faces: Faces, labels: Sequence[str]) -> Faces:
     """The faces that carry one of ``labels``: all for EMOTIONS; for FERPLUS those on which its taggers agree.
 
-    FER+'s rule (Barsoum et al. 2016, "majority"): single votes are dropped, more than half of the rest must fall on
-    one emotion. It keeps 25,060, 3,199 and 3,153 faces of the three splits.
+    Those are 25,060, 3,199 and 3,153 faces of the three splits.
 
     Raises:
         DataError: other labels, or FER+'s and there is no fer2013new.csv.
@@ -114,10 +113,8 @@ def relabelled(faces: Faces, labels: Sequence[str]) -> Faces:
         raise DataError(f"no faces carry the labels {', '.join(labels)}: FER-2013 has {', '.join(EMOTIONS)}")
     if faces.votes is None:
         raise DataError("FER+'s labels need fer2013new.csv (github.com/microsoft/FERPlus) beside the Kaggle file")
-    counted = torch.where(faces.votes > 1, faces.votes, 0).int()  # (N, 10)
-    most, answer = counted.max(1)
-    agreed = (2 * most > counted.sum(1)) & (answer < len(FERPLUS))
-    return replace(faces, labels=answer)[agreed]
+    answer = majority(faces.votes)
+    return replace(faces, labels=answer)[answer >= 0]
 
 
 # ------------------------------------------------------------------------------------------------ twins
@@ -237,11 +234,16 @@ def _read_folder(folder: Path) -> dict[str, Faces]:
 
 def _labelled_files(folder: Path) -> Iterator[tuple[Path, int]]:
     for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
-        name = _SYNONYMS.get(sub.name.lower(), sub.name.lower())
+        name = emotion_named(sub.name)
         if name not in EMOTIONS:
             raise DataError(f"{sub} names no emotion: expected one of {', '.join(EMOTIONS)}")
         files = (path for path in sorted(sub.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
         yield from ((path, EMOTIONS.index(name)) for path in files)
+
+
+def emotion_named(folder: str) -> str:
+    """The emotion that a folder's name means, as we spell it; the name itself if it means none."""
+    return _SYNONYMS.get(folder.lower(), folder.lower())
 
 
 def _read_face(path: Path) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer.checkpoint import Network
+from fer.committee import Committee, joined
 from fer.data import Faces, to_unit
 from fer.networks import SIDE
 
@@ -165,7 +166,7 @@ def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10) -> 
 
 def evaluate(network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None) -> dict:
     """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz."""
-    logits = predict_logits(network, faces.pixels, tta=tta).half().float()  # as they are kept, to the digit
+    logits = answers(network, faces.pixels, tta)
     if folder is not None and not tta:
         keep_predictions(folder / PREDICTIONS, split, logits, faces)
     return {"network": network.name, "split": split, "tta": tta} | figures(
@@ -184,6 +185,14 @@ def milliseconds_a_face(network: nn.Module, repeats: int = 100) -> float:
             times.append(time.perf_counter() - began)
     torch.set_num_threads(threads)
     return 1000 * median(times)
+
+
+def answers(network: Network | Committee, pixels: Tensor, tta: bool = False) -> Tensor:
+    """Logits (N, K) of uint8 faces (N, 48, 48) as predictions.npz keeps them, to the digit."""
+    if isinstance(network, Committee):
+        parts = [answers(member, pixels, tta) for member in network.members]
+        return joined(parts, [member.temperature for member in network.members])
+    return predict_logits(network, pixels, tta=tta).half().float()
 
 
 def keep_predictions(path: Path, split: str, logits: Tensor, faces: Faces) -> None:

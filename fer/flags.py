@@ -25,6 +25,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PublicTest")
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
     parts["evaluate"].add_argument("--speed", action="store_true", help="also time one face on one core, for the card")
+    _add_confusion(parts["confusion"])
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
     parts["predict"].add_argument("--whole", action="store_true", help="take each whole picture as a face")
@@ -50,6 +51,15 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["export"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parts["export"].add_argument("--out", metavar="FILE", help="where to write, instead of NETWORK.onnx")
     return parser
+
+
+def _add_confusion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, or committee:a+b")
+    parser.add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PrivateTest")
+    parser.add_argument("--without-twins", action="store_true", help="only faces without a twin in Training")
+    parser.add_argument("--threshold", type=float, default=0.0, metavar="P", help="leave out answers less sure than P")
+    parser.add_argument("--against", metavar="NETWORK", help="compare with another network, by McNemar's test")
+    parser.add_argument("--faces", metavar="PATH", help="on a zip or folder of your own, with a folder an emotion")
 
 
 def _add_saliency(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ them in the reports' tables (``conv2d_1``, ``batch_normalization_1``, ``activati
 picked by name, and a truncated forward is a slice: ``network[: "conv2d_2"](faces)`` ends with that layer's output.
 """
 
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -217,7 +218,7 @@ class LayerRow:
 def table(network: nn.Sequential) -> list[LayerRow]:
     """A line for every layer of ``network``, found by running one blank face through a copy-free eval forward."""
     rows, training = [], network.training
-    values = torch.zeros(1, 1, SIDE, SIDE)
+    values = torch.zeros(1, 1, SIDE, SIDE, device=next(network.parameters()).device)
     network.eval()
     with torch.no_grad():
         for name, layer in network.named_children():
@@ -225,6 +226,13 @@ def table(network: nn.Sequential) -> list[LayerRow]:
             rows.append(LayerRow(name, type(layer).__name__, tuple(values.shape[1:]), count(layer)))
     network.train(training)
     return rows
+
+
+def multiplications(network: nn.Sequential) -> int:
+    """How often convolutions and dense layers multiply a weight for one face: the work of a forward."""
+    shapes = {row.name: row.shape for row in table(network)}
+    layers = ((name, layer) for name, layer in network.named_children() if isinstance(layer, nn.Conv2d | nn.Linear))
+    return sum(layer.weight.numel() * math.prod(shapes[name][1:]) for name, layer in layers)
 
 
 def count(module: nn.Module) -> int:

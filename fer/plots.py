@@ -77,7 +77,7 @@ def curves(history: list[dict[str, float]]) -> Figure:
         for key, colour, label in ((what, INK, "Training"), (f"public_{what}", "#6366f1", "PublicTest")):
             axes.plot(epochs, [row[key] for row in history], color=colour, linewidth=1.5, label=label)
         axes.set(xlabel="epoch", ylabel=what)
-        _inked(axes)
+        inked(axes)
     return figure
 
 
@@ -89,7 +89,7 @@ def climb(steps: Sequence[int], values: Sequence[float], best: float | None = No
     if best is not None:
         axes.axhline(best, color=INK, linewidth=1.5, linestyle=":", label="best real face")
     axes.set(xlabel="step", ylabel="ascent value")
-    _inked(axes)
+    inked(axes)
     return figure
 
 
@@ -105,7 +105,7 @@ def accuracies(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
             x, y = [row["epoch"] for row in history], [row[key] for row in history]
             axes.plot(x, y, color=_RUNS[number % len(_RUNS)], linewidth=1.5, label=run)
         axes.set(xlabel="epoch", ylabel=what)
-        _inked(axes)
+        inked(axes)
     return figure
 
 
@@ -121,7 +121,7 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], wh
     axes.set_xticks(range(len(groups)), groups, rotation=25, ha="right", fontsize=8)
     axes.set(ylabel=what)
     axes.margins(y=0.3)  # room for the legend above the bars
-    _inked(axes)
+    inked(axes)
     return figure
 
 
@@ -135,7 +135,7 @@ def answers(values: np.ndarray, names: Sequence[str] | None = None) -> Figure:
         axes.set_xticks(range(len(values)), names)
     axes.axhline(0, color=INK, linewidth=1)
     axes.set(xlabel="" if names else "neuron", ylabel="answer")
-    _inked(axes)
+    inked(axes)
     return figure
 
 
@@ -157,7 +157,7 @@ def thinning(found: dict) -> Figure:
     ticks = [2**power for power in range(found["filters"].bit_length())]
     axes.set_xticks(ticks, map(str, ticks))
     axes.set(xlabel=f"filters of {found['layer']} that are kept", ylabel="accuracy on PublicTest")
-    _inked(axes)
+    inked(axes)
     return figure
 
 
@@ -174,11 +174,11 @@ def reliability(before: list[dict], after: list[dict]) -> Figure:
         axes.plot(x, y, color=colour, linewidth=1.5, label=label)
         axes.scatter(x, y, np.sqrt(n) * 1.5, color=colour)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right")
-    _inked(axes)
+    inked(axes)
     return figure
 
 
-def _inked(axes: Axes) -> None:
+def inked(axes: Axes) -> None:
     """Legend, ticks and labels in the grey that suits light and dark; no frame."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=INK)

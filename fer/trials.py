@@ -245,11 +245,12 @@ def markdown(rows: list[dict]) -> str:
     """Rows as a Markdown table; its columns are all their keys, in the order of their first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [[column.replace("_", " ") for column in columns], ["---"] * len(columns)]
-    lines += [[_cell(row.get(column)) for column in columns] for row in rows]
+    lines += [[cell(row.get(column)) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as a table shows it."""
     if value is None:
         return "-"
     if isinstance(value, list):

@@ -1,8 +1,10 @@
 """The page in Chromium, as a visitor meets it. Skips where Playwright or a Chromium is not to be had."""
 
+import io
 import os
 import shutil
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
@@ -34,10 +36,15 @@ def scene(*positions: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory) -> Iterator[str]:
+def uploads(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory, uploads) -> Iterator[str]:
     weights = write_networks(tmp_path_factory.mktemp("weights"))
     write_atlas(weights / "compact-ferplus", "conv2d_2", 64, 14)
-    with sealed_off(tmp_path_factory.mktemp("uploads")), served(weights) as page:
+    with sealed_off(uploads), served(weights) as page:
         yield page.url
 
 
@@ -324,8 +331,86 @@ def test_a_cell_of_the_matrix_is_chosen_by_mouse_and_by_keyboard(visit):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
+    page.get_by_role("button", name="More: unsure answers").click()
     page.get_by_label("Only faces without a twin in Training").check()
-    expect(page.locator("#figures")).to_contain_text("Accuracy 0.5714 (n 7;")
+    expect(page.locator("#figures")).to_contain_text("0.5714n 7;")
+    expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
+
+
+def test_two_networks_are_compared_and_the_matrix_can_be_saved(visit):
+    """Of eight faces only one network reads five right, only the other one: p is 14 of 64."""
+    page = visit()
+    page.get_by_role("tab", name="Confusion").click()
+    page.get_by_label("Compare with").click()
+    page.get_by_role("option", name="vgg16-relu").click()
+    expect(page.locator("#against")).to_contain_text("McNemar's test: p 0.2188, so this may well be chance")
+    page.get_by_role("button", name="1 only vgg16-relu is right").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#cell")).to_contain_text("Faces that vgg16-relu reads right and compact does not")
+    page.get_by_role("button", name="Save the matrix").click()
+    with page.expect_download() as download:
+        page.locator("#saved [data-png]").click()
+    assert download.value.suggested_filename == "compact-PrivateTest-matrix.png"
+    assert Path(download.value.path()).read_bytes()[:4] == b"\x89PNG"
+
+
+def zip_of(count: int, name: str, content: bytes) -> bytes:
+    """An archive of as many files of one content, numbered where there are several."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(count):
+            archive.writestr(name.format(number), content)
+    return stream.getvalue()
+
+
+def test_own_faces_get_a_matrix_and_hostile_archives_one_sentence_each(visit, uploads):
+    """Nothing of any of them stays on the server."""
+    page = visit()
+    page.get_by_role("tab", name="Confusion").click()
+    page.get_by_role("button", name="Your own faces").click()
+    field = page.locator("#own-zip").locator("xpath=preceding-sibling::input")
+    face = cv2.imencode(".png", np.asarray(example_face(96)))[1].tobytes()
+    hostile = {
+        "leads out of it": zip_of(1, "../../happy/1.png", face),
+        "has 300 MB unpacked": zip_of(1, "happy/1.png", bytes(300_000_000)),
+        "too many files": zip_of(100_000, "happy/{}.png", b""),
+    }
+    for words, content in hostile.items():
+        field.set_input_files({"name": "faces.zip", "mimeType": "application/zip", "buffer": content})
+        expect(page.locator(".toast-body").last).to_contain_text(words, timeout=30_000)
+        page.locator(".toast-close").last.click()
+    good = {"name": "faces.zip", "mimeType": "application/zip", "buffer": zip_of(3, "faces/sad/{}.png", face)}
+    field.set_input_files(good)
+    expect(page.locator("#own-about")).to_contain_text("3 faces of faces.zip: 3 sad", timeout=20_000)
+    page.get_by_role("button", name="sad read as happy: 3 faces, 100%").click()
+    expect(page.locator("#behind .faces button")).to_have_count(3)
+    page.locator("#behind .faces button").first.click()
+    expect(page.locator("#behind-face")).to_contain_text("Label sad, read as happy by compact")
+    page.get_by_role("button", name="Open it in Saliency").click()
+    expect(page.locator("#explained figure")).to_have_count(2, timeout=20_000)
+    assert [path for path in uploads.rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_becomes_a_zip_in_the_browser(visit, tmp_path):
+    page = visit()
+    page.get_by_role("tab", name="Confusion").click()
+    page.get_by_role("button", name="Your own faces").click()
+    for emotion in ("happy", "fearful"):
+        (tmp_path / "mine" / emotion).mkdir(parents=True)
+        example_face(64).save(tmp_path / "mine" / emotion / "1.png")
+    page.locator("#own-folder input").set_input_files(tmp_path / "mine")
+    expect(page.locator("#own-about")).to_contain_text("2 faces of mine.zip", timeout=20_000)
+    expect(page.get_by_role("button", name="fear read as happy: 1 faces, 100%")).to_be_visible()
+
+
+def test_the_networks_tab_is_drawn_when_it_is_opened(visit):
+    page = visit()
+    expect(page.locator("#networks figure")).to_have_count(0)
+    page.get_by_role("tab", name="Networks").click()
+    expect(page.locator("#networks figure")).to_have_count(1)
+    expect(page.locator("#facts")).to_contain_text("3,151,367")
+    page.locator("#time-it").click()
+    expect(page.locator("#took")).to_contain_text("the median of 15 forwards of compact")
 
 
 def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
@@ -343,7 +428,7 @@ def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
 def test_the_tables_keep_to_a_phone_375_pixels_wide(visit, tab):
     page = visit(width=375)
     turn_to(page, tab)
-    expect(page.locator("#matrix td button" if tab == "Confusion" else "#curves").first).to_be_visible()
+    expect(page.locator("#matrix td button" if tab == "Confusion" else "#networks figure").first).to_be_visible()
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 
 

@@ -35,11 +35,14 @@ FLOORS = [
     {"__main__"},
     {"demo"},
 ]
+FLOORS[0] |= {"taggers"}
+FLOORS[1] |= {"labelled"}
 FLOORS[2] |= {"pruning", "mosaic"}
-FLOORS[3] |= {"redundancy", "responses", "thinning"}
+FLOORS[3] |= {"redundancy", "responses", "thinning", "answers", "mixups", "charts", "published"}
 HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 BARE = {
     "data",
+    "taggers",
     "networks",
     "augmentation",
     "recipes",

@@ -9,6 +9,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "summary": measuring.summary,
     "train": measuring.train,
     "evaluate": measuring.evaluate,
+    "confusion": measuring.confusion,
     "committee": measuring.committee,
     "predict": using.predict,
     "saliency": explaining.saliency,

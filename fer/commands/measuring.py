@@ -1,4 +1,4 @@
-"""Commands that train and measure: networks, summary, train, evaluate, committee, study."""
+"""Commands that train and measure: networks, summary, train, evaluate, confusion, committee, study."""
 
 import sys
 from collections.abc import Iterable
@@ -71,6 +71,33 @@ def evaluate(network: str, split: str, tta: bool, speed: bool, root: str | None,
         if speed:
             cards.record_speed(trained, folder, evaluation.milliseconds_a_face(trained))
     _print_figures(figures, trained.labels, as_json)
+
+
+def confusion(
+    network: str, split: str, without_twins: bool, threshold: float, against: str | None, faces: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Prints what the Confusion tab says, from the kept answers or on faces of your own: no data set is needed."""
+    from fer import answers, labelled
+
+    own = labelled.read(faces) if faces else None
+
+    def found(name: str) -> answers.Answers:
+        if own is None:
+            kept = answers.kept(checkpoint.outline(name), split)
+        else:
+            trained = checkpoint.load(name)
+            kept = answers.of_own(own, trained, evaluation.answers(trained, own.pixels))
+        return kept.asked(without_twins).surer_than(threshold)
+
+    report = answers.report(found(network), found(against) if against else None)
+    if as_json:
+        return print_json(report)
+    _print_figures(report | {"split": own.title if own else split, "tta": False}, report["labels"], as_json)
+    for name in ("taggers", "compared"):
+        if facts := report.get(name):
+            print(f"  {name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items()))
+    return None
 
 
 def committee(as_json: bool) -> None:

@@ -1,192 +1,165 @@
-"""The Confusion tab: which emotions a network mixes up, and how sure it was.
+"""The Confusion tab: which emotions a network mixes up, why, and how sure it was; two networks compared.
 
 tab(shared)     lays it out, inside a `gr.Tab`
-/confusion      the same for programs: (network, split, without_twins, threshold) -> figures and matrix
-
-Everything is computed from the logits that `python -m fer evaluate` left in predictions.npz, so no data set is needed.
+/confusion      the same for programs: (network, split, without_twins, threshold, other) -> figures and matrix
 """
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import gradio as gr
-import torch
-from torch import Tensor
+from gradio.context import get_render_context
 
-from fer import evaluation, plots
-from fer.tabs import markup, matrix
-from fer.tabs.shared import Shared, choices, load_network, network_menu, picked, refusal
+from fer import answers, checkpoint
+from fer.tabs import answering, behind, exhibits, matrix, owned, verdicts
+from fer.tabs.answering import NOBODY, OWN, Asked
+from fer.tabs.shared import Shared, choices, network_menu, refusal
 
-SPLITS = ("PrivateTest", "PublicTest")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network answered on the faces that are left after the visitor's choice, and how many there were."""
-
-    labels: tuple[str, ...]
-    probabilities: Tensor  # (N, K), calibrated
-    logits: Tensor  # (N, K)
-    truth: Tensor  # (N,)
-    twin: Tensor  # (N,)
-    asked: int
-    temperature: float
-
-    def confusion(self) -> Tensor:
-        return evaluation.confusion(self.logits.argmax(1), self.truth, len(self.labels))
+OPENS = ("Saliency", "Activations", "Filters")  # the tabs that a face can be opened in, where the page has them
+TAGGERS = "Judged by FER+'s ten taggers"
+QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def answers(weights: Path, name: str, split: str, without_twins: bool, threshold: float) -> Answers:
-    """The network's kept answers; those whose probability is below ``threshold`` are left out."""
-    if split not in SPLITS:
-        raise refusal(f"There is no split {str(split)[:40]!r}. Choose one of: {', '.join(SPLITS)}.")
-    if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
-        raise refusal("The threshold must be a probability from 0 to below 1.")
-    network = load_network(weights, name)
-    try:
-        logits, truth, twin = evaluation.kept(weights / name, split)
-    except ValueError as error:
-        raise refusal(f"{error}.") from None
-    asked = ~twin if without_twins else torch.ones_like(twin)
-    probabilities = (logits / network.temperature).softmax(1)
-    keep = asked & (probabilities.max(1).values >= threshold)
-    rows = (part[keep] for part in (probabilities, logits, truth, twin))
-    return Answers(network.labels, *rows, asked=int(asked.sum()), temperature=network.temperature)
-
-
-# ---- handlers: they return the page's outputs (matrix, cell, summary, emotions, reliability)
-
-
-def show(name: str, split: str, without_twins: bool, threshold: float, counting: str, *, weights: Path) -> tuple:
-    """The whole tab for a choice of network, faces, threshold and counting; a sentence where there is nothing."""
-    try:
-        found = answers(weights, name, split, without_twins, threshold)
-        if counting not in matrix.COUNTINGS:
-            raise refusal(f"There is no counting {str(counting)[:40]!r}.")
-    except gr.Error as error:
-        return "", str(error), "", "", ""
-    if len(found.truth) == 0:
-        return "", "No answer is as sure as that. Lower the threshold.", "", "", ""
-    counts = found.confusion()
-    figures = evaluation.figures(found.logits, found.truth, found.twin, found.temperature)
-    diagram = plots.reliability(
-        evaluation.reliability(found.logits.softmax(1), found.truth),
-        evaluation.reliability(found.probabilities, found.truth),
-    )
-    return (
-        matrix.table(counts, found.labels, counting),
-        NO_CELL,
-        summary(found, figures),
-        matrix.emotions(figures, found.labels, evaluation.mistaken_for(counts)),
-        f'<img src="{plots.figure_url(diagram)}" alt="How often answers of each confidence are right">',
-    )
-
-
-def choose(
-    name: str, split: str, without_twins: bool, threshold: float, counting: str, event: gr.EventData, *, weights: Path
-) -> tuple:
-    """The matrix with a cell chosen, and what there is to say about it."""
-    found = answers(weights, name, split, without_twins, threshold)
-    size = len(found.labels)
-    index = picked(event, size * size)
-    return matrix.table(found.confusion(), found.labels, counting, index), about(found, *divmod(index, size))
-
-
-def about(found: Answers, row: int, column: int) -> str:
-    """A sentence or two on one cell."""
-    truth, answer = found.labels[row], found.labels[column]
-    inside = (found.truth == row) & (found.logits.argmax(1) == column)
-    count, support = int(inside.sum()), int((found.truth == row).sum())
-    if count == 0:
-        return f"**{truth} read as {answer}**: no face."
-    sure = found.probabilities[inside].max(1).values.mean().item()
-    back = int(((found.truth == column) & (found.logits.argmax(1) == row)).sum())
-    words = (
-        f"**{truth} read as {answer}**: {count} of {support} faces ({count / support:.0%}), {sure:.0%} sure on average."
-    )
-    if row == column:
-        return words
-    second = found.probabilities[inside].topk(2, 1).indices[:, 1] == row
-    return f"{words} In {second.float().mean():.0%} of them {truth} came second. The other way round: {back}."
-
-
-def summary(found: Answers, figures: dict) -> str:
-    """Accuracy with n and interval, the other figures, and how many faces were answered at all."""
-    low, high = figures["ci95"]
-    answered = len(found.truth) / found.asked
-    left_out = f" {answered:.0%} of {found.asked:,} faces are answered." if answered < 1 else ""
-    return (
-        f"Accuracy **{figures['accuracy']:.4f}** (n {figures['n']:,}; 95 % interval {low:.3f} to {high:.3f})."
-        f"{left_out} Macro-F1 {figures['macro_f1']:.3f}, balanced accuracy {figures['balanced_accuracy']:.3f}, "
-        f"calibration error {figures['ece']:.3f}."
-    )
-
-
-def confusion(network: str, split: str, without_twins: bool, threshold: float, *, weights: Path) -> dict:
+def confusion(
+    network: str, split: str, without_twins: bool, threshold: float, other: str = NOBODY, *, weights: Path
+) -> dict:
     """A network's confusion matrix and figures on a test split of FER-2013.
 
     Rows of "confusion" are true labels, columns what the network reads. Answers with a calibrated probability below
-    the threshold are left out; "answered" is the share that is left.
+    the threshold are left out; "answered" is the share that is left. A committee is "committee:compact+cnn"; with
+    another network, "compared" has McNemar's test.
     """
-    found = answers(weights, network, split, without_twins, threshold)
-    figures = evaluation.figures(found.logits, found.truth, found.twin, found.temperature) if len(found.truth) else {}
-    return {"labels": list(found.labels), "answered": len(found.truth) / max(found.asked, 1), **figures}
+    asked = Asked(network, split, matrix.COUNTINGS[0], other, threshold, without_twins, [], None)
+    try:
+        return answers.report(asked.found(weights), asked.other(weights))
+    except gr.Error:
+        raise
+    except ValueError as error:
+        raise refusal(answering.sentence(error, weights)) from None
 
 
 # ---- layout
-
-NO_CELL = "Choose a cell of the matrix to read about it."
 
 
 def tab(shared: Shared) -> None:
     """Lays the tab out, with the first network's answers in it, and wires it; call inside a `gr.Tab`."""
     with gr.Row():
         with gr.Column(min_width=300, scale=2):
-            controls = menus(shared)
-        table, cell, words, emotions, diagram = show(*(part.value for part in controls), weights=shared.weights)
+            asked = menus(shared)
+        first = answering.show(*(part.value for part in asked), None, weights=shared.weights)
         with gr.Column(min_width=300, scale=3):
-            view = choices(table, js=matrix.JS, css_template=matrix.CSS, elem_id="matrix")
-            outputs = [view, gr.Markdown(cell, elem_id="cell")]
-    with gr.Row():
-        with gr.Column(min_width=300, scale=3):
-            outputs += [gr.Markdown(words, elem_id="figures"), gr.Markdown(emotions, elem_id="emotions")]
-        with gr.Column(min_width=300, scale=2):
-            outputs.append(gr.HTML(diagram, elem_id="reliability", css_template=markup.PICTURE_CSS))
-    wire(shared, controls, outputs)
-    publish(shared, controls)
+            view = choices(first[0], js=matrix.JS, css_template=matrix.CSS, elem_id="matrix")
+            cell = gr.Markdown(first[1], elem_id="cell")
+    against = choices("", visible=False, css_template=verdicts.AGAINST_CSS, elem_id="against")
+    inside = look_inside()
+    figures = gr.HTML(first[2], css_template=verdicts.CSS, apply_default_css=False, elem_id="figures")
+    emotions = exhibits.box(first[5], "emotions")
+    diagrams = exhibits.box("", "diagrams", PAIR_CSS)
+    with gr.Accordion(TAGGERS, open=False):
+        taggers = gr.HTML(first[4], css_template=verdicts.CSS, apply_default_css=False, elem_id="taggers")
+    with gr.Accordion(answering.OWN.capitalize(), open=False):
+        owned.section(shared.weights, asked[0], asked[-1], asked[1], OWN)
+    with gr.Accordion("Save the matrix", open=False) as saving:
+        saved = exhibits.box("", "saved")
+    saving.expand(partial(answering.to_save, weights=shared.weights), asked, saved, **QUIET)
+    outputs = [view, cell, figures, against, taggers, emotions, gr.State(None)]
+    wire(shared, asked, outputs, (diagrams, saving, saved), inside)
+    publish(shared, asked)
 
 
 def menus(shared: Shared) -> list:
-    """The visitor's choices, in the order in which the handlers take them."""
-    return [
-        network_menu(shared, "confusion-network"),
-        gr.Radio(list(SPLITS), value=SPLITS[0], label="Faces", elem_id="split"),
-        gr.Checkbox(label="Only faces without a twin in Training", elem_id="without-twins"),
-        gr.Slider(0, 0.95, value=0, step=0.05, label="Leave out answers less sure than", elem_id="threshold"),
-        gr.Radio(list(matrix.COUNTINGS), value=matrix.COUNTINGS[0], label="Show", elem_id="counting"),
-    ]
+    """The visitor's choices, in the order of `Asked`."""
+    names = checkpoint.available(shared.weights)
+    network = network_menu(shared, "confusion-network")
+    others = [("no other network", NOBODY), *checkpoint.shipped(shared.weights)]
+    against = gr.Dropdown(others, value=NOBODY, label="Compare with", elem_id="compare-with")
+    split = gr.Radio([*answers.SPLITS, OWN], value=answers.SPLITS[0], label="Faces", elem_id="split")
+    counting = gr.Radio(list(matrix.COUNTINGS), value=matrix.COUNTINGS[0], label="Show", elem_id="counting")
+    with gr.Accordion("More: unsure answers, twins, committees", open=False):
+        threshold = gr.Slider(0, 0.95, 0, step=0.05, label="Leave out answers less sure than", elem_id="threshold")
+        twins = gr.Checkbox(label="Only faces without a twin in Training", elem_id="without-twins")
+        members = gr.Dropdown(
+            names, value=[], multiselect=True, label="Ask these as well, as a committee", elem_id="members"
+        )
+    return [network, split, counting, against, threshold, twins, members, gr.State(None)]
 
 
-def wire(shared: Shared, controls: list, outputs: list) -> None:
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    show_all = partial(show, weights=shared.weights)
-    for control in controls:
-        control.change(show_all, controls, outputs, trigger_mode="always_last", **quiet)
+def look_inside() -> list:
+    """The faces behind the choice, one of them opened, and why two labels are mixed up."""
+    tiles = choices("", visible=False, css_template=behind.CSS, elem_id="behind")
+    card = _box(behind.FACE_CSS, "behind-face")
+    with gr.Row(visible=False) as row:
+        tabs = _all_tabs()
+        names = [name for name in OPENS if name in [child.id for child in tabs.children]]
+        for name in names:
+            button = gr.Button(f"Open it in {name}", size="sm", min_width=150, elem_id=f"open-in-{name.lower()}")
+            button.click(lambda name=name: gr.Tabs(selected=name), None, tabs, **QUIET)
+    why = gr.Button("Why?", visible=False, size="sm", elem_id="why-mixed-up")
+    because = _box(behind.FACE_CSS, "because")
+    return [tiles, card, because, row, why]
+
+
+def _box(css: str, elem_id: str) -> gr.HTML:
+    return gr.HTML("", css_template=css, apply_default_css=False, visible=False, elem_id=elem_id)
+
+
+def _all_tabs() -> gr.Tabs:
+    """The page's tabs, in one of which this is laid out."""
+    block = get_render_context()
+    while not isinstance(block, gr.Tabs):
+        block = block.parent
+    return block
+
+
+def wire(shared: Shared, asked: list, outputs: list, drawings: tuple, inside: list) -> None:
+    """Every event of the tab: the matrix answers first, then the drawings and the faces follow."""
+    view, cell, _, against, *_, chosen = outputs
+    tiles, card, because, row, why = inside
+    diagrams, saving, saved = drawings
+    weights, drawn = {"weights": shared.weights}, gr.State(None)
+    draw, faces = partial(answering.draw, **weights), partial(answering.faces, **weights)
+    drawing = (draw, [*asked, drawn], [diagrams, drawn])
+    seeing = (faces, [*asked, chosen], inside)
+
+    changed = gr.on(
+        [part.change for part in asked], partial(answering.show, **weights), [*asked, chosen], outputs,
+        trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    changed.then(*drawing, **QUIET)
+    changed.then(lambda: (gr.Accordion(open=False), ""), None, [saving, saved], **QUIET)
+    changed.then(*seeing, **QUIET)
+    get_render_context().select(*drawing, **QUIET)
 
     # Gradio hands an event over only where it can read the parameter's type, which a partial hides.
-    def chosen(name: str, split: str, twins: bool, threshold: float, counting: str, event: gr.EventData) -> tuple:
-        return choose(name, split, twins, threshold, counting, event, weights=shared.weights)
+    def picked(event: gr.EventData, *asked) -> tuple:
+        return answering.choose(*asked, event=event, side=False, **weights)
 
-    outputs[0].choice(chosen, controls, outputs[:2], **quiet)
+    def sided(event: gr.EventData, *asked) -> tuple:
+        return answering.choose(*asked, event=event, side=True, **weights)
+
+    def opened(event: gr.EventData, *asked) -> tuple:
+        return answering.open_face(*asked, event=event, **weights)
+
+    for box, handler in ((view, picked), (against, sided)):
+        box.choice(handler, asked, [view, cell, against, chosen], **QUIET).then(*seeing, **QUIET)
+    tiles.choice(opened, [*asked, chosen], [tiles, card, row, shared.face], **QUIET)
+    shown = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": why}
+    why.click(partial(answering.why, **weights), [*asked, chosen], because, **shown)
 
 
-def publish(shared: Shared, controls: list) -> None:
-    """The public endpoint, on a button that is never drawn (see the Predict tab)."""
+PAIR_CSS = """
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 16px; }
+"""
+
+
+def publish(shared: Shared, asked: list) -> None:
+    """The public endpoint, on a button that is never drawn (see the Predict tab); `confusion` checks what it gets."""
+    network, split, _, against, threshold, twins, *_ = asked
     gr.Button(visible=False).click(
         partial(confusion, weights=shared.weights),
-        controls[:4],
+        [network, split, twins, threshold, against],
         gr.JSON(visible=False, label="figures"),
+        preprocess=False,
         api_name="confusion",
         api_description=confusion.__doc__,
         api_visibility="public",

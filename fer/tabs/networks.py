@@ -1,29 +1,126 @@
-"""The Networks tab: every network with its figures, its layers, its curves and its card.
+"""The Networks tab: every network with its figures, its layers, its curves, its recipe and its card; the studies.
 
-tab(shared)     lays it out, inside a `gr.Tab`
+tab(shared)     lays it out, inside a `gr.Tab`, whose first opening draws it
 """
 
+import json
 import re
-from functools import partial
+import time
 from pathlib import Path
+from statistics import median
 
 import gradio as gr
+import torch
+from gradio.context import get_render_context
 
-from fer import cards, checkpoint, networks, plots
-from fer.tabs import markup
-from fer.tabs.shared import Shared, load_network, network_menu
+from fer import cards, charts, checkpoint, networks, plots
+from fer.committee import ELECTED, Committee
+from fer.published import PUBLIC, REPORTS, System
+from fer.tabs import exhibits, studied, verdicts
+from fer.tabs.shared import Shared, filled, load_network, network_menu, outline
 
 NO_CURVES = "<p>This network came without its history.csv.</p>"
+SIZES = (
+    "<b>Accuracy against size.</b> Ours is of one view of each face, with epochs chosen on PublicTest; the others' are "
+    "as published, most with ten crops and some with an epoch that was chosen on PrivateTest itself. Two accuracies "
+    "closer than 1.5 points tell nothing on 3,589 faces; people agree with the labels on about 65 %. Networks of "
+    "FER+'s labels have no place here."
+)
+SOURCES = ("system", "parameters", "accuracy, %", "learnt from", "known of it", "source")
 
 
-def show(name: str, *, weights: Path) -> tuple[str, list[list], str]:
-    """Curves, layer table and card of a network."""
-    network = load_network(weights, name)
+# ---- all networks
+
+
+def overview(weights: Path) -> str:
+    """The picture of sizes, with ours, the reports' and public systems, and the table of all networks."""
+    ours = [outline(weights, name) for name in sound(weights, checkpoint.shipped(weights))]
+    figure = exhibits.figure(
+        charts.sizes([point for network in ours if (point := placed(network))], [*REPORTS, *PUBLIC]),
+        "accuracy-against-parameters", "Accuracy on PrivateTest against parameters", SIZES, wide=True,
+    )  # fmt: skip
+    rows = [[cell.strip("`") for cell in cards.line(network)] for network in ours]
+    table = exhibits.table(cards.COLUMNS, rows, "networks", "All networks")
+    return figure + table
+
+
+def placed(network: checkpoint.Network | Committee) -> System | None:
+    """The network as a point of the picture; None where it was not measured, or tells other labels than FER-2013's."""
+    figures = network.figures.get("private_test")
+    if not figures or len(network.labels) != 7:
+        return None
+    name = ELECTED if isinstance(network, Committee) else network.name
+    return System(name, networks.count(network), figures["accuracy"], ci95=tuple(figures["ci95"]))
+
+
+def sources() -> str:
+    """Where the others' figures are from."""
+    rows = [
+        [one.name, f"{int(one.parameters):,}", f"{100 * one.accuracy:.2f}", one.kind, one.note, one.source]
+        for one in (*PUBLIC, *REPORTS)
+    ]
+    return exhibits.table(SOURCES, rows, "public-systems", "Public systems")
+
+
+def sound(weights: Path, names: list[str]) -> list[str]:
+    """Those whose files are whole: one broken network must not keep the page from starting."""
+    found = []
+    for name in names:
+        try:
+            outline(weights, name)
+        except gr.Error:
+            continue
+        found.append(name)
+    return found
+
+
+def _share(figures: dict | None, key: str = "accuracy") -> str:
+    return f"{figures[key]:.4f}" if figures else "-"
+
+
+# ---- one network
+
+
+def show(name: str, *, weights: Path) -> tuple[str, str, str, str, str]:
+    """Facts, curves, layer table, recipe and card of a network."""
+    network = outline(weights, name)
     history = checkpoint.read_history(weights / name)
     curves = NO_CURVES
     if history:
-        curves = f'<img src="{plots.figure_url(plots.curves(history))}" alt="Loss and accuracy by epoch">'
-    return curves, layer_table(network), card(weights / name)
+        rows = [[f"{value:.6g}" for value in row.values()] for row in history]
+        saved = exhibits.csv_link(list(history[0]), rows, f"{name}-history")
+        curves = exhibits.figure(plots.curves(history), f"{name}-curves", "Loss and accuracy by epoch", more=saved)
+    layers = exhibits.table(LAYERS, layer_table(network), f"{name}-layers", f"The layers of {name}")
+    return facts(network, weights / name), curves, layers, recipe(network), card(weights / name)
+
+
+LAYERS = ("layer", "type", "output", "parameters")
+
+
+def facts(network: checkpoint.Network, folder: Path) -> str:
+    """What a network is and can do, as cards."""
+    figures = network.figures.get("private_test")
+    known = {
+        "PrivateTest": (_share(figures), _interval(figures)),
+        "Without twins": (
+            _share(figures, "accuracy_without_twins"),
+            f"n {figures['n_without_twins']:,}; the honest one" if figures else "not measured yet",
+        ),
+        "Parameters": (f"{networks.count(network) / 1e6:.2f} M", f"{networks.count(network):,}"),
+        "File": (f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB", "float16 safetensors"),
+        "Multiplications": (f"{networks.multiplications(network) / 1e6:,.0f} M", "for one face"),
+        "Time": (
+            f"{network.figures[cards.SPEED]:.1f} ms" if cards.SPEED in network.figures else "-",
+            "one face on one core, where it was measured",
+        ),
+        "Labels": (str(len(network.labels)), ", ".join(network.labels)),
+        "Unsure": (f"below {network.unsure:.0%}" if network.unsure else "never", f"temperature {network.temperature}"),
+    }
+    return verdicts.cards(known)
+
+
+def _interval(figures: dict | None) -> str:
+    return "n {:,}; {:.3f} to {:.3f}".format(figures["n"], *figures["ci95"]) if figures else "not measured yet"
 
 
 def layer_table(network: checkpoint.Network) -> list[list]:
@@ -34,6 +131,14 @@ def layer_table(network: checkpoint.Network) -> list[list]:
     return [*rows, ["total", "", "", f"{networks.count(network):,}"]]
 
 
+def recipe(network: checkpoint.Network) -> str:
+    """The commands that train it, and all settings of each stage."""
+    if not network.recipe:
+        return "This network came without its recipe."
+    settings = json.dumps(network.recipe, indent=2)
+    return f"```sh\n{cards.commands(network.recipe)}\n```\n\nAll the settings:\n\n```json\n{settings}\n```"
+
+
 def card(folder: Path) -> str:
     """The model card without its front matter, its title and its pictures, which lie beside it."""
     path = folder / "README.md"
@@ -42,42 +147,61 @@ def card(folder: Path) -> str:
     return re.sub(r"\A---\n.*?\n---\n+(# [^\n]*\n+)?", "", text, flags=re.DOTALL)
 
 
-def overview(weights: Path) -> str:
-    """The table of all networks, as in the README."""
-    names = checkpoint.available(weights)
-    return cards.networks_table([load_network(weights, name) for name in sound(weights, names)])
+@torch.inference_mode()
+def clock(name: str, *, weights: Path, repeats: int = 15) -> str:
+    """How long the network takes for one face on this machine, now."""
+    network, face, times = load_network(weights, name), torch.rand(1, 1, networks.SIDE, networks.SIDE), []
+    network(face)
+    for _ in range(repeats):
+        began = time.perf_counter()
+        network(face)
+        times.append(1000 * (time.perf_counter() - began))
+    threads = torch.get_num_threads()
+    small = f"the median of {repeats} forwards of {name} on this machine, {threads} thread{'s' * (threads > 1)}"
+    return verdicts.cards({"One face": (f"{median(times):.1f} ms", small)})
 
 
-def sound(weights: Path, names: list[str]) -> list[str]:
-    """Those that load: one broken network must not keep the page from starting."""
-    found = []
-    for name in names:
-        try:
-            load_network(weights, name)
-        except gr.Error:
-            continue
-        found.append(name)
-    return found
+# ---- layout
 
 
 def tab(shared: Shared) -> None:
-    """Lays the tab out and wires it; call inside a `gr.Tab`."""
-    gr.Markdown(overview(shared.weights), elem_id="networks")
+    """Lays the tab out and wires it; call inside a `gr.Tab`. Nothing is drawn before the tab is opened."""
+    everything = exhibits.box("", "networks")
+    with gr.Accordion("Where the others' figures are from", open=False):
+        exhibits.box(sources(), "sources")
     menu = network_menu(shared, "networks-network")
-    first = (
-        show(menu.value, weights=shared.weights) if menu.value in sound(shared.weights, [menu.value]) else ("", [], "")
-    )
-    curves = gr.HTML(first[0], elem_id="curves", css_template=markup.PICTURE_CSS)
+    known = gr.HTML("", css_template=verdicts.CSS, apply_default_css=False, elem_id="facts")
+    timing = gr.Button("Time it on this machine", size="sm", elem_id="time-it")
+    took = gr.HTML("", css_template=verdicts.CSS, apply_default_css=False, visible=False, elem_id="took")
+    curves = exhibits.box("", "curves")
     with gr.Accordion("Layers", open=False):
-        layers = gr.Dataframe(
-            first[1], headers=["layer", "type", "output", "parameters"], interactive=False, elem_id="layers"
-        )
+        layers = exhibits.box("", "layers")
+    with gr.Accordion("How it was trained", open=False):
+        trained = gr.Markdown(elem_id="recipe")
     with gr.Accordion("Card", open=False):
-        words = gr.Markdown(first[2], elem_id="card")
-    menu.change(
-        partial(show, weights=shared.weights),
-        menu,
-        [curves, layers, words],
-        api_visibility="private",
-        show_progress="hidden",
-    )
+        words = gr.Markdown(elem_id="card")
+    studied.section(shared.weights)
+    wire(shared, menu, [known, curves, layers, trained, words], everything, (timing, took))
+
+
+def wire(shared: Shared, menu: gr.Dropdown, outputs: list, everything: gr.HTML, clocks: tuple) -> None:
+    """The tab's opening draws what is not there yet; the menu draws another network."""
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    timing, took = clocks
+    weights, opened = {"weights": shared.weights}, gr.State(False)
+
+    def shown(name: str | None, opened: bool) -> tuple:
+        """The network's page, if the tab has been opened and there is one."""
+        if not opened or name not in sound(shared.weights, [name]):
+            return ("",) * len(outputs)
+        return show(name, **weights)
+
+    def first(name: str | None, opened: bool) -> tuple:
+        if opened:
+            return (gr.skip(),) * (len(outputs) + 2)
+        return overview(shared.weights), True, *shown(name, True)
+
+    get_render_context().select(first, [menu, opened], [everything, opened, *outputs], **quiet)
+    menu.change(shown, [menu, opened], outputs, trigger_mode="always_last", **quiet)
+    menu.change(lambda: filled(""), None, took, **quiet)
+    timing.click(lambda name: filled(clock(name, **weights)), menu, took, **quiet)

@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from fer import checkpoint, faces, prediction
+from fer.committee import PREFIX, Committee
 from fer.presets import PRESETS
 from fer.tabs import markup
 
@@ -60,6 +61,49 @@ def load_network(weights: Path, name: str) -> checkpoint.Network:
         raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
 
 
+def outline(weights: Path, name: str) -> checkpoint.Network | Committee:
+    """The network or committee `name` as far as its config.json tells, without weights: labels, figures, shapes.
+
+    Raises gr.Error as `load_network` does.
+    """
+    members = members_of(name)
+    if len(set(members)) < len(members):
+        raise refusal("A committee needs networks that are not the same.")
+    known = checkpoint.shipped(weights)
+    for member in members:
+        if member not in known:
+            there = ", ".join(known) or "none yet"
+            raise refusal(f"There is no network {member[:40]!r} here. Choose one of: {there}.")
+    try:
+        return _outline(name, weights)
+    except checkpoint.CheckpointError as error:
+        log.error("%s", error)
+        if len(members) > 1 and all(_sound(member, weights) for member in members):
+            raise refusal("These networks tell other labels apart, so they are no committee.") from None
+        raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
+
+
+def load_any(weights: Path, name: str) -> checkpoint.Network | Committee:
+    """The network or committee `name`, its weights shared with `load_network`. Raises gr.Error."""
+    found = outline(weights, name)
+    if not isinstance(found, Committee):
+        return load_network(weights, name)
+    return Committee([load_network(weights, member.name) for member in found.members]).eval()
+
+
+def members_of(name: str) -> list[str]:
+    """The networks that a committee's name lists, or the one network."""
+    return str(name).removeprefix(PREFIX).split("+")
+
+
+def _sound(name: str, weights: Path) -> bool:
+    try:
+        return bool(_outline(name, weights))
+    except checkpoint.CheckpointError:
+        return False
+
+
+_outline = functools.lru_cache(maxsize=64)(checkpoint.outline)
 _load = functools.lru_cache(maxsize=16)(checkpoint.load)
 
 
@@ -104,6 +148,11 @@ def said_kindly():
         yield
     except faces.PictureError as error:
         raise refusal(str(error)) from None
+
+
+def filled(value: str) -> dict:
+    """An update of a box of markup, which takes no room on the page while it is empty."""
+    return gr.update(value=value, visible=bool(value))
 
 
 def refusal(sentence: str) -> gr.Error:
