@@ -10,7 +10,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation", "committee"},
-    {"checkpoint", "copies", "export", "faces", "facespace", "filters", "pictures", "presets", "recipes", "team"},
+    {
+        "checkpoint",
+        "copies",
+        "export",
+        "faces",
+        "facespace",
+        "filters",
+        "parts",
+        "pictures",
+        "presets",
+        "recipes",
+        "team",
+    },
     {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots", "units"},
     {
         "training",
