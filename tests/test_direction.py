@@ -10,19 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"networks", "data", "augmentation", "committee"},
-    {
-        "checkpoint",
-        "copies",
-        "export",
-        "faces",
-        "facespace",
-        "filters",
-        "parts",
-        "pictures",
-        "presets",
-        "recipes",
-        "team",
-    },
+    {"checkpoint", "copies", "export", "faces", "facespace", "filters", "pictures", "presets", "recipes", "team"},
     {"prediction", "saliency", "attributions", "faithfulness", "activations", "ascent", "evaluation", "plots", "units"},
     {
         "training",
@@ -47,6 +35,7 @@ FLOORS = [
     {"__main__"},
     {"demo"},
 ]
+FLOORS[1] |= {"parts"}
 FLOORS[2] |= {"pruning", "mosaic"}
 FLOORS[3] |= {"redundancy", "responses", "thinning"}
 HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
