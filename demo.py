@@ -23,8 +23,9 @@ CSS = """
 :is(#view, #examples, #sheet, #morph, #filter-card) .html-container { padding: 0; }
 :is(#follow, #ladder, #map-sheet, #map-card, #repeats) .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-#explained { flex: 2 1 240px; }
-#masked { flex: 1 1 120px; }
+#pictures { flex-wrap: nowrap; gap: 12px; }
+#explained { flex: 2 1 0; min-width: 0; }
+#masked { flex: 1 1 0; min-width: 0; }
 #way { flex-wrap: nowrap; align-items: flex-start; }
 #follow { flex: 0 0 112px; }
 #ladder { flex: 1 1 0; min-width: 0; }

@@ -8,14 +8,16 @@ Left out: LRP, which Captum 0.9 refuses for most of our layers and which equals 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import factorial
 
 import torch
 from captum import attr
 from torch import Tensor, nn
 
+from fer import parts
 from fer.copies import default_layer, exactly_ruled
 
-SAMPLES, BLOCK = 32, 32  # noisy copies of a face; faces that go through the network at once
+SAMPLES, BLOCK = 32, 16  # noisy copies of a face; faces that go through the network at once
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,30 @@ def ablation(q: Question) -> Tensor:
     )
 
 
+def region_shap(q: Question) -> Tensor:
+    """Shapley's values of the parts of the face (Lundberg and Lee 2017): what a part adds, whichever are there already.
+
+    KernelSHAP solves least squares for them; of six parts all 64 selections are read, which is exact. A part's value
+    lies evenly on its pixels. Ours, for Captum's KernelShap wants scikit-learn and draws its selections at random.
+    """
+    if q.faces.shape[-2:] != (48, 48):
+        raise ValueError(f"faces are {'x'.join(map(str, q.faces.shape[-2:]))}: the parts are laid out on 48x48")
+    masks, count = parts.masks().to(q.faces.device), len(parts.PARTS)
+    there = (torch.arange(2**count)[:, None] >> torch.arange(count)) % 2 == 1  # (64, P): every selection
+    kept = (there.to(masks.device)[:, :, None, None] & masks).any(1)  # (64, H, W)
+    values = _outputs(q, torch.where(kept[:, None, None], q.faces.detach(), q.baseline))  # (64, B)
+    found = (values.T.double() @ _shapley(there).to(values.device)).to(q.faces)  # (B, P)
+    return torch.einsum("bp,phw->bhw", found / masks.sum((1, 2)), masks.to(found))[:, None]
+
+
+def _shapley(there: Tensor) -> Tensor:
+    """The weight of each selection (2^P, P) of parts in each part's value: double (2^P, P)."""
+    count, sizes = there.shape[1], there.sum(1, keepdim=True)
+    with_it = torch.tensor([0] + [factorial(s - 1) * factorial(count - s) for s in range(1, count + 1)])
+    weights = torch.where(there, with_it[sizes], -with_it[(sizes + 1).clamp_max(count)])
+    return weights.double() / factorial(count)
+
+
 METHODS: dict[str, Callable[[Question], Tensor]] = {
     "integrated-gradients": integrated_gradients,
     "occlusion": occlusion,
@@ -153,12 +179,26 @@ METHODS: dict[str, Callable[[Question], Tensor]] = {
     "gradient-shap": gradient_shap,
     "deeplift": deeplift,
     "ablation": ablation,
+    "region-shap": region_shap,
     "hirescam": hirescam,
     "grad-cam": grad_cam,
     "guided-backprop": guided_backprop,
     "guided-grad-cam": guided_grad_cam,
     "deconvolution": deconvolution,
 }
+
+# How many faces go through the network for one face's map, for those methods of which it is many.
+READS = {
+    "integrated-gradients": 26,
+    "occlusion": 122,
+    "smoothgrad": SAMPLES,
+    "gradient-shap": SAMPLES,
+    "ablation": 65,
+    "region-shap": 64,
+}
+
+# Methods whose values are slopes, by brightness; those of the others are amounts of the logit.
+SLOPES = ("gradient", "smoothgrad", "guided-backprop", "guided-grad-cam", "deconvolution")
 
 
 # ------------------------------------------------------------------------------------------------ parts of methods
@@ -167,11 +207,18 @@ METHODS: dict[str, Callable[[Question], Tensor]] = {
 def _gradients(q: Question, points: Tensor) -> Tensor:
     """The gradient at points (S, B, 1, H, W) between, or around, the faces; of the same shape."""
     found = []
-    for block in points.split(max(1, BLOCK // len(q.faces))):
+    for block in points.split(max(1, BLOCK // points.shape[1])):
         faces = block.flatten(0, 1).requires_grad_()
         maps = attr.Saliency(q.network).attribute(faces, q.target.repeat(len(block)), abs=False)
         found.append(maps.unflatten(0, block.shape[:2]))
     return torch.cat(found)
+
+
+@torch.no_grad()
+def _outputs(q: Question, faces: Tensor) -> Tensor:
+    """What is explained, of other faces (S, B, 1, H, W) in the places of the question's: (S, B)."""
+    found = [q.network(block.flatten(0, 1)) for block in faces.split(max(1, BLOCK // faces.shape[1]))]
+    return torch.cat(found).gather(1, q.target.repeat(len(faces))[:, None]).view(faces.shape[:2])
 
 
 def _noise(q: Question) -> Tensor:

@@ -68,6 +68,8 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="integrated-gradients", help="an unknown one lists them all")
     parser.add_argument("--target", metavar="LABEL", help="the emotion to explain; by default the network's answer")
     parser.add_argument("--against", metavar="LABEL", help="explain the target against this emotion")
+    parser.add_argument("--baseline", default="blurred", help="what counts as no evidence: blurred, black or mean")
+    parser.add_argument("--layer", metavar="LAYER", help="of Grad-CAM and its kin: whose maps are weighed")
     parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
     parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
     parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")

@@ -2,20 +2,27 @@
 
     reason = of(checkpoint.load("compact"), crop, "integrated-gradients")                   # the network's own answer
     reason = of(network, crop, "gradient", target="sad", against="fear", keep=0.3)          # why sad and not fear
-    print(*sentences(reason), sep="\\n")
+    print(*sentences(reason, scores(reason, changes(network, reason))), sep="\\n")
 
 `python -m fer saliency IMAGE` and the page's Saliency tab show it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from fer import data, faithfulness, plots, prediction
-from fer.saliency import explain, offered
+from fer import data, faithfulness, plots, prediction, saliency
+from fer.faithfulness import Changes
+from fer.saliency import amounts, explain
+
+MEAN = Path(__file__).parent / "mean_face.png"  # of Training's faces; `python -m tests.benchmarks.mean_face` made it
+BASELINES = {"blurred": "the face itself, blurred", "black": "black", "mean": "the mean face"}
+Watch = Callable[[int], None]  # told before each pass how many faces go through the network; see `saliency.explain`
 
 
 @dataclass(frozen=True)
@@ -24,8 +31,7 @@ class Reason:
 
     map: signed, float (48, 48). masked: uint8 (48, 48), the face where the map, smoothed, is highest, and its
     blurred self elsewhere.
-    chances: the target's calibrated probability for the face and for the masked face. correlation: the map's region
-    correlation, and of the controls', by name.
+    chances: the target's calibrated probability for the face and for the masked face. baseline: one of BASELINES.
     """
 
     face: np.ndarray  # uint8 (48, 48)
@@ -36,19 +42,24 @@ class Reason:
     keep: float
     masked: np.ndarray
     chances: tuple[float, float]
-    correlation: float
-    controls: dict[str, float]
+    baseline: str = "blurred"
+    layer: str | None = None
 
-    def summary(self) -> dict:
-        """The method, the target and the scores, for JSON."""
-        scores = {
-            "probability": round(self.chances[0], 4),
-            "probability_masked": round(self.chances[1], 4),
-            "kept": self.keep,
-            "region_correlation": round(self.correlation, 4),
-            "controls": {name: round(score, 4) for name, score in self.controls.items()},
-        }
-        return {"method": self.method, "target": self.target, "against": self.against, "scores": scores}
+
+@dataclass(frozen=True)
+class Scores:
+    """A map's region correlation and fidelity, and those of the controls, by name."""
+
+    correlation: float
+    fidelity: float
+    controls: dict[str, tuple[float, float]]
+
+    def beats(self) -> bool:
+        """Whether it is above every control by both."""
+        return all(
+            self.correlation > by_squares and self.fidelity > by_nudges
+            for by_squares, by_nudges in self.controls.values()
+        )
 
 
 def of(
@@ -58,11 +69,15 @@ def of(
     target: str | None = None,
     against: str | None = None,
     keep: float = 0.2,
+    baseline: str = "blurred",
+    layer: str | None = None,
+    watch: Watch | None = None,
 ) -> Reason:
     """Why `network` answers `face`, uint8 (48, 48), with `target` (None: its own answer), or so rather than `against`.
 
     Raises:
-        ValueError: an unknown method or label, a share outside 0..1, or a method that does not hold for this network.
+        ValueError: an unknown method, label, baseline or layer, a share outside 0..1, or a method that does not hold
+            for this network.
     """
     faces = _unit(face)
     chances = prediction.calibrated(network, faces)[0]  # (K,)
@@ -70,10 +85,8 @@ def of(
     rival = None if against is None else number(network, against)
     if rival == label:
         raise ValueError(f"{against!r} cannot be explained against itself: expected another label")
-    maps = explain(network, faces, method, label, rival)
+    maps = explain(network, faces, method, label, rival, _baseline(baseline), layer, watch=watch)
     left, chance = mask(network, face, maps, keep)
-    falls = faithfulness.square_falls(network, faces, label, rival)
-    controls = {name: score.item() for name, score in faithfulness.control_scores(faces, falls).items()}
     return Reason(
         face=face,
         method=method,
@@ -83,9 +96,28 @@ def of(
         keep=keep,
         masked=left,
         chances=(chances[label].item(), chance[label]),
-        correlation=faithfulness.region_correlation(maps, falls).item(),
-        controls=controls,
+        baseline=baseline,
+        layer=layer,
     )
+
+
+def _baseline(name: str) -> str | Tensor:
+    if name not in BASELINES:
+        raise ValueError(f"no baseline {name!r}: expected one of {', '.join(BASELINES)}")
+    return name if name in saliency.BASELINES else _unit(np.asarray(Image.open(MEAN)))[0]
+
+
+def changes(network: nn.Module, reason: Reason) -> Changes:
+    """What becomes of the answer when the face is changed: the same for every method's map of it."""
+    return faithfulness.changed(network, _unit(reason.face), *_question_of(network, reason))
+
+
+def scores(reason: Reason, changes: Changes) -> Scores:
+    """How far the map can be trusted, beside the controls."""
+    faces, maps = _unit(reason.face), torch.from_numpy(reason.map)[None, None]
+    mine = faithfulness.scores(maps, amounts(maps, faces, reason.method), changes)[:, 0].tolist()
+    controls = faithfulness.control_scores(faces, changes)
+    return Scores(*mine, {name: tuple(pair[:, 0].tolist()) for name, pair in controls.items()})
 
 
 def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
@@ -96,8 +128,7 @@ def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tup
 
 def forgotten(network: nn.Module, reason: Reason, which: str) -> tuple[np.ndarray, float]:
     """The map (48, 48) of the same question with the `last` layer drawn anew, or `all`, and its rank correlation."""
-    changed = faithfulness.randomised(network, which)
-    maps = explain(changed, _unit(reason.face), reason.method, *_question_of(network, reason))
+    maps = _again(faithfulness.randomised(network, which), reason, reason.method, *_question_of(network, reason))
     return maps[0, 0].numpy(), faithfulness.rank_correlation(maps, torch.from_numpy(reason.map)[None, None]).item()
 
 
@@ -108,13 +139,34 @@ def curves(network: nn.Module, reason: Reason) -> tuple[list[float], list[float]
     return deletion[0].tolist(), insertion[0].tolist()
 
 
-def side_by_side(network: nn.Module, reason: Reason) -> Iterator[tuple[str, np.ndarray, float]]:
-    """The same question to every method that holds for the network: its name, its map (48, 48), region correlation."""
-    faces, question = _unit(reason.face), _question_of(network, reason)
-    falls = faithfulness.square_falls(network, faces, *question)
-    for method in offered(network):
-        maps = explain(network, faces, method, *question)
-        yield method, maps[0, 0].numpy(), faithfulness.region_correlation(maps, falls).item()
+@dataclass(frozen=True)
+class Beside:
+    """A map (48, 48) to stand beside others: of a method with its region correlation, of a label with its chance."""
+
+    name: str
+    map: np.ndarray
+    score: float
+
+
+def by_method(network: nn.Module, reason: Reason, changes: Changes, method: str, watch: Watch | None = None) -> Beside:
+    """The same question to another method."""
+    maps = _again(network, reason, method, *_question_of(network, reason), watch)
+    return Beside(method, maps[0, 0].numpy(), faithfulness.region_correlation(maps, changes.falls).item())
+
+
+def by_label(network: nn.Module, reason: Reason, label: str, watch: Watch | None = None) -> Beside:
+    """The same method of why another label; its score is the label's calibrated probability."""
+    place = number(network, label)
+    chance = prediction.calibrated(network, _unit(reason.face))[0, place].item()
+    return Beside(label, _again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
+
+
+def _again(
+    network: nn.Module, reason: Reason, method: str, target: int, against: int | None, watch: Watch | None = None
+) -> Tensor:
+    """A map (1, 1, 48, 48) with the settings of another, where they concern its method."""
+    layer = reason.layer if method in saliency.LAYERED else None
+    return explain(network, _unit(reason.face), method, target, against, _baseline(reason.baseline), layer, watch=watch)
 
 
 def _question_of(network: nn.Module, reason: Reason) -> tuple[int, int | None]:
@@ -139,16 +191,36 @@ def pictures(reason: Reason) -> dict[str, np.ndarray]:
     }
 
 
-def sentences(reason: Reason) -> list[str]:
-    """What there is to say of a map: its flatness, the masked face, and its score beside those of the controls."""
+def sentences(reason: Reason, scores: Scores) -> list[str]:
+    """What there is to say of a map: its flatness, the masked face, and its scores beside those of the controls."""
     before, after = reason.chances
-    controls = ", ".join(f"{name} {score:+.2f}" for name, score in reason.controls.items())
     flat = plots.flatness(reason.map)
+    by_squares, by_nudges = (
+        ", ".join(f"{name} {pair[place]:+.2f}" for name, pair in scores.controls.items()) for place in (0, 1)
+    )
     return [
         *([flat] if flat else []),
         f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only its highest {reason.keep:.0%} kept.",
-        f"Region correlation {reason.correlation:+.2f}; of maps that know nothing of the network: {controls}.",
+        f"Region correlation {scores.correlation:+.2f}; of maps that know nothing of the network: {by_squares}.",
+        f"Fidelity {scores.fidelity:+.2f}; of the same: {by_nudges}.",
     ]
+
+
+def summary(reason: Reason, scores: Scores) -> dict:
+    """The method, the target and the scores, for JSON."""
+    found = {
+        "probability": round(reason.chances[0], 4),
+        "probability_masked": round(reason.chances[1], 4),
+        "kept": reason.keep,
+        "region_correlation": round(scores.correlation, 4),
+        "fidelity": round(scores.fidelity, 4),
+        "controls": {
+            name: {"region_correlation": round(by_squares, 4), "fidelity": round(by_nudges, 4)}
+            for name, (by_squares, by_nudges) in scores.controls.items()
+        },
+    }
+    asked = {key: getattr(reason, key) for key in ("method", "target", "against", "baseline", "layer")}
+    return {**asked, "scores": found}
 
 
 def _question(reason: Reason) -> str:

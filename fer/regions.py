@@ -1,59 +1,43 @@
 """Where on the face a network looks, emotion by emotion: ``python -m fer regions NETWORK``.
 
 Report 2 says that eyes, nose, mouth and cheeks matter, hair and plain skin do not. Here that is a number: the share of
-a map's size that lies in each region of FER-2013's frame, over the share of pixels that the region has.
+a map's size that lies in each part of FER-2013's frame, over the share of pixels that the part has. What is found
+stands in ``regions.npz`` beside the weights, with their mark.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from fer import data
+from fer import checkpoint, data, parts
+from fer.copies import quick
 from fer.data import Faces
-from fer.saliency import explain
+from fer.parts import PARTS
+from fer.saliency import blurred, explain
 
 FILE = "regions.npz"
 _BLOCK = 16  # faces that are explained at once
 
-# Rows and columns, from and to below, around the medians of YuNet's landmarks on 554 Training faces: eyes at
-# (15.1, 18.3) and (32.7, 18.1), the nose's tip at (23.4, 28.6), the mouth's corners at (16.7, 36.1) and (31.1, 36.2).
-# Where two meet, the earlier has the pixel.
-BOXES: dict[str, tuple[tuple[int, int, int, int], ...]] = {
-    "eyes": ((15, 22, 9, 22), (15, 22, 26, 39)),
-    "brows": ((9, 15, 8, 22), (9, 15, 26, 40)),
-    "mouth": ((32, 42, 13, 36),),
-    "nose": ((18, 32, 19, 29),),
-    "cheeks": ((22, 36, 6, 19), (22, 36, 29, 42)),
-}
-REGIONS = (*BOXES, "rest")
+CLAIMED = ("eyes", "nose", "mouth", "cheeks")  # what matters, by report 2
 
 
-def masks() -> Tensor:
-    """Which pixels each of REGIONS has: bool (R, 48, 48); every pixel has one region."""
-    free, found = torch.ones(48, 48, dtype=torch.bool), []
-    for boxes in BOXES.values():
-        inside = torch.zeros(48, 48, dtype=torch.bool)
-        for top, bottom, left, right in boxes:
-            inside[top:bottom, left:right] = True
-        found.append(inside & free)
-        free = free & ~inside
-    return torch.stack([*found, free])
+@dataclass(frozen=True)
+class Claim:
+    """Report 2's claim as a number: how many times as much a pixel of CLAIMED carries as one of hair, skin or the rest.
 
+    low, high: its 95 % interval over the faces, by bootstrap. detail: the same of a map that shows nothing but the
+    face's own detail, |face - blurred face|.
+    """
 
-def shares(maps: Tensor) -> Tensor:
-    """The share of a map's size in each region: (B, 1, 48, 48) -> (B, R), sums of 1; zeros for a map of zeros."""
-    sizes = torch.einsum("bhw,rhw->br", maps[:, 0].abs().double(), masks().double())
-    return sizes / sizes.sum(1, keepdim=True).clamp_min(1e-300)
-
-
-def areas() -> Tensor:
-    """The share of the pixels that each region has: (R,)."""
-    return masks().double().mean((1, 2))
+    times: float
+    low: float
+    high: float
+    detail: float
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,7 @@ class Look:
 
     face: their mean, uint8 (48, 48). maps: the mean signed map for the network's own answers, float (K, 2, 48, 48), by
     the face's label and apart for right and wrong answers. counts: faces behind each, (K, 2). shares: the mean shares
-    of REGIONS by label, float (K, R).
+    of PARTS by label, float (K, P).
     """
 
     labels: tuple[str, ...]
@@ -70,17 +54,18 @@ class Look:
     maps: np.ndarray
     counts: np.ndarray
     shares: np.ndarray
+    claim: Claim
 
     def density(self) -> dict[str, float]:
-        """Over all faces, how many times as much of the maps lies in a region as its area alone would have."""
+        """Over all faces, how many times as much of the maps lies in a part as its area alone would have."""
         whole = (self.shares * self.counts.sum(1, keepdims=True)).sum(0) / self.counts.sum()
-        return dict(zip(REGIONS, (whole / areas().numpy()).round(3).tolist(), strict=True))
+        return dict(zip(PARTS, (whole / parts.areas().numpy()).round(3).tolist(), strict=True))
 
     def rows(self) -> list[dict]:
-        """A row an emotion: its faces, and the share of each region."""
+        """A row an emotion: its faces, and the share of each part."""
         return [
             {"label": label, "faces": int(count.sum())}
-            | dict(zip(REGIONS, share.astype(float).round(4).tolist(), strict=True))
+            | dict(zip(PARTS, share.astype(float).round(4).tolist(), strict=True))
             for label, count, share in zip(self.labels, self.counts, self.shares, strict=True)
         ]
 
@@ -97,8 +82,9 @@ def some(validation: Faces, each: int) -> Faces:
 
 def measure(network: nn.Module, faces: Faces, labels: Sequence[str], quiet: bool = False) -> Look:
     """Explains every face's answer by integrated gradients, and averages by label and by right and wrong."""
+    network, pixels = quick(network), data.to_unit(faces.pixels)
     maps, answers = [], []
-    for block in tqdm(data.to_unit(faces.pixels).split(_BLOCK), disable=quiet):
+    for block in tqdm(pixels.split(_BLOCK), disable=quiet):
         with torch.no_grad():
             answers.append(network(block).argmax(1))
         maps.append(explain(network, block, "integrated-gradients", answers[-1]))
@@ -107,29 +93,62 @@ def measure(network: nn.Module, faces: Faces, labels: Sequence[str], quiet: bool
     counts = torch.bincount(group, minlength=2 * len(labels)).view(-1, 2)
     sums = torch.zeros(2 * len(labels), 48, 48).index_add(0, group, found[:, 0])
     means = sums.view(-1, 2, 48, 48) / counts[..., None, None].clamp_min(1)
-    parts = torch.zeros(len(labels), len(REGIONS)).double().index_add(0, faces.labels, shares(found))
-    by_label = parts / counts.sum(1, keepdim=True).clamp_min(1)
+    each = parts.shares(found)  # (N, P)
+    by_label = torch.zeros(len(labels), len(PARTS)).double().index_add(0, faces.labels, each)
+    by_label /= counts.sum(1, keepdim=True).clamp_min(1)
     mean = faces.pixels.float().mean(0).round().byte()
-    return Look(tuple(labels), *(part.numpy() for part in (mean, means, counts, by_label)))
+    claim = _claim(each.numpy(), parts.shares(pixels - blurred(pixels)).numpy())
+    return Look(tuple(labels), *(part.numpy() for part in (mean, means, counts, by_label)), claim)
+
+
+def _claim(shares: np.ndarray, detail: np.ndarray) -> Claim:
+    """Of the maps' shares (N, P), and of those of the faces' detail."""
+    drawn = np.random.default_rng(0).integers(len(shares), size=(1000, len(shares)))
+    low, high = np.percentile([_times(shares[row]) for row in drawn], [2.5, 97.5])
+    return Claim(*(round(float(value), 3) for value in (_times(shares), low, high, _times(detail))))
+
+
+def _times(shares: np.ndarray) -> float:
+    density = dict(zip(PARTS, shares.mean(0) / parts.areas().numpy(), strict=True))
+    areas = dict(zip(PARTS, parts.areas().tolist(), strict=True))
+    claimed = sum(density[name] * areas[name] for name in CLAIMED) / sum(areas[name] for name in CLAIMED)
+    return claimed / max(density["rest"], 1e-3)
+
+
+def answer(look: Look) -> str:
+    """Report 2's claim, answered in a sentence."""
+    claim = look.claim
+    holds = "does not hold" if claim.low <= 1 else "holds"
+    beyond = "more than" if claim.low > claim.detail else "less than" if claim.high < claim.detail else "no more than"
+    return (
+        f"Report 2 says that {', '.join(CLAIMED[:-1])} and {CLAIMED[-1]} matter, hair and plain skin do not. Here that "
+        f"{holds}: a pixel of theirs carries {claim.times:.2f} times as much of the map (95 %: {claim.low:.2f} to "
+        f"{claim.high:.2f}) as one of hair, skin and background. Mere detail of the faces would give "
+        f"{claim.detail:.2f}, and the network goes by them {beyond} that."
+    )
 
 
 def write(look: Look, folder: Path) -> None:
-    """Keeps it beside the weights, the maps in float16 of their own scale."""
+    """Keeps it beside the weights, with their mark; the maps in float16 of their own scale."""
     np.savez_compressed(
         folder / FILE,
+        weights=np.array(checkpoint.mark(folder)),
         labels=np.array(look.labels),
         face=look.face,
         maps=(look.maps / max(np.abs(look.maps).max(), 1e-12)).astype(np.float16),
         counts=look.counts,
         shares=look.shares.astype(np.float32),
+        claim=np.array(astuple(look.claim)),
     )
 
 
 def read(folder: Path) -> Look | None:
-    """What was measured of the network in ``folder``; None where it was not, or where the file is broken."""
+    """What was measured of the network in ``folder``; None where it was not, or of other weights, or is broken."""
     try:
         with np.load(folder / FILE, allow_pickle=False) as kept:
-            labels = tuple(str(label) for label in kept["labels"])
-            return Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"])
-    except (OSError, ValueError, KeyError, EOFError):
+            if str(kept["weights"]) != checkpoint.mark(folder):
+                return None
+            labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
+            return Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
+    except (OSError, ValueError, KeyError, EOFError, TypeError):
         return None

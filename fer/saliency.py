@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from fer.attributions import METHODS, Question
+from fer.attributions import METHODS, SLOPES, Question
 from fer.copies import BENT, contrasting, layers_for, outputs, own
 from fer.networks import Normalize
 
@@ -34,12 +34,14 @@ def explain(
     baseline: str | Tensor = "blurred",
     layer: str | None = None,
     seed: int = 0,
+    watch: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Signed maps (B, 1, H, W) of faces (B, 1, H, W), floats in 0..1, on the faces' device.
 
     target: the label to explain, an index or one per face (B,). against: the label that it is explained against, so
     that maps explain the difference of the two logits. baseline: what counts as no evidence, a key of BASELINES or a
-    face (1, H, W) such as the mean of many. layer: for Grad-CAM and its kin, one of `layers_for(network)`.
+    face (1, H, W) such as the mean of many. layer: for Grad-CAM and its kin, one of `layers_for(network)`. watch: told
+    before each pass how many faces go through the network (`READS` are to come); what it raises ends the call.
 
     Raises:
         ValueError: a network in training mode; faces, target or baseline of another shape or range; no such method or
@@ -50,14 +52,21 @@ def explain(
     with torch.inference_mode(False), torch.enable_grad():  # faces of an inference_mode() have no gradients
         faces = faces.detach().clone().requires_grad_()
         aimed, chosen = _aimed(network, faces, target, against)
+        if watch:
+            aimed.register_forward_pre_hook(lambda _, given: watch(len(given[0])))  # the call's own network's alone
         question = Question(aimed, faces, chosen, _baseline(faces.detach(), baseline), layer, seed)
         return METHODS[method](question).detach()
+
+
+def amounts(maps: Tensor, faces: Tensor, method: str) -> Tensor:
+    """Maps (B, 1, H, W) as what each pixel adds to the logit, against the blurred face: slopes times the difference."""
+    return maps * (faces - blurred(faces)) if method in SLOPES else maps
 
 
 # ------------------------------------------------------------------------------------------------ what holds where
 
 _RECTIFIED = ("guided-backprop", "deconvolution", "guided-grad-cam")
-_LAYERED = ("grad-cam", "hirescam", "guided-grad-cam")
+LAYERED = ("grad-cam", "hirescam", "guided-grad-cam")
 _DEEPLIFT = (
     *(nn.ReLU, nn.SELU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool2d),
     *(nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d),
@@ -67,11 +76,12 @@ _DEEPLIFT = (
 
 def methods_for(network: nn.Module) -> dict[str, str | None]:
     """For every method None where it holds for this network, else one sentence why it does not."""
-    reasons: dict[str, str | None] = dict.fromkeys(METHODS)
-    reasons["deeplift"] = _no_deeplift(network)
-    reasons |= dict.fromkeys(_RECTIFIED, _no_rectifiers(network))
-    no_layer = _no_layer(network)
-    return reasons | (dict.fromkeys(_LAYERED, no_layer) if no_layer else {})
+    return {method: _reason(network, method) for method in METHODS}
+
+
+def _reason(network: nn.Module, method: str) -> str | None:
+    checks = [(_no_layer, LAYERED), (_no_rectifiers, _RECTIFIED), (_no_deeplift, ("deeplift",))]
+    return next((reason for check, methods in checks if method in methods and (reason := check(network))), None)
 
 
 def offered(network: nn.Module) -> list[str]:
@@ -114,10 +124,10 @@ def _check(network: nn.Module, faces: Tensor, method: str, layer: str | None) ->
         raise ValueError(f"faces reach from {faces.min():.3g} to {faces.max():.3g}: expected 0..1")
     if method not in METHODS:
         raise ValueError(f"no method {method!r}: expected one of {', '.join(METHODS)}")
-    if reason := methods_for(network)[method]:
+    if reason := _reason(network, method):
         raise ValueError(f"{method} does not hold for this network. {reason}")
-    if layer is not None and (method not in _LAYERED or layer not in layers_for(network)):
-        known = f"one of {', '.join(layers_for(network))}" if method in _LAYERED else f"none for {method}"
+    if layer is not None and (method not in LAYERED or layer not in layers_for(network)):
+        known = f"one of {', '.join(layers_for(network))}" if method in LAYERED else f"none for {method}"
         raise ValueError(f"layer is {layer!r}: expected {known}")
 
 

@@ -182,7 +182,7 @@ def test_a_file_that_is_no_picture_is_told_in_a_sentence(visit):
 
 
 def test_the_chosen_face_is_explained_in_the_next_tab(visit):
-    """Two methods, the slider, and what is left of the map when the network forgets."""
+    """Two methods, the slider, a PNG, and the badge of a map that is left when the network forgets."""
     page = visit()
     page.get_by_label("Network").click()
     page.get_by_role("option", name="compact-ferplus").click()
@@ -190,16 +190,20 @@ def test_the_chosen_face_is_explained_in_the_next_tab(visit):
     expect(page.locator("#view .box")).to_have_count(1, timeout=20_000)
     page.get_by_role("tab", name="Saliency").click()
     expect(page.locator("#explained figure")).to_have_count(2, timeout=20_000)
-    expect(page.locator("#trust .bar")).to_have_count(4)
+    expect(page.locator("#trust .bar")).to_have_count(2, timeout=20_000)
+    expect(page.locator("#curves polyline")).to_have_count(2, timeout=20_000)
     first = page.locator("#explained img").nth(1).get_attribute("src")
     page.get_by_label("Method").click()
-    page.get_by_role("option", name="hirescam").click()
-    expect(page.locator("#hint")).to_contain_text("a late convolution", timeout=20_000)
+    page.get_by_role("option", name="guided-backprop").click()
+    expect(page.locator("#hint")).to_contain_text("draws edges", timeout=20_000)
     expect(page.locator("#explained img").nth(1)).not_to_have_attribute("src", first)
     page.locator("#keep input[type=number]").fill("100")
-    expect(page.locator("#masked figcaption")).to_contain_text("highest 100% kept", timeout=20_000)
+    expect(page.locator("#masked figcaption")).to_contain_text("highest 100% alone", timeout=20_000)
     page.get_by_role("button", name="Let it forget its last layer").click()
-    expect(page.locator("#forgot figcaption")).to_contain_text("rank correlation", timeout=20_000)
+    expect(page.locator("#forgot .badge")).to_have_text("does not depend on what the network learnt", timeout=20_000)
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Download the three as PNG").click()
+    assert taken.value.suggested_filename.startswith("guided-backprop-")
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predi
     assert [answer[key] for key in ("method", "target", "against", "file")] == ["gradient", "sad", "fear", str(file)]
     assert answer["scores"]["probability"] == answer["scores"]["probability_masked"]  # all of the face was kept
     assert -1 <= answer["scores"]["region_correlation"] <= 1
+    assert 0 <= answer["scores"]["fidelity"] <= 1
     assert list(answer["scores"]["controls"]) == ["edges", "blob", "noise"]
     assert Image.open(file).size == (1170, 435)
 
@@ -105,6 +106,8 @@ def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predi
         (["--target", "bored"], "no label 'bored': expected one of angry"),
         (["--target", "sad", "--against", "sad"], "against itself"),
         (["--keep", "20"], "expected 0 to 1"),
+        (["--baseline", "white"], "no baseline 'white': expected one of blurred, black, mean"),
+        (["--layer", "conv2d_1"], "expected none for gradient"),
     ],
 )
 def test_what_saliency_cannot_do_is_told(predicting: None, capsys, tmp_path: Path, changes: list, words: str):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from captum import metrics
 from torch import Tensor, nn
 
 from fer import faithfulness
@@ -69,6 +70,56 @@ def test_a_map_at_random_scores_about_nothing():
     noise = torch.randn(200, 1, 48, 48, generator=torch.Generator().manual_seed(3))
     assert abs(faithfulness.region_correlation(noise, falls.expand(200, -1)).mean()) < 0.1
     assert faithfulness.region_correlation(torch.full((1, 1, 48, 48), 0.3), falls).item() == pytest.approx(0, abs=1e-6)
+
+
+# ---- fidelity
+
+
+def exact(network: Chain, batch: Tensor) -> Tensor:
+    """What each pixel adds to the k-th logit for the k-th face, against the blurred one."""
+    return network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blurred(batch))
+
+
+def test_the_amounts_of_a_linear_network_foretell_every_rise():
+    """Fidelity 1 at any scale, 0 for the negative, and little for the amounts of another logit."""
+    network, batch = looking_at(MOUTH, EYES), faces()
+    nudges = faithfulness.nudged(network, batch, torch.tensor([0, 1]))
+    maps = exact(network, batch)
+    assert faithfulness.fidelity(maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.fidelity(1e-9 * maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.fidelity(-maps, nudges).tolist() == [0, 0]
+    assert faithfulness.fidelity(maps.flip(0), nudges).max() < 0.3
+
+
+def test_a_map_at_random_foretells_nothing():
+    """Below .1 on average over 200 maps; a map of zeros exactly 0."""
+    nudges = faithfulness.nudged(looking_at(MOUTH, EYES), faces(1), 0)
+    several = faithfulness.Nudges(nudges.detail, nudges.rises.expand(200, -1))
+    noise = torch.randn(200, 1, 48, 48, generator=torch.Generator().manual_seed(3))
+    assert faithfulness.fidelity(noise, several).mean() < 0.1
+    assert faithfulness.fidelity(torch.zeros(1, 1, 48, 48), nudges).item() == 0
+
+
+def test_fidelity_is_captums_infidelity_bounded():
+    """1 - infidelity (normalised) / infidelity of a map of zeros, over the same changes."""
+    network, batch = looking_at(MOUTH, EYES), faces(1)
+    nudges = faithfulness.nudged(network, batch, 0)
+    maps = exact(network, faces(2))[:1] + 0.001 * torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(1))
+    rows = iter(nudges.detail)
+
+    def change(given: Tensor) -> tuple[Tensor, Tensor]:
+        detail = torch.stack([next(rows) for _ in given])[:, None]
+        return -detail, given + detail * (batch - blurred(batch))
+
+    def infidelity(amounts: Tensor, normalize: bool) -> float:
+        nonlocal rows
+        rows = iter(nudges.detail)
+        return metrics.infidelity(
+            network, change, batch, amounts, target=0, n_perturb_samples=48, normalize=normalize
+        ).item()
+
+    bounded = 1 - infidelity(maps, True) / infidelity(torch.zeros_like(maps), False)
+    assert 0.1 < bounded < 0.99 and faithfulness.fidelity(maps, nudges).item() == pytest.approx(bounded, abs=1e-4)
 
 
 # ---- the masked face and its curves
@@ -140,10 +191,11 @@ def test_controls_have_the_shape_of_maps():
 
 
 def test_noise_scores_about_nothing_beside_a_map():
-    """Within .1 of 0 for each face, as the mean of its draws, while a draw of its own may be off by more."""
-    falls = faithfulness.square_falls(looking_at(MOUTH, EYES), faces(3), 0)
-    scores = faithfulness.control_scores(faces(3), falls)
-    assert list(scores) == ["edges", "blob", "noise"] and scores["noise"].abs().max() < 0.1
+    """Within .1 of 0 for each face by both scores, as the mean of its draws; one of its own may be off by more."""
+    changes = faithfulness.changed(looking_at(MOUTH, EYES), faces(3), 0)
+    scores = faithfulness.control_scores(faces(3), changes)
+    assert list(scores) == ["edges", "blob", "noise"] and scores["noise"].shape == (2, 3)
+    assert scores["noise"].abs().max() < 0.1
 
 
 # ---- what was learnt

@@ -7,31 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from fer import data, regions
-
-
-def test_every_pixel_has_one_region_and_the_mouth_has_a_tenth_of_them():
-    """23 columns of 10 rows, of 2,304 pixels."""
-    assert torch.equal(regions.masks().sum(0), torch.ones(48, 48, dtype=torch.long))
-    assert regions.areas()[regions.REGIONS.index("mouth")].item() == pytest.approx(230 / 2304)
-
-
-def test_shares_are_of_the_sizes_whatever_their_sign():
-    """3 on the mouth and -1 in a corner are .75 and .25; a map of zeros has no shares."""
-    maps = torch.zeros(2, 1, 48, 48)
-    maps[0, 0, 36, 24], maps[0, 0, 0, 0] = 3, -1
-    found = regions.shares(maps)
-    assert dict(zip(regions.REGIONS, found[0].tolist(), strict=True)) == {
-        "eyes": 0, "brows": 0, "mouth": 0.75, "nose": 0, "cheeks": 0, "rest": 0.25,
-    }  # fmt: skip
-    assert found[1].tolist() == [0.0] * 6
+from fer import data, parts, regions
 
 
 def mouth_reader() -> nn.Module:
     """Says 1 where the mouth is bright, else 0."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2)).eval()
     weight = torch.zeros(2, 48, 48)
-    weight[1] = regions.masks()[regions.REGIONS.index("mouth")]
+    weight[1] = parts.masks()[parts.PARTS.index("mouth")]
     weight[0] = -weight[1]
     network[1].weight.data, network[1].bias.data = weight.flatten(1), torch.tensor([230.0, 0.0])
     return network
@@ -50,8 +33,11 @@ def test_a_network_that_reads_the_mouth_is_found_to_look_at_the_mouth(tmp_path: 
     assert look.counts.tolist() == [[4, 0], [5, 1]]
     assert look.rows()[1]["mouth"] == pytest.approx(1, abs=1e-4) and look.rows()[1]["faces"] == 6
     assert look.density()["mouth"] == pytest.approx(2304 / 230, rel=0.01) and look.density()["rest"] == 0
+    assert look.claim.times > 100 and look.claim.detail == pytest.approx(1, abs=0.2)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
     regions.write(look, tmp_path)
     again = regions.read(tmp_path)
+    assert again.claim == look.claim
     assert again.labels == look.labels and again.rows() == look.rows()
     assert np.abs(again.maps).max() == 1 and np.array_equal(again.face, look.face)
 
@@ -65,6 +51,34 @@ def test_as_many_faces_of_each_label_are_taken_as_there_are():
     assert regions.some(faces, 3).labels.tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="each is 0"):
         regions.some(faces, 0)
+
+
+def test_the_claim_is_answered_with_a_number():
+    """Twice as much on a claimed pixel as on one of the rest, in every face: 2, however the faces are drawn again."""
+    sizes = torch.ones(1, 1, 48, 48)
+    sizes[0, 0, parts.masks()[[parts.PARTS.index(part) for part in regions.CLAIMED]].any(0)] = 2
+    shares = parts.shares(sizes).numpy().repeat(5, 0)
+    even = parts.shares(torch.ones(1, 1, 48, 48)).numpy()
+    claim = regions._claim(shares, even)
+    assert (claim.times, claim.low, claim.high, claim.detail) == pytest.approx((2, 2, 2, 1))
+    told = look_with(claim)
+    assert "that holds" in told and "2.00 times" in told and "more than that" in told
+    against = look_with(regions.Claim(0.9, 0.8, 1.1, 1.0))
+    assert "does not hold" in against and "no more than that" in against
+
+
+def look_with(claim: regions.Claim) -> str:
+    return regions.answer(regions.Look((), *[np.zeros(0)] * 4, claim))
+
+
+def test_what_was_measured_of_other_weights_counts_no_longer(tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    look = regions.Look(("a",), np.zeros((48, 48), np.uint8), np.ones((1, 2, 48, 48)), np.ones((1, 2)), np.ones((1, 6)),
+                        regions.Claim(2, 1, 3, 1))  # fmt: skip
+    regions.write(look, tmp_path)
+    assert regions.read(tmp_path).labels == ("a",)
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert regions.read(tmp_path) is None
 
 
 @pytest.mark.parametrize("broken", [None, b"", b"PK", b"no archive"])

@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import pages
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fer import networks, saliency
+from fer import attributions, checkpoint, networks, parts, saliency
 from fer.attributions import METHODS
 from fer.committee import Committee
 from fer.copies import default_layer, layers_for
@@ -95,6 +97,30 @@ def test_grad_cam_weighs_by_the_mean_gradient_and_hirescam_by_each():
     assert explain(network, PIXELS, "grad-cam", 0, layer="layer_0").shape == PIXELS.shape
 
 
+def test_the_parts_of_a_face_share_out_what_they_add_together():
+    """A network that multiplies the mouth's sum and the eyes': each gets half; the rest nothing, which is exact."""
+
+    class Product(nn.Module):
+        def forward(self, values: Tensor) -> Tensor:
+            eyes, mouth = (values[:, 0, places].sum(1) for places in (parts.masks()[0], parts.masks()[2]))
+            return torch.stack([eyes * mouth / 1e4, eyes / 1e2], 1)
+
+    ones = torch.ones(1, 1, 48, 48)
+    product, linear = (explain(Product().eval(), ones, "region-shap", label, baseline="black") for label in (0, 1))
+    areas = parts.masks().sum((1, 2)).double()
+    found = [(parts.masks() * maps[0, 0]).sum((1, 2)).tolist() for maps in (product, linear)]
+    half = (areas[0] * areas[2] / 2e4).item()
+    assert found[0] == pytest.approx([half, 0, half, 0, 0, 0], abs=1e-4)
+    assert found[1] == pytest.approx([areas[0].item() / 1e2, 0, 0, 0, 0, 0], abs=1e-4)
+
+
+def test_slopes_become_amounts_and_amounts_stay():
+    """A slope of 2 where the face is .5 brighter than its blurred self amounts to 1; occlusion is an amount already."""
+    face, maps = faces(1), torch.full((1, 1, 48, 48), 2.0)
+    assert torch.allclose(saliency.amounts(maps, face, "gradient"), 2 * (face - saliency.blurred(face)))
+    assert torch.equal(saliency.amounts(maps, face, "occlusion"), maps)
+
+
 def test_smoothgrad_rounds_off_a_corner():
     """ReLU(x - .5) at .5 has no slope or 1; over noise it has the share of the noise above 0, near .5."""
     network = chain(nn.Flatten(), dense([1.0], bias=-0.5), nn.ReLU(), dense([1.0], [0.0]))
@@ -144,6 +170,20 @@ def test_the_map_sums_to_the_difference_of_the_outputs(architecture, method):
         assert sums.tolist() == pytest.approx(expected.tolist(), rel=0.01)
 
 
+@pytest.mark.parametrize("name", checkpoint.available())
+def test_the_maps_of_a_shipped_network_sum_to_the_difference_of_the_outputs(name):
+    """Within 1 %, or .1 % of the sum of sizes where all but cancels out, by both methods that promise it."""
+    network, pixels = checkpoint.load(name), np.array(pages.example_face(48))
+    face = torch.from_numpy(pixels)[None, None].float() / 255
+    with torch.no_grad():
+        differences = (network(face) - network(saliency.blurred(face)))[0]
+    label = int(differences.abs().argmax())
+    for method in ("integrated-gradients", "deeplift"):
+        maps = explain(network, face, method, label)
+        allowed = max(0.01 * abs(differences[label].item()), 0.001 * maps.abs().sum().item())
+        assert maps.sum().item() == pytest.approx(differences[label].item(), abs=allowed)
+
+
 # ---- batches, pairs, threads
 
 
@@ -166,30 +206,33 @@ def test_why_one_and_not_the_other_is_the_difference_of_both_maps(method):
 
 
 def test_eight_visitors_at_once_get_the_maps_that_they_get_alone():
-    """Every method, other faces and other targets on one network, with forwards in between."""
-    network = small()
-    methods = (
-        "gradient",
-        "guided-backprop",
-        "deeplift",
-        "hirescam",
-        "grad-cam",
-        "deconvolution",
-        "smoothgrad",
-        "ablation",
-    )
-    requests = [(method, faces(1, seed), seed % 5) for seed, method in enumerate(methods)]
-    alone = [explain(network, face, method, target) for method, face, target in requests]
-    logits = network(faces())
+    """200 requests, of other methods, faces, targets and networks, of which some are of several; and forwards between.
+
+    Each is answered twice, alone and among the others, and no hook is left on a network.
+    """
+    nets = [small(), small(1), small(2, nn.SELU), committee(small(0), small(1))]
+    cases = []
+    for seed in range(25):
+        network = nets[seed % 4]
+        names = [name for name in saliency.offered(network) if name not in SLOW]
+        cases += [
+            (network, faces(1 + turn % 2, seed), names[(seed + turn) % len(names)], (seed + turn) % 5)
+            for turn in range(8)
+        ]
+    alone = [explain(*case) for case in cases]
+    logits = [network(faces()) for network in nets]
 
     def visit(number: int) -> bool:
-        method, face, target = requests[number % len(requests)]
-        same = torch.allclose(explain(network, face, method, target), alone[number % len(requests)], atol=1e-5)
+        same = torch.allclose(explain(*cases[number]), alone[number], atol=1e-5)
         with torch.inference_mode():
-            return same and torch.allclose(network(faces()), logits, atol=1e-5)
+            return same and torch.allclose(nets[number % 4](faces()), logits[number % 4], atol=1e-5)
 
     with ThreadPoolExecutor(8) as visitors:
-        assert all(visitors.map(visit, range(2 * len(requests))))
+        assert len(cases) == 200 and all(visitors.map(visit, range(200)))
+    assert [hooks(network) for network in nets] == [0] * 4
+
+
+SLOW = ("occlusion", "ablation", "integrated-gradients", "region-shap")  # dozens of forwards, and no hooks at all
 
 
 # ---- hooks
@@ -223,6 +266,27 @@ def test_no_hook_is_ever_on_the_shared_network(monkeypatch, method):
     with pytest.raises(ArithmeticError):
         explain(network, faces(1), method, 0)
     assert (Watching.counted, hooks(network)) == (0, 0)
+
+
+class Enough(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_call_can_be_watched_and_ended(method):
+    """It tells how many faces go through the network, as many as are foretold; what the watch raises ends it."""
+    network, read = small(), []
+    explain(network, faces(1), method, 0, watch=read.append)
+    foretold = attributions.READS.get(method, 0)
+    assert sum(read) >= foretold and (method == "integrated-gradients" or sum(read) <= foretold + 2)
+
+    def end(count: int) -> None:
+        raise Enough
+
+    if read:
+        with pytest.raises(Enough):
+            explain(network, faces(1), method, 0, watch=end)
+    assert hooks(network) == 0
 
 
 def test_nothing_of_a_call_stays(monkeypatch):

@@ -29,6 +29,8 @@ def test_an_exact_method_is_faithful_and_a_map_of_noise_is_not(rows: list[dict])
     """Integrated gradients of a sum are right to .95; noise stays within .1 of 0."""
     scores = {row["method"]: row["correlation"] for row in rows}
     assert scores["integrated-gradients"] > 0.95 and abs(scores["noise"]) < 0.1
+    fidelities = {row["method"]: row["fidelity"] for row in rows}
+    assert fidelities["integrated-gradients"] > 0.95 and fidelities["gradient"] > 0.95 and fidelities["noise"] < 0.1
 
 
 def test_the_most_faithful_method_stands_first_and_what_does_not_hold_is_left_out(rows: list[dict]):
@@ -50,12 +52,31 @@ def test_the_faces_are_always_the_same_and_have_no_twin():
         trust.some(split, 5)
 
 
-@pytest.mark.parametrize("broken", ["{", '{"a": 1}', '[{"method": 3}]', "[1]", '[{"method": "x", "faces": "y"}]'])
-def test_a_broken_file_counts_as_not_measured(tmp_path: Path, broken: str):
+ROW = {"method": "gradient", "correlation": 0.5, "error": 0.1, "fidelity": 0.2, "forgotten": 0.3, "faces": 2}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    return tmp_path
+
+
+@pytest.mark.parametrize("broken", ["{", '{"a": 1}', '[{"method": 3}]', "[1]", '{"weights": "?", "rows": []}'])
+def test_a_broken_file_counts_as_not_measured(folder: Path, broken: str):
     """As does a missing one; a sound one is read back."""
-    assert trust.read(tmp_path) == []
-    (tmp_path / trust.FILE).write_text(broken)
-    assert trust.read(tmp_path) == []
-    sound = [{"method": "gradient", "correlation": 0.5, "faces": 2}]
-    (tmp_path / trust.FILE).write_text(json.dumps(sound))
-    assert trust.read(tmp_path) == sound
+    assert trust.read(folder) == []
+    (folder / trust.FILE).write_text(broken)
+    assert trust.read(folder) == []
+    trust.write([ROW], folder)
+    assert trust.read(folder) == [ROW]
+    kept = json.loads((folder / trust.FILE).read_text())
+    for bad in ({"method": 3}, {"faces": "many"}):
+        (folder / trust.FILE).write_text(json.dumps(kept | {"rows": [ROW | bad]}))
+        assert trust.read(folder) == []
+
+
+def test_what_was_measured_of_other_weights_counts_no_longer(folder: Path):
+    """Trained anew, a network is measured anew."""
+    trust.write([ROW], folder)
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert trust.read(folder) == []

@@ -21,9 +21,10 @@ def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bo
     reason = reasons.of(trained, found[0].crop, **question)
     file = out or f"{Path(image).stem}-saliency.png"
     plots.titled(reasons.pictures(reason)).savefig(file, dpi=150)
+    scores = reasons.scores(reason, reasons.changes(trained, reason))
     if as_json:
-        return print_json(reason.summary() | {"file": file})
-    print("\n".join([*reasons.sentences(reason), f"written to {file}"]))
+        return print_json(reasons.summary(reason, scores) | {"file": file})
+    print("\n".join([*reasons.sentences(reason, scores), f"written to {file}"]))
 
 
 def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
@@ -37,10 +38,10 @@ def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
         trust.write(rows, folder)
     if as_json:
         return print_json(rows)
-    print(f"{'method':22} {'region correlation':>18} {'forgetful network':>18}")
+    print(f"{'method':22} {'region correlation':>18} {'fidelity':>9} {'forgetful network':>18}")
     for row in rows:
         forgot = "" if row["forgotten"] is None else f"{row['forgotten']:18.3f}"
-        print(f"{row['method']:22} {row['correlation']:+10.3f} +- {row['error']:.3f} {forgot}")
+        print(f"{row['method']:22} {row['correlation']:+10.3f} +- {row['error']:.3f} {row['fidelity']:9.3f} {forgot}")
     return None
 
 
@@ -55,11 +56,12 @@ def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
     if folder := checkpoint.find(network):
         regions.write(look, folder)
     if as_json:
-        return print_json({"rows": look.rows(), "density": look.density()})
-    print(f"{'':16}{'faces':>6}", *(f"{name:>8}" for name in regions.REGIONS))
+        return print_json({"rows": look.rows(), "density": look.density(), "claim": vars(look.claim)})
+    print(f"{'':16}{'faces':>6}", *(f"{name:>8}" for name in look.density()))
     for row in look.rows():
-        print(f"{row['label']:16}{row['faces']:6}", *(f"{row[name]:8.1%}" for name in regions.REGIONS))
+        print(f"{row['label']:16}{row['faces']:6}", *(f"{row[name]:8.1%}" for name in look.density()))
     print(f"{'as much as area':22}", *(f"{value:7.2f}x" for value in look.density().values()))
+    print(regions.answer(look))
     return None
 
 

@@ -1,44 +1,70 @@
 """The Saliency tab's foot: what was measured of a network's maps over many faces, by method and by emotion."""
 
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
 from fer import faithfulness, plots, regions, trust
+from fer.parts import BOXES
 from fer.regions import Look
 from fer.tabs import maps
 
-NOTHING = '<div class="empty">Not measured for {name} yet: <code>python -m fer {command} {name}</code> does it.</div>'
+NOTHING = (
+    '<div class="empty">Not measured for {name} with these weights: '
+    "<code>python -m fer {command} {name}</code> does it.</div>"
+)
 
 
 def looks(weights: Path, name: str) -> str:
-    """Each emotion's mean map over the mean face, and how much of the maps lies in which part of the face."""
+    """Report 2's claim answered, the parts of the face, and each emotion's mean map over the mean face."""
     look = regions.read(weights / name)
     if look is None:
         return NOTHING.format(name=escape(name), command="regions")
-    return f"<p>{_density(look)}</p>{_faces(look)}"
+    words = (
+        f"Integrated gradients of its answers to {look.counts.sum()} faces of PublicTest. The bars say how many times "
+        "as much lies in each part of the face as its area alone would have; the tick is 1, chance."
+    )
+    told = f"<div><p>{regions.answer(look)}</p><p>{words}</p>{_density(look)}</div>"
+    return f'<div class="beside">{_parts(look)}{told}</div>{_faces(look)}'
+
+
+def _parts(look: Look) -> str:
+    """The parts, drawn on the mean face."""
+    boxes = "".join(
+        f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"><title>{part}</title></rect>'
+        for part, areas in BOXES.items()
+        for top, bottom, left, right in areas
+    )
+    drawing = f'<svg viewBox="0 0 48 48" aria-hidden="true">{boxes}</svg>'
+    face = f'<img src="{plots.data_url(look.face, lossless=True)}" alt="The mean face and its parts">'
+    caption = "<figcaption>Eyes, brows, mouth, nose and cheeks</figcaption>"
+    return f'<figure><div class="face">{face}{drawing}</div>{caption}</figure>'
 
 
 def _density(look: Look) -> str:
-    """Report 2's claim beside what was found."""
     found = sorted(look.density().items(), key=lambda item: -item[1])
-    words = ", ".join(f"{name} {times:.1f}" for name, times in found)
-    return (
-        f"Integrated gradients of its answers to {look.counts.sum()} faces of PublicTest. How many times as much lies "
-        f"in each part of the face as its area alone would have: {words}. Report 2 says that eyes, nose, mouth and "
-        "cheeks matter, and hair and plain skin do not."
-    )
+    most = max(1.0, *(times for _, times in found))
+    rows = "".join(maps.bar(part, times, True, [1.0], signed=False, most=most) for part, times in found)
+    return f'<div class="scores">{rows}</div>'
 
 
 def _faces(look: Look) -> str:
-    """The mean map of right answers over the mean face, a figure an emotion, all on one scale."""
-    scale = plots.scale_of(*look.maps[:, 0])
-    figures = []
+    """Each emotion's mean maps, of right and of wrong answers, over the mean face, all on one scale."""
+    scale = plots.scale_of(*look.maps.reshape(-1, 48, 48))
+    return "".join(
+        f"<p><b>{kind}</b></p>" + maps.figures("all", *_figures(look, place, scale))
+        for place, kind in enumerate(("Faces read right", "Faces read wrong: why it gave its wrong answers"))
+    )
+
+
+def _figures(look: Look, place: int, scale: float) -> Iterator[str]:
+    """A figure an emotion that has such faces."""
     for row, label_maps, counts in zip(look.rows(), look.maps, look.counts, strict=True):
-        most = sorted(regions.BOXES, key=lambda name, row=row: -row[name])[:2]
-        shares = ", ".join(f"{name} {row[name]:.0%}" for name in most)
-        caption = f"<b>{escape(row['label'])}</b>{shares}; {counts[0]} of {counts.sum()} faces read right"
-        figures.append(maps.figure(plots.overlay(look.face, label_maps[0], scale), caption, row["label"]))
-    return maps.figures("all", *figures)
+        if counts[place]:
+            most = sorted(BOXES, key=lambda part, row=row: -row[part])[:2]
+            shares = ", ".join(f"{part} {row[part]:.0%}" for part in most) + "; " if not place else ""
+            caption = f"<b>{escape(row['label'])}</b>{shares}{counts[place]} of {counts.sum()} faces"
+            yield maps.figure(plots.overlay(look.face, label_maps[place], scale), caption, row["label"])
 
 
 def ranking(weights: Path, name: str) -> str:
@@ -47,16 +73,20 @@ def ranking(weights: Path, name: str) -> str:
     if not rows:
         return NOTHING.format(name=escape(name), command="trust")
     words = (
-        f"Mean region correlation over {rows[0]['faces']} faces, the controls in grey. In brackets: how much the maps "
-        "still rank the pixels alike once the network's last layer has forgotten what it learnt; near 1 they do not "
-        "depend on it."
+        f"Means over {rows[0]['faces']} faces of PublicTest, maps that know nothing of the network in grey. The bar is "
+        "the region correlation, the tick the fidelity. In brackets: how much the maps still rank the pixels alike "
+        "once the network's last layer has forgotten what it learnt; those marked red do not depend on it."
     )
     bars = "".join(
-        maps.bar(_named(row), row["correlation"], own=row["method"] not in faithfulness.CONTROLS) for row in rows
+        maps.bar(_named(row), row["correlation"], row["method"] not in faithfulness.CONTROLS, [row["fidelity"]])
+        for row in rows
     )
     return f'<p>{words}</p><div class="scores">{bars}</div>'
 
 
 def _named(row: dict) -> str:
     left = row.get("forgotten")
-    return escape(row["method"]) + ("" if left is None else f" ({left:.2f})")
+    if left is None:
+        return escape(row["method"])
+    text = f"{escape(row['method'])} ({left:.2f})"
+    return f'<span class="badge">{text}</span>' if left > faithfulness.DEPENDENT else text

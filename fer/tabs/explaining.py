@@ -1,0 +1,260 @@
+"""The Saliency tab's handlers: a question in the menus -> a map, then what it takes to trust it.
+
+A visitor asks faster than some methods answer: `hurry` notes what is wanted now, and whatever works on something else
+leaves off. The map comes first, its scores and curves after it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import torch
+from torch import nn
+
+from fer import copies, reasons, trust
+from fer.attributions import READS
+from fer.faithfulness import Changes
+from fer.reasons import Reason
+from fer.saliency import LAYERED, offered
+from fer.tabs import maps
+from fer.tabs.maps import Drawing
+from fer.tabs.methods import hint, order
+from fer.tabs.patience import Done, steps
+from fer.tabs.shared import load_network, refusal
+
+GRAIN, ALONE, COMMON = DRAWINGS = ("without grain", "without the face", "one scale for all maps")
+OWN, NOTHING, CHOSEN = "its answer", "nothing", "the last with 6x6 pixels"  # what "" stands for in the menus
+UNSEEN = ("", maps.NO_FACE, "", None)  # hint, explained, left, Shown
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as it stands in the menus, to be told from another."""
+
+    face: bytes
+    network: str
+    method: str
+    target: str
+    against: str
+    baseline: str
+    layer: str
+
+
+@dataclass
+class Wish:
+    """What a visitor wants to see now; the one object of a session that handlers share while they work."""
+
+    asked: Asked | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a visitor has before them; kept in a `gr.State`."""
+
+    network: str
+    reason: Reason
+    asked: Asked
+
+
+@dataclass(frozen=True)
+class Known:
+    """What becomes of the answer when the face is changed, for all maps of one question; and which map was the last."""
+
+    question: tuple
+    changes: Changes
+    shown: Shown
+
+
+# ---- handlers: the map. `show` yields (method, target, against, layer, *what UNSEEN lists)
+
+
+def show(
+    face: np.ndarray | None, name: str, method: str, target: str, against: str, baseline: str, layer: str,
+    keep: float, drawn: list[str], wish: Wish, *, weights: Path,
+) -> Iterator[tuple]:  # fmt: skip
+    """The outputs for a face and a question about it; what the network does not offer is chosen no longer."""
+    wish.asked = None if face is None else asked(face, name, method, target, against, baseline, layer)
+    if face is None:
+        yield *[gr.skip()] * 4, *UNSEEN
+        return
+    network, measured, mine = load_network(weights, name), trust.read(weights / name), wish.asked
+    methods = order(network, measured)
+    method = method if method in methods else methods[0]
+    target, against = (label if label in network.labels else "" for label in (target, against))
+    layers = copies.layers_for(network) if method in LAYERED else []
+    layer = layer if layer in layers else ""
+    question = (method, target or None, against or None, keep / 100, baseline, layer or None)
+    menus = (
+        gr.update(choices=methods, value=method),
+        gr.update(choices=[(OWN, ""), *network.labels], value=target),
+        gr.update(choices=[(NOTHING, ""), *network.labels], value=against),
+        gr.update(choices=[(CHOSEN, ""), *layers], value=layer, visible=bool(layers)),
+    )
+    words = hint(network, method, measured)
+    with said():
+        for step in steps(lambda watch: reasons.of(network, face, *question, watch), lambda: wish.asked == mine):
+            if not isinstance(step, Done):
+                yield *menus, words, maps.waiting(face, method, step, READS.get(method, 1)), "", None
+                continue
+            reason = step.result
+            seen = (
+                maps.explained(reason, drawing(drawn)),
+                maps.left(reason, reason.masked, reason.chances[1], keep / 100),
+            )
+            yield *menus, words, *seen, Shown(name, reason, mine)
+            return
+    yield (gr.skip(),) * 8  # something else is wanted now; without a yield, Gradio would empty them all
+
+
+def opened(
+    face: np.ndarray | None, name: str, method: str, baseline: str, keep: float, drawn: list[str], wish: Wish,
+    before: Shown | None, *, weights: Path,
+) -> Iterator[tuple]:  # fmt: skip
+    """The same when the tab is opened: another face or network is asked for its own answer, what is there stays."""
+    if before and face is not None and before.network == name and np.array_equal(before.reason.face, face):
+        yield (gr.skip(),) * 8
+        return
+    method = method if before else ""  # at first the network's most faithful one
+    yield from show(face, name, method, "", "", baseline, "", keep, drawn, wish, weights=weights)
+
+
+def asked(face: np.ndarray, *rest: str) -> Asked:
+    return Asked(face.tobytes(), *rest)
+
+
+def hurry(face: np.ndarray | None, *rest) -> None:
+    """Notes what is wanted now, so that work on anything else ends."""
+    *menus, wish = rest
+    wish.asked = None if face is None else asked(face, *menus)
+
+
+def stop(face: np.ndarray | None, wish: Wish) -> tuple:
+    """The face without a map."""
+    wish.asked = None
+    return "", maps.NO_FACE if face is None else maps.stopped(face), "", None, "", ""
+
+
+def drawing(chosen: list[str]) -> Drawing:
+    """How maps are drawn, from what is ticked."""
+    return Drawing(GRAIN in chosen, ALONE in chosen, COMMON in chosen)
+
+
+# ---- handlers: what comes after the map
+
+
+def measure(shown: Shown | None, known: Known | None, wish: Wish, *, weights: Path) -> Iterator[tuple]:
+    """The map's scores beside the controls', and its curves: (trust, curves, forgot, all maps, what they show, Known).
+
+    What stood there belonged to another map.
+    """
+    if shown is None or shown.asked != wish.asked or (known and known.shown is shown):
+        yield ("", "", hidden(), hidden(), None, None) if shown is None else (gr.skip(),) * 6
+        return
+    yield maps.MEASURING, "", hidden(), hidden(), None, known
+    network, reason, rest = load_network(weights, shown.network), shown.reason, (gr.skip(),) * 3
+    known = changes_of(network, shown, known)
+    yield maps.trust(reasons.scores(reason, known.changes)), gr.skip(), *rest, known
+    yield gr.skip(), maps.curves(reason.target, *reasons.curves(network, reason)), *rest, known
+
+
+def changes_of(network: nn.Module, shown: Shown, known: Known | None) -> Known:
+    """What is known already, or else found now: it is the same for every method."""
+    question = (shown.network, shown.asked.face, shown.reason.target, shown.reason.against)
+    same = known is not None and known.question == question
+    return Known(question, known.changes if same else reasons.changes(network, shown.reason), shown)
+
+
+def hidden() -> dict:
+    return gr.update(value="", visible=False)
+
+
+def there(markup: str) -> dict:
+    return gr.update(value=markup, visible=True)
+
+
+def remask(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
+    """The masked face for another share, read again by the network."""
+    if shown is None:
+        return gr.skip()
+    pixels, chance = _masked(shown, keep, weights)
+    return maps.left(shown.reason, pixels, chance, keep / 100)
+
+
+def _masked(shown: Shown, keep: float, weights: Path) -> tuple[np.ndarray, float]:
+    network, reason = load_network(weights, shown.network), shown.reason
+    with said():
+        pixels, chances = reasons.mask(network, reason.face, torch.from_numpy(reason.map)[None, None], keep / 100)
+    return pixels, chances[reasons.number(network, reason.target)]
+
+
+def redraw(shown: Shown | None, found: tuple | None, drawn: list[str]) -> tuple:
+    """The map and those side by side, drawn otherwise."""
+    if shown is None:
+        return gr.skip(), gr.skip()
+    face = shown.reason.face
+    grid = maps.side_by_side(face, *found, drawing(drawn)) if found else gr.skip()
+    return maps.explained(shown.reason, drawing(drawn)), grid
+
+
+def compare(
+    shown: Shown | None, known: Known | None, drawn: list[str], wish: Wish, *, which: str, weights: Path
+) -> Iterator[tuple]:
+    """The maps of all methods, or of all emotions, as they come: (all maps, what they show)."""
+    network, reason = load_network(weights, _there(shown).network), shown.reason
+    if which == "methods":
+        names, each = (
+            offered(network),
+            partial(reasons.by_method, network, reason, changes_of(network, shown, known).changes),
+        )
+    else:
+        names, each = network.labels, partial(reasons.by_label, network, reason)
+    found, grid = [], ""
+    for name in names:
+        reads = READS.get(name if which == "methods" else reason.method, 1)
+        for step in steps(lambda watch, name=name: each(name, watch=watch), lambda: wish.asked == shown.asked):
+            if isinstance(step, Done):
+                found = [*found, step.result]
+                grid = maps.side_by_side(reason.face, found, which, drawing(drawn))
+                yield there(grid), (found, which)
+            else:
+                yield there(maps.unfinished(grid, name, step, reads)), (found, which)
+        if wish.asked != shown.asked:
+            break
+    yield gr.skip(), gr.skip()
+
+
+def stop_comparing(shown: Shown | None, found: tuple | None, drawn: list[str]) -> dict:
+    """The maps that there are."""
+    return there(maps.side_by_side(shown.reason.face, *found, drawing(drawn))) if shown and found else hidden()
+
+
+def forget(shown: Shown | None, drawn: list[str], *, which: str, weights: Path) -> dict:
+    """The map of a network that has forgotten its last layer, or all, with its badge."""
+    values, rank = reasons.forgotten(load_network(weights, _there(shown).network), shown.reason, which)
+    return gr.update(value=maps.forgot(shown.reason, values, rank, which, drawing(drawn)), visible=True)
+
+
+def download(shown: Shown | None, keep: float, drawn: list[str], *, weights: Path) -> tuple[str, str]:
+    """The three pictures as the address of a PNG, and its name."""
+    pixels, _ = _masked(_there(shown), keep, weights)
+    name = f"{shown.reason.method}-{shown.reason.target}.png"
+    return maps.png(shown.reason, pixels, drawing(drawn)), "".join(c for c in name if c.isalnum() or c in "-.")
+
+
+def _there(shown: Shown | None) -> Shown:
+    if shown is None:
+        raise refusal("There is no map yet: choose a face in the Predict tab.")
+    return shown
+
+
+@contextmanager
+def said():
+    """Turns a question that cannot be answered into a message on the page."""
+    try:
+        yield
+    except ValueError as error:
+        raise refusal(str(error)) from None
