@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer import regions
+from fer import parts
 from fer.copies import default_layer
 from fer.data import to_unit
 from fer.saliency import explain
@@ -58,7 +58,7 @@ def of(network: nn.Module, mistaken: Tensor, right: Tensor, answer: int, truth: 
         raise ValueError("no face is mistaken: expected at least one")
     faces, others = to_unit(mistaken[:MOST]), to_unit(right[:MOST])  # (N, 1, 48, 48)
     maps = explain(network, faces[:_MAPPED], "integrated-gradients", answer, truth)  # (N, 1, 48, 48)
-    shares = dict(zip(regions.REGIONS, regions.shares(maps).mean(0).tolist(), strict=True))
+    shares = dict(zip(parts.PARTS, parts.shares(maps).mean(0).tolist(), strict=True))
     layer = watched(network)
     filters = different(network, layer, faces, others) if layer and len(others) > 1 and len(faces) > 1 else ()
     return Mixup(

@@ -175,7 +175,7 @@ def told(mixup: Mixup, name: str, labels: Sequence[str], cell: int) -> str:
         f"The mean of {mixup.mapped} faces, and what speaks for {answer} (red) rather than {truth} (blue) in them, by "
         f"integrated gradients. Most lies in: {where}."
     )
-    address = plots.data_url(maps.drawn(mixup.face, mixup.map, smooth=True), lossless=True)
+    address = plots.data_url(maps.Drawing().of(mixup.face, mixup.map), lossless=True)
     picture = f'<img src="{address}" alt="Where on the face {escape(answer)} outweighs {escape(truth)}">'
     return f'<div class="card">{picture}<div><p>{escape(caption)}</p>{_filters(mixup, name, truth, answer)}</div></div>'
 
