@@ -273,7 +273,7 @@ def test_the_atlas_is_browsed_without_starting_anything(visit):
     page = visit(query="?tab=Filters")
     page.locator("#filters-network input").click()
     page.get_by_role("option", name="compact-ferplus").click()
-    expect(page.locator("#layer input")).to_have_value("conv2d_4: 128 filters see 26 x 26", timeout=20_000)
+    expect(page.locator("#layer input")).to_have_value("dense_1: the 8 classes", timeout=20_000)
     page.locator("#layer input").click()
     page.get_by_role("option", name="conv2d_2: 64 filters see 8 x 8").click()
     expect(page.locator("#sheet .status")).to_contain_text("conv2d_2 of compact-ferplus", timeout=20_000)

@@ -62,27 +62,42 @@ def grow(order: str, *choices, weights: Path) -> Iterator[tuple[gr.HTML, Grown]]
         yield view(grown, order), grown
 
 
-def browse(order: str, *choices, weights: Path) -> tuple:
+def browse(
+    grown: Grown | None, opened: int | None, order: str, *choices, weights: Path
+) -> tuple[gr.HTML, Grown | None, str, int | None]:
     """What the atlas has of what the controls say: the view, what is behind it, no card, no open tile.
 
     Where it has nothing, what is on the sheet stays; but of an atlas that is stale the visitor is told.
     """
+    unchanged = (grown, opened, order, _face_of(choices), weights)
     try:
         asked = asked_for(weights, *choices)
         ascent.check(load_network(weights, asked.network), asked.layer, asked.filters)
     except (gr.Error, ValueError):  # told once the visitor presses Start
-        return (gr.skip(),) * 4
-    grown = growing.kept(asked, weights)
-    if grown is None and not atlas.stale(weights / asked.network, asked.layer):
-        return (gr.skip(),) * 4
-    return view(grown, order, told=_stale(asked.network)), grown, "", None
+        return _as_it_was(*unchanged)
+    found = growing.kept(asked, weights)
+    if found is None and not atlas.stale(weights / asked.network, asked.layer):
+        return _as_it_was(*unchanged)
+    return view(found, order, told=_stale(asked.network)), found, "", None
 
 
-def browse_after(grown: Grown | None, order: str, network: str, *choices, weights: Path) -> tuple:
+def browse_after(grown: Grown | None, opened: int | None, order: str, network: str, *choices, weights: Path) -> tuple:
     """The same once another network is chosen; a link, which has its filters on the sheet already, is left alone."""
     if grown is not None and grown.asked.network == network:
-        return (gr.skip(),) * 4
-    return browse(order, network, *choices, weights=weights)
+        return _as_it_was(grown, opened, order, _face_of((network, *choices)), weights)
+    return browse(grown, opened, order, network, *choices, weights=weights)
+
+
+def _face_of(choices: tuple) -> np.ndarray | None:
+    return choices[8]  # after network, layer, filters, preset, steps, seed, origin and budget
+
+
+def _as_it_was(
+    grown: Grown | None, opened: int | None, order: str, face: np.ndarray | None, weights: Path
+) -> tuple[gr.HTML, Grown | None, str, int | None]:
+    """Said once more and not skipped: of a tab that is not drawn yet, Gradio would forget what it shows."""
+    drawn, card = settle(grown, order, opened, face, weights=weights)
+    return drawn, grown, card, opened
 
 
 def _stale(network: str) -> str:
@@ -271,9 +286,9 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     now, shown = [shared.network, layer, which, grown], [sheet, grown, card, opened]
     gr.on([network.input, layer.input, which.input], None, cancels=running, queue=False, **ours)
     turned = shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
-    turned.then(partial(browse_after, **weights), [grown, *asked], shown, **unchecked)
+    turned.then(partial(browse_after, **weights), [grown, opened, *asked], shown, **unchecked)
     paged = layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
     for event in (paged.then, which.input):
-        event(partial(browse, **weights), asked, shown, **unchecked)
+        event(partial(browse, **weights), [grown, opened, *asked], shown, **unchecked)
     preset.input(lambda name: PRESETS[name].steps, preset, steps, **ours)
     origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **ours)
