@@ -9,6 +9,7 @@ CSS = """
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; margin: 0; }
 .cards > div { padding: 10px 12px; border: 1px solid var(--border-color-primary); border-radius: var(--radius-md);
   background: var(--block-background-fill); }
+p { margin: 0; font-size: var(--text-sm); color: var(--body-text-color); }
 dt { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 dd { margin: 0; font-size: var(--text-sm); line-height: 1.4; color: var(--body-text-color);
   font-variant-numeric: tabular-nums; }
@@ -83,14 +84,20 @@ def summary(found: Answers, figures: dict) -> str:
         ),
         "Answered": (f"{figures['answered']:.1%}", f"of {found.faces:,} faces"),
     }
+    judged = answers.judged(found)
+    if judged is not None and judged["n"]:
+        words = f"accuracy on {judged['n']:,} faces on which most of ten agree"
+        facts["Judged by FER+'s taggers"] = (f"{judged['accuracy']:.4f}", words)
     return cards(facts)
 
 
 def taggers(found: Answers) -> str:
-    """What FER+'s taggers make of the network's mistakes; nothing where they are not known."""
+    """What FER+'s taggers make of the network's mistakes."""
+    if found.votes is None:
+        return "<p>Nobody is known to have voted on these faces.</p>"
     facts = answers.judged(found)
     if facts is None or not facts["n"]:
-        return ""
+        return f"<p>The labels of {escape(found.name)} are what most of the taggers see.</p>"
     low, high = facts["ci95"]
     shared = facts["as_taggers"] / facts["mistakes"] if facts["mistakes"] else 0
     known = {

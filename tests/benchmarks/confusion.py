@@ -1,0 +1,41 @@
+"""How fast the Confusion and the Networks tab answer, on the server's side: their aim is 0.3 s.
+
+    python -m tests.benchmarks.confusion
+
+For comparison: what a change of network took while the tab still loaded the weights to learn a network's labels.
+"""
+
+import argparse
+from pathlib import Path
+
+from fer import checkpoint
+from fer.tabs import answering, matrix, networks, shared
+from tests.benchmarks.speed import milliseconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=10)
+    repeats, weights = parser.parse_args().repeats, Path(checkpoint.WEIGHTS)
+    names = checkpoint.available(weights)
+    print(f"{'':24} {'matrix':>8} {'against':>8} {'diagrams':>8} {'page':>8} {'loading':>8}   ms")
+    for name in names:
+        other = names[1] if name == names[0] else names[0]
+        alone, both = (
+            (name, "PrivateTest", matrix.COUNTINGS[0], against, threshold, twins, [], None)
+            for against, threshold, twins in (("", 0.0, False), (other, 0.5, True))
+        )
+        times = (
+            milliseconds(lambda asked=alone: answering.show(*asked, 11, weights=weights), repeats),
+            milliseconds(lambda asked=both: answering.show(*asked, 11, weights=weights), repeats),
+            milliseconds(lambda asked=alone: answering.draw(*asked, None, weights=weights), repeats),
+            milliseconds(lambda name=name: networks.show(name, weights=weights), repeats),
+            milliseconds(lambda name=name: checkpoint.load(name, weights), repeats),
+        )
+        print(f"{name:24} " + " ".join(f"{time:8.1f}" for time in times))
+    shared.outline(weights, names[0])
+    print(f"{'all networks':24} {milliseconds(lambda: networks.overview(weights), repeats):35.1f}")
+
+
+if __name__ == "__main__":
+    main()
