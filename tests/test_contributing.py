@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import demo
 from fer import ascent, attributions, checkpoint, data, networks, prediction, saliency, training
 from fer.recipes import recipe
+from fer.tabs import methods
 from fer.tabs.shared import Shared
 
 
@@ -44,11 +45,12 @@ def test_a_network_is_a_function_and_a_line(folder_data: Path, tmp_path: Path, m
 
 
 def test_a_saliency_method_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch):
-    """`explain` gives its maps, and every network's menu offers it."""
+    """`explain` gives its maps, every network's menu offers it, and the page says its docstring of it."""
     monkeypatch.setitem(attributions.METHODS, "darkness", darkness)
     network, faces = checkpoint.Network("dnn").eval(), torch.rand(2, 1, 48, 48)
     torch.testing.assert_close(saliency.explain(network, faces, "darkness", target=0), 1 - faces)
     assert "darkness" in saliency.offered(network)
+    assert methods.described("darkness") == "Dark pixels count: a map that knows nothing of the network."
 
 
 def test_a_tab_is_a_function_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -276,7 +276,7 @@ def test_what_was_measured_orders_the_methods_and_is_told(face, tmp_path):
 
 def test_every_method_has_a_sentence():
     """In plain words, for the page."""
-    assert list(methods.METHODS) == list(attributions.METHODS)
+    assert list(methods.WORDS) == list(attributions.METHODS)
 
 
 def test_labels_cannot_bring_markup_into_the_tab(face):

@@ -3,9 +3,10 @@
 from torch import nn
 
 from fer import faithfulness
+from fer.attributions import METHODS
 from fer.saliency import methods_for, offered
 
-METHODS = {
+WORDS = {
     "integrated-gradients": "What each pixel adds on the way from the baseline, a blurred face, to this one.",
     "occlusion": "How far the answer falls when a square of the face is blurred.",
     "gradient": "Where a small change would change the answer most; report 1's method.",
@@ -23,6 +24,11 @@ METHODS = {
 }
 
 
+def described(method: str) -> str:
+    """One sentence on a method: ours, or the first line of what its function says of itself."""
+    return WORDS.get(method) or (METHODS[method].__doc__ or f"{method}.").splitlines()[0]
+
+
 def order(network: nn.Module, measured: list[dict]) -> list[str]:
     """The methods that hold for the network: those that were measured first, the most faithful of them foremost."""
     known = offered(network)
@@ -37,7 +43,7 @@ def hint(network: nn.Module, method: str, measured: list[dict]) -> str:
         if reason:
             missing.setdefault(reason, []).append(other)
     left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
-    return "\n\n".join([METHODS[method], *_measured(method, measured), *left_out])
+    return "\n\n".join([described(method), *_measured(method, measured), *left_out])
 
 
 def _measured(method: str, rows: list[dict]) -> list[str]:
