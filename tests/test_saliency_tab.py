@@ -200,7 +200,7 @@ def test_all_methods_come_one_by_one_and_the_best_stands_first(weights, face):
     shown = ask(face, weights)[-1]
     *pages, (grid, (found, which)), last = comparing(shown, weights, "methods")
     counts = [page["value"].count("<img") for page, _ in pages]
-    assert counts == sorted(counts) and set(counts) == set(range(1, 14)) and last == (gr.skip(), gr.skip())
+    assert counts == sorted(counts) and set(counts) - {0} == set(range(1, 14)) and last == (gr.skip(), gr.skip())
     scores = [float(part.split("</figcaption>")[0]) for part in grid["value"].split("</b>")[1:]]
     assert len(scores) == len(found) == 14 and scores == sorted(scores, reverse=True) and which == "methods"
 
