@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from fer import checkpoint
-from fer.tabs import activations, confusion, filters, networks, predict, saliency
+from fer.tabs import activations, api, confusion, filters, networks, predict, saliency
 from fer.tabs.shared import Shared
 from fer.tabs.uploads import RefuseAddresses
 
@@ -69,6 +69,7 @@ def build(weights: Path | None = None) -> gr.Blocks:
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name):
                     tab(shared)
+        api.publish(shared)
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
         shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **quiet)
         page.load(named, None, tabs, **quiet)

@@ -1,5 +1,10 @@
 """The page as other programs meet it: through Gradio's own client, and through bare HTTP where they mean harm."""
 
+import base64
+import io
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from pages import HAPPY, sealed_off, served, write_face, write_networks
 from PIL import Image
 
 import demo
+from fer import data
 from fer.tabs import predict, uploads
 
 
@@ -40,12 +46,73 @@ def ask(url: str, picture, network="compact") -> httpx.Response:
         return started if started.is_error else client.get(f"gradio_api/call/predict/{started.json()['event_id']}")
 
 
-def test_the_public_api_is_predict_with_a_picture_and_a_network_and_confusion(page):
+PUBLIC = {
+    "/predict": ["picture", "network"],
+    "/confusion": ["network", "split", "without_twins", "threshold", "other"],
+    "/saliency": ["picture", "network", "method", "target", "against"],
+    "/activations": ["picture", "network", "layer"],
+    "/ascend": ["network", "layer", "filters", "steps", "seed"],
+}
+
+
+def test_the_public_api_is_pinned(page):
+    """Five endpoints, each with its parameters, and each described in a sentence or two."""
     endpoints = Client(page.url, verbose=False).view_api(return_format="dict", print_info=False)
-    assert list(endpoints["named_endpoints"]) == ["/predict", "/confusion"] and not endpoints["unnamed_endpoints"]
-    parameters = endpoints["named_endpoints"]["/predict"]["parameters"]
-    assert [parameter["parameter_name"] for parameter in parameters] == ["picture", "network"]
-    assert parameters[1]["parameter_default"] == "compact"
+    named = endpoints["named_endpoints"]
+    told = {name: [each["parameter_name"] for each in named[name]["parameters"]] for name in named}
+    assert told == PUBLIC and not endpoints["unnamed_endpoints"]
+    assert all(len(named[name]["description"]) > 60 for name in named)
+    assert named["/predict"]["parameters"][1]["parameter_default"] == "compact"
+
+
+def shown(address: str) -> tuple[int, int]:
+    """The size of a picture in a data address."""
+    return Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/png;base64,")))).size
+
+
+def test_saliency_activations_and_ascents_are_plain_answers(page, face):
+    """Three pictures of 288 pixels in a row; 64 maps of 46 pixels; two filters and the first frame's values no more."""
+    client, picture = Client(page.url, verbose=False), handle_file(face)
+    why = client.predict(picture, "compact-ferplus", "gradient", api_name="/saliency")
+    assert why["method"] == "gradient" and why["target"] in data.FERPLUS and shown(why["picture"]) == (888, 288)
+    assert set(why["scores"]["controls"]) == {"edges", "blob", "noise"}
+    maps = client.predict(picture, "cnn", "dense_1", api_name="/activations")
+    assert maps["filters"] == len(maps["values"]) == 1024 and maps["size"] == []
+    grown = client.predict("compact-ferplus", "conv2d_1", "3,5", 4, 0, api_name="/ascend")
+    assert [row["filter"] for row in grown["filters"]] == [3, 5] and shown(grown["picture"])[1] > 90
+
+
+@pytest.mark.parametrize(
+    "endpoint, asked, words",
+    [
+        ("/saliency", ("compact", "magic"), "no method 'magic'"),
+        ("/saliency", ("compact", "gradient", "bored"), "no label 'bored'"),
+        ("/saliency", ("nothing",), "There is no network 'nothing' here"),
+        ("/activations", ("compact", "conv2d_99"), "no layer 'conv2d_99'"),
+        ("/ascend", ("compact-ferplus", "conv2d_1", "0-9999"), "10000 filters: ask for 64 at most"),
+        ("/ascend", ("compact-ferplus", "conv2d_1", "40"), "40"),
+        ("/ascend", ("compact-ferplus", "conv2d_1", "0-3", -5), "1 to 128 steps"),
+        ("/ascend", ("compact-ferplus", "conv2d_7", "0-64"), "ask for 64 at most"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_sentence(page, face, endpoint: str, asked: tuple, words: str):
+    """As a client gets it."""
+    given = asked if endpoint == "/ascend" else (handle_file(face), *asked)
+    with pytest.raises(AppError, match=words):
+        Client(page.url, verbose=False).predict(*given, api_name=endpoint)
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_the_readmes_examples_of_the_api_run(page, face, language: str):
+    """As they stand but for the page's address and the photograph's name; each tells of a happy face."""
+    text = (Path(__file__).parent.parent / "README.md").read_text().split("## From other programs")[1]
+    code = text.split(f"```{language}\n")[1].split("```")[0]
+    code = code.replace("http://127.0.0.1:7860/", page.url).replace("photo.jpg", str(face))
+    command = [sys.executable, "-c", code] if language == "python" else ["bash", "-c", code]
+    if language == "sh" and not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0 and "happy" in ran.stdout, ran.stderr
 
 
 def test_the_api_answers_plain_json_and_leaves_no_file_but_the_upload(page, face, uploads_folder):

@@ -1,0 +1,108 @@
+"""What other programs may ask of the page beside predicting and confusion: saliency, activations and ascents.
+
+publish(shared)     adds the endpoints; no component of them is drawn
+
+Pictures go in as files that Gradio's clients upload (`handle_file`), and come out as PNGs in data addresses.
+"""
+
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from fer import mosaic, plots, reasons, responses
+from fer.faces import open_picture
+from fer.tabs import growing
+from fer.tabs.shared import Shared, load_network, read, refusal, said_kindly
+from fer.tabs.uploads import picture_file
+
+_COLUMNS = 8  # of tiles in a picture
+_TILE = 96  # pixels that a tile is enlarged to
+_ALL_BUSY = {"concurrency_id": "api", "concurrency_limit": 1}
+
+
+def publish(shared: Shared) -> None:
+    """The three endpoints; their types and descriptions are read off the functions below."""
+    weights = shared.weights
+
+    def saliency(
+        picture: dict,
+        network: str = "compact",
+        method: str = "integrated-gradients",
+        target: str | None = None,
+        against: str | None = None,
+    ) -> dict:
+        return explained(weights, picture, network, method, target, against)
+
+    def activations(picture: dict, network: str = "compact", layer: str = "conv2d_1") -> dict:
+        return answered(weights, picture, network, layer)
+
+    def ascend(
+        network: str = "compact", layer: str = "conv2d_4", filters: str = "0-15", steps: int = 48, seed: int = 0
+    ) -> dict:
+        return grown(weights, network, layer, filters, steps, seed)
+
+    for function, does in ((saliency, explained), (activations, answered), (ascend, grown)):
+        gr.api(function, api_name=function.__name__, api_description=does.__doc__, **_ALL_BUSY)
+
+
+def explained(weights: Path, picture: dict, network: str, method: str, target: str | None, against: str | None) -> dict:
+    """Why the largest face in a picture gets its answer, or `target`, or `target` rather than `against`.
+
+    Gives the method, the target, its probability with and without the face's other pixels, the map's faithfulness
+    beside that of three controls, and a picture of the face, its map and the masked face.
+    """
+    chain, face = load_network(weights, network), largest(weights, picture, network)
+    try:
+        reason = reasons.of(chain, face, method, target, against)
+    except ValueError as error:
+        raise refusal(f"This cannot be explained: {error}.") from None
+    scores = reasons.scores(reason, reasons.changes(chain, reason))
+    three = plots.enlarged_row(list(reasons.pictures(reason).values()), scale=6)
+    return reasons.summary(reason, scores) | {"picture": plots.data_url(three, lossless=True)}
+
+
+def answered(weights: Path, picture: dict, network: str, layer: str) -> dict:
+    """What every filter of a layer answers to the largest face in a picture: red above 0, blue below.
+
+    Gives the layer, how many filters it has, the size of their maps, and all maps as one picture, eight in a row; of a
+    dense layer its values.
+    """
+    chain, face = load_network(weights, network), largest(weights, picture, network)
+    try:
+        answer = responses.of(chain, layer, face)
+    except ValueError as error:
+        raise refusal(f"There are no such maps: {error}.") from None
+    found = {"layer": layer, "filters": len(answer.values), "size": list(answer.values.shape[1:])}
+    if answer.values.ndim == 1:
+        return found | {"values": [round(float(value), 4) for value in answer.values]}
+    scale = max(1, _TILE // answer.values.shape[1])
+    maps = mosaic.compose(answer.values, mosaic.scales(answer.values), _COLUMNS, scale, gap=2)
+    return found | {"picture": mosaic.url(maps)}
+
+
+def grown(weights: Path, network: str, layer: str, filters: str, steps: int, seed: int) -> dict:
+    """Grows the picture that each of some filters (as in "0-15,40") of a layer answers most, out of noise.
+
+    Gives every filter's number, its value, whether it is dead, and all pictures as one, eight in a row. The last layer
+    gives the emotions. At most 64 filters and 128 steps.
+    """
+    asked = growing.ask(weights, network, layer, filters, "clear", steps, seed)
+    if len(asked.filters) > 64:
+        raise refusal(f"That is {len(asked.filters)} filters: ask for 64 at most, as in 0-63.")
+    last = growing.kept(asked, weights) or list(growing.grow(asked, weights))[-1]
+    rows = [
+        {"filter": number, "ascent": round(value, 4), "dead": dead}
+        for number, value, dead in zip(asked.filters, last.values, last.dead, strict=True)
+    ]
+    sheet = plots.sheet(last.images, _COLUMNS, max(1, _TILE // last.images.shape[1]))
+    return {"layer": layer, "filters": rows, "picture": plots.data_url(sheet)}
+
+
+def largest(weights: Path, picture: dict, network: str) -> np.ndarray:
+    """The largest face of an uploaded picture as networks see it, uint8 (48, 48)."""
+    with said_kindly():
+        reading = read(open_picture(picture_file(picture)), weights, network)
+    if not reading.faces:
+        raise refusal("No face was found in this picture: send one whose face is larger or seen from the front.")
+    return reading.faces[0].crop
