@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from fer import faithfulness
+from fer import attributions, faithfulness
 from fer.saliency import methods_for, offered
 
 METHODS = {
@@ -37,7 +37,8 @@ def hint(network: nn.Module, method: str, measured: list[dict]) -> str:
         if reason:
             missing.setdefault(reason, []).append(other)
     left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
-    return "\n\n".join([METHODS[method], *_measured(method, measured), *left_out])
+    words = METHODS.get(method) or attributions.METHODS[method].__doc__.splitlines()[0]
+    return "\n\n".join([words, *_measured(method, measured), *left_out])
 
 
 def _measured(method: str, rows: list[dict]) -> list[str]:

@@ -9,9 +9,9 @@ import gradio as gr
 from gradio.context import get_render_context
 
 from fer import reasons
+from fer.attributions import METHODS
 from fer.tabs import explaining, habits, maps
 from fer.tabs.explaining import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, UNSEEN, Wish
-from fer.tabs.methods import METHODS
 from fer.tabs.shared import Shared, choices, network_menu
 
 FORGET = {"Let it forget its last layer": "last", "Let it forget all": "all"}
