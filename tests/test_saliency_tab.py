@@ -279,6 +279,20 @@ def test_every_method_has_a_sentence():
     assert list(methods.WORDS) == list(attributions.METHODS)
 
 
+def test_a_method_that_was_added_says_the_first_line_of_its_docstring(weights, monkeypatch):
+    """As CONTRIBUTING.md promises."""
+
+    def darkness(question) -> torch.Tensor:
+        """Dark pixels count.
+
+        More than bright ones."""
+        return 1 - question.faces
+
+    monkeypatch.setitem(attributions.METHODS, "darkness", darkness)
+    network = load_network(weights, "compact-ferplus")
+    assert methods.hint(network, "darkness", []) == "Dark pixels count."
+
+
 def test_labels_cannot_bring_markup_into_the_tab(face):
     """Whatever a checkpoint calls its labels."""
     bad = "<b>${x}</b>"
