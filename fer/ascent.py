@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fer.copies import own
+from fer.copies import own, quick
 from fer.filters import canvas, last_layer, names_up_to, sees_all, width
 from fer.networks import SIDE, Chain
 from fer.presets import PRESETS, Drawing, Preset, mixture
@@ -168,7 +168,7 @@ def _within(images: Tensor, start: Tensor, budget: float) -> Tensor:
 
 
 def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
-    """The network up to the layer, in eval mode: modules of its own over the same weights, which ask for no gradient.
+    """The network up to the layer, in eval mode: a quick copy of its own, which asks for no gradient.
 
     Nothing that is done to it reaches the network, and nobody's hooks or training mode reach it later.
     """
@@ -177,7 +177,7 @@ def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
         last += 1
     elif not activated and last > 0 and _is_activation(network[last]):
         last -= 1  # it rises with what goes in, which has a gradient everywhere
-    return own(network[: last + 1], _frozen).eval()
+    return quick(own(network[: last + 1]).eval()).requires_grad_(False)
 
 
 def _suited(preset: Preset, network: Chain, layer: str) -> Preset:
@@ -185,14 +185,6 @@ def _suited(preset: Preset, network: Chain, layer: str) -> Preset:
     if preset.whole is None or not sees_all(network, layer):
         return preset
     return replace(preset, parametrise=preset.whole, canvas=SIDE)
-
-
-def _frozen(tensor: Tensor) -> Tensor:
-    """The same numbers, in the layout in which convolutions are quicker, and asking for no gradient."""
-    if not isinstance(tensor, nn.Parameter):
-        return tensor
-    layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-    return nn.Parameter(tensor.detach().contiguous(memory_format=layout), requires_grad=False)
 
 
 def _precision(device: torch.device) -> torch.autocast:
