@@ -70,7 +70,7 @@ def clicked(**values) -> SimpleNamespace:
 
 def test_an_opened_tab_shows_the_first_layer_of_the_chosen_face(weights, face):
     seen, layer, opened, box, slider, sheet, card = activations.enter(
-        face, "cnn", None, NOBODY, "number", EACH, None, None, weights=weights
+        face, "cnn", None, NOBODY, "by number", EACH, None, None, weights=weights
     )
     assert layer == "conv2d_1" and opened is None and card == onemap.HINT and seen.whose == "Your face"
     assert sheet.value.count("<button") == 64 and sheet.props["size"] == "small"
@@ -80,7 +80,9 @@ def test_an_opened_tab_shows_the_first_layer_of_the_chosen_face(weights, face):
 
 def test_without_a_face_an_example_is_shown_and_said_to_be_one(weights):
     seen = see(weights, None)
-    assert seen.whose.startswith("An example, happy") and seen.face.shape == (48, 48)
+    assert seen.whose == "The happy example" and seen.face.shape == (48, 48)
+    box = activations.enter(None, "cnn", None, NOBODY, "by number", EACH, None, None, weights=weights)[3]
+    assert box.props["said"] == "The happy example. Choose your own face in the Predict tab."
 
 
 def test_eight_visitors_at_once_see_each_their_own_face(weights):
@@ -108,7 +110,7 @@ def test_every_step_of_the_slider_can_be_looked_at(weights, face):
     sizes = {}
     for step in range(15):
         _, layer, _, _, sheet, card = activations.turn(
-            face, "cnn", None, NOBODY, "number", EACH, None, None, clicked(index=step), weights=weights
+            face, "cnn", None, NOBODY, "by number", EACH, None, None, clicked(index=step), weights=weights
         )
         sizes[layer] = (sheet.props["size"], sheet.value.count("<button"))
     assert sizes["pixels"] == ("one", 1) and sizes["max_pooling2d_2"] == ("small", 64)
@@ -118,29 +120,32 @@ def test_every_step_of_the_slider_can_be_looked_at(weights, face):
 @pytest.mark.parametrize("index", [15, -1, None, "1", True])
 def test_a_step_that_is_not_there_cannot_be_turned_to(weights, face, index):
     with pytest.raises(gr.Error, match="not there any more"):
-        activations.turn(face, "cnn", None, NOBODY, "number", EACH, None, None, clicked(index=index), weights=weights)
+        activations.turn(
+            face, "cnn", None, NOBODY, "by number", EACH, None, None, clicked(index=index), weights=weights
+        )
 
 
 def test_filters_come_by_strength_by_likeness_and_by_difference(weights, face):
     seen = see(weights, face, "activation_1", beside="sad")
     sizes = np.abs(seen.answer.values).mean((1, 2))
-    strongest = seeing.placed(seen.answer, None, "strength")
+    strongest = seeing.placed(seen.answer, None, "by strength")
     assert sizes[strongest[0]] == sizes.max() and (np.diff(sizes[strongest]) <= 0).all()
-    alike = seeing.placed(seen.answer, None, "likeness")
+    alike = seeing.placed(seen.answer, None, "by likeness")
     assert sorted(alike) == list(range(64)) and abs(alike.index(2) - alike.index(3)) == 1
-    ranked = seeing.placed(seen.answer, seen.other, "difference")
+    ranked = seeing.placed(seen.answer, seen.other, "by difference")
     apart = maps.differences(*(torch.from_numpy(answer.values) for answer in (seen.answer, seen.other)))
     assert len(ranked) == cells.MOST_PAIRS and ranked[0] == apart.argmax()
 
 
 def test_an_example_beside_the_face_orders_by_difference_and_none_orders_as_before(weights, face):
     asked = (face, "cnn", "activation_1")
-    seen, order, sheet = activations.compare(*asked, "sad", "number", EACH, None, 4, weights=weights)
-    assert order.value == "difference" and seen.other is not None and sheet.props["size"] == "pairs"
-    _, order, sheet = activations.compare(*asked, NOBODY, "difference", EACH, seen, 4, weights=weights)
-    assert order.value == "number" and sheet.props["size"] == "small"
+    seen, order, sheet = activations.compare(*asked, "sad", "by number", EACH, None, 4, weights=weights)
+    assert "Left: your face; right: the sad example." in sheet.props["status"]
+    assert order.value == "by difference" and seen.other is not None and sheet.props["size"] == "pairs"
+    _, order, sheet = activations.compare(*asked, NOBODY, "by difference", EACH, seen, 4, weights=weights)
+    assert order.value == "by number" and sheet.props["size"] == "small"
     with pytest.raises(gr.Error, match="no example '../x'"):
-        activations.compare(*asked, "../x", "number", EACH, None, 4, weights=weights)
+        activations.compare(*asked, "../x", "by number", EACH, None, 4, weights=weights)
 
 
 def test_a_map_s_card_frames_its_brightest_spot_and_names_its_twin(weights, face):
@@ -168,7 +173,7 @@ def card_of(weights, face, layer, number, network="cnn") -> tuple:
 
 
 def test_the_open_filter_stays_open_behind_its_activation_and_closes_where_there_are_others(weights, face):
-    seen, read = see(weights, face), (face, "cnn", "conv2d_1", NOBODY, "number", EACH)
+    seen, read = see(weights, face), (face, "cnn", "conv2d_1", NOBODY, "by number", EACH)
     for step, opened in ((2, 5), (3, None)):  # activation_1, and conv2d_2
         assert activations.turn(*read, seen, 5, clicked(index=step), weights=weights)[2] == opened
 
@@ -209,7 +214,7 @@ def scene(with_face: bool) -> Image.Image:
 
 def test_the_maps_follow_the_webcam_and_stay_with_its_last_face(weights, face, tmp_path):
     """Nothing is written; another layer is of the same frozen face, until the tab is opened anew."""
-    read = ("cnn", "conv2d_1", NOBODY, "number", EACH)
+    read = ("cnn", "conv2d_1", NOBODY, "by number", EACH)
     seen, box, sheet, card = activations.live(*read, 2, frame(scene(True), 7), weights=weights)
     assert seen.live and box.props["answered"] == 7 and sheet.value.count("<button") == 64 and "Filter 2" in card
     now, *_ = activations.turn(face, *read, seen, None, clicked(index=3), weights=weights)
@@ -220,7 +225,7 @@ def test_the_maps_follow_the_webcam_and_stay_with_its_last_face(weights, face, t
 
 def test_without_a_face_in_sight_the_maps_stay(weights):
     seen, box, sheet, card = activations.live(
-        "cnn", "conv2d_1", NOBODY, "number", EACH, None, frame(scene(False)), weights=weights
+        "cnn", "conv2d_1", NOBODY, "by number", EACH, None, frame(scene(False)), weights=weights
     )
     assert seen == sheet == card == gr.skip() and box.props["said"] == "No face in sight."
 

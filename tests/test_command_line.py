@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fer import ascent, checkpoint, data
+from fer import ascent, checkpoint, data, trials
 from fer.__main__ import main
 from fer.checkpoint import Network
 
@@ -115,6 +115,40 @@ def test_what_saliency_cannot_do_is_told(predicting: None, capsys, tmp_path: Pat
     file = tmp_path / "why.png"
     assert main(["saliency", str(EXAMPLES / "happy.png"), "--out", str(file), "--method", "gradient", *changes]) == 2
     assert words in capsys.readouterr().err and not file.exists()
+
+
+def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights: Path, tmp_path: Path, capsys):
+    """Of a cnn whose filter 3 is its filter 2: 64 rows, and the pair among those that say the same."""
+    network = Network("cnn")
+    for part in (network["conv2d_1"].weight.data, network["conv2d_1"].bias.data):
+        part[3] = part[2]
+    checkpoint.save(network, weights / "cnn")
+    file = tmp_path / "maps.png"
+    told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--network", "cnn", "--out", file)
+    assert (told["layer"], told["file"], len(told["filters"])) == ("conv2d_1", str(file), 64)
+    assert told["filters"][2] == told["filters"][3] | {"filter": 2}
+    stands = {row["filter"]: row["twin"] for row in told["redundant"]}
+    assert stands.get(2, 2) == stands.get(3, 3) and file.exists()
+    assert main(["activations", str(EXAMPLES / "happy.png"), "conv2d_9", "--network", "cnn"]) == 2
+    assert "no layer 'conv2d_9'" in capsys.readouterr().err
+
+
+def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, folder_data: Path, capsys):
+    """On made-up faces, of 64 neurons; what is written in the card stays, and a second run renews the first."""
+    folder, asked = weights / "small", ("redundancy", "small", "--data", folder_data)
+    with trials.variants():
+        checkpoint.save(Network("small"), folder)
+        (folder / "README.md").write_text("Ours.\n\n## Use and limits\n\nNone.\n")
+        told = [run(capsys, *asked), run(capsys, *asked, "--thin", "dense_1")]
+        assert main([*map(str, asked), "--thin", "dense_2"]) == 2
+    assert "expected one of dense_1" in capsys.readouterr().err
+    assert told[0] == told[1] and told[0]["faces"] == 28
+    assert {"layer", "filters", "repeated", "dead", "always", "rank"} == set(told[0]["layers"][0])
+    assert [(row["layer"], row["filters"]) for row in told[0]["thinned"]] == [("dense_1", 64)]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("Ours.") and card.endswith("## Use and limits\n\nNone.\n")
+    assert card.count("## Which filters say the same") == 1 and "| dense_1 | 64 |" in card
+    assert (folder / "redundancy.npz").exists() and (folder / "thinning-dense_1.png").exists()
 
 
 def test_ascend_writes_the_grid_and_tells_every_filter_s_value(weights: Path, tmp_path: Path, capsys):

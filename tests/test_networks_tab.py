@@ -93,3 +93,9 @@ def test_a_study_shows_the_report_s_numbers_beside_ours(tmp_path):
     assert "&lt;i&gt;?" in page and "Note." in page
     with pytest.raises(gr.Error, match="no study"):
         studied.show("../studies/one", weights=tmp_path)
+
+
+def test_a_card_on_the_page_has_no_pictures_which_lie_beside_it(tmp_path):
+    """The page could not find them."""
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n\n# cnn\n\nBefore.\n\n![curve](curve.png)\n\nAfter.\n")
+    assert networks.card(tmp_path) == "Before.\n\nAfter.\n"

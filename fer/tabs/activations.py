@@ -27,6 +27,9 @@ INTRO = "What does each filter see in this face? Slide from pixels to probabilit
 is 0. Click a map to enlarge it."
 
 
+CHOOSE = ". Choose your own face in the Predict tab."
+
+
 # ---- drawing
 
 
@@ -59,7 +62,7 @@ def enter(
         now,
         now.answer.layer,
         opened,
-        follow.shown(now.face, now.whose),
+        follow.shown(now.face, now.whose + CHOOSE * (face is None)),
         ladder.drawn(load_network(weights, network), now.answer.layer),
         view(now, order, scale, opened),
         card(now, opened, weights=weights),
@@ -155,7 +158,7 @@ def tab(shared: Shared) -> None:
         network = network_menu(shared, "activations-network")
         beside = gr.Dropdown([NOBODY, *(file.stem for file in example_files())], value=NOBODY, min_width=140,
                              label="Compare with", elem_id="beside")  # fmt: skip
-        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order by", elem_id="map-order", min_width=240)
+        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", elem_id="map-order", min_width=240)
         scale = gr.Radio(list(SCALES), value=EACH, label="Scale of the colours", elem_id="scale", min_width=240)
     with gr.Row(elem_id="way"):
         face = follow.box()

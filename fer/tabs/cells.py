@@ -24,8 +24,8 @@ CSS = (
     tiles.SHEET_CSS
     + """
 .status { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-.tiles i { aspect-ratio: var(--shape); }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(78px, 1fr)); }
+.tiles i { aspect-ratio: var(--shape); box-shadow: 0 0 0 1px var(--border-color-primary); }
+.tiles { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
 .tiles.small { grid-template-columns: repeat(auto-fill, minmax(62px, 1fr)); }
 .tiles.tiny { gap: 2px; grid-template-columns: repeat(auto-fill, minmax(40px, 1fr)); }
 .tiles.tiny button { padding: 2px; } .tiles.tiny span { display: none; }

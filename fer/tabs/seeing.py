@@ -1,7 +1,7 @@
 """What a visitor of the Activations tab has before them: a face, what a layer answers to it, and in which order.
 
 seen = see("cnn", "conv2d_1", face, NOBODY, weights=weights)
-places = placed(seen.answer, seen.other, "likeness")
+places = placed(seen.answer, seen.other, LIKENESS)
 """
 
 import functools
@@ -18,8 +18,9 @@ from fer.tabs import cells, follow, repeats
 from fer.tabs.predict import example_files
 from fer.tabs.shared import load_network, refusal
 
-ORDERS = ("number", "strength", "likeness")
-DIFFERENCE = "difference"
+STRENGTH, LIKENESS = "by strength", "by likeness"
+ORDERS = ("by number", STRENGTH, LIKENESS)
+DIFFERENCE = "by difference"
 NOBODY = "nobody"  # beside the face
 FALLBACK = "happy"  # the example that is shown to who has not chosen a face
 
@@ -30,9 +31,10 @@ class Seen:
 
     network: str
     face: np.ndarray  # uint8 (48, 48)
-    whose: str  # a caption for it
+    whose: str  # in words
     answer: Answer
-    other: Answer | None = None  # of the face beside
+    other: Answer | None = None  # to the example beside
+    beside: str = NOBODY
     live: bool = False  # the face is the webcam's
 
 
@@ -46,11 +48,11 @@ def see(
     chain, known = load_network(weights, network), measured(weights, network)
     whose = "Your webcam" if live else "Your face"
     if face is None:
-        face, whose = example(FALLBACK), f"An example, {FALLBACK}: choose your face in the Predict tab"
+        face, whose = example(FALLBACK), f"The {FALLBACK} example"
     if layer not in responses.steps(chain):
         layer = pruning.removable(chain)[0]
     other = responses.of(chain, layer, example(beside), known) if beside != NOBODY else None
-    return Seen(network, face, whose, responses.of(chain, layer, face, known), other, live)
+    return Seen(network, face, whose, responses.of(chain, layer, face, known), other, beside, live)
 
 
 def example(name: str) -> np.ndarray:
@@ -82,11 +84,11 @@ def placed(answer: Answer, other: Answer | None, order: str) -> list[int]:
     strength = activations.strength(values)
     if order == DIFFERENCE and other is not None:
         ranked = (-activations.differences(values, torch.from_numpy(other.values))).argsort(stable=True).tolist()
-    elif order == "likeness" and answer.known is not None:
+    elif order == LIKENESS and answer.known is not None:
         ranked = answer.known.order.tolist()
-    elif order == "likeness" and (alike := answer.alike()) is not None:
+    elif order == LIKENESS and (alike := answer.alike()) is not None:
         ranked = activations.by_likeness(torch.from_numpy(alike), int(strength.argmax()))
-    elif order == "strength":
+    elif order == STRENGTH:
         ranked = (-strength).argsort(stable=True).tolist()
     else:
         ranked = list(range(len(values)))
@@ -104,8 +106,8 @@ def status(seen: Seen, places: list[int]) -> str:
         most = "that differ most" if answer.values.ndim == 3 else "strongest"
         words.append(f"The {len(places)} {most} of {count:,} are shown.")
     if seen.other is not None:
-        mine, example = ("Left", "right") if answer.values.ndim == 3 else ("Dark", "pale")
-        words.append(f"{mine}: {seen.whose[0].lower()}{seen.whose[1:]}; {example}: the example.")
+        mine, theirs = ("Left", "right") if answer.values.ndim == 3 else ("Dark", "pale")
+        words.append(f"{mine}: {seen.whose[0].lower()}{seen.whose[1:]}; {theirs}: the {seen.beside} example.")
     if answer.known is not None and count > 1 and not answer.labels:
         words.append(repeats.sentence(answer.known))
     elif answer.values.ndim == 3 and count > 1:
