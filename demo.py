@@ -24,7 +24,8 @@ CSS = """
 :is(#follow, #ladder, #map-sheet, #map-card, #repeats) .html-container { padding: 0; }
 #detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #pictures { flex-wrap: nowrap; gap: 12px; }
-#explained { flex: 2 1 0; min-width: 0; }
+:is(#explained, #masked) .html-container { padding: 0; }
+#explained { flex: 2 1 12px; min-width: 0; }
 #masked { flex: 1 1 0; min-width: 0; }
 #way { flex-wrap: nowrap; align-items: flex-start; }
 #follow { flex: 0 0 112px; }

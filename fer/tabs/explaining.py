@@ -28,7 +28,6 @@ from fer.tabs.shared import load_network, refusal
 
 GRAIN, ALONE, COMMON = DRAWINGS = ("without grain", "without the face", "one scale for all maps")
 OWN, NOTHING, CHOSEN = "its answer", "nothing", "the last with 6x6 pixels"  # what "" stands for in the menus
-UNSEEN = ("", maps.NO_FACE, "", None)  # hint, explained, left, Shown
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Known:
     shown: Shown
 
 
-# ---- handlers: the map. `show` yields (method, target, against, layer, *what UNSEEN lists)
+# ---- handlers: the map. `show` yields (method, target, against, layer, hint, *what `placed` gives)
 
 
 def show(
@@ -79,7 +78,7 @@ def show(
     """The outputs for a face and a question about it; what the network does not offer is chosen no longer."""
     wish.asked = None if face is None else asked(face, name, method, target, against, baseline, layer)
     if face is None:
-        yield *[gr.skip()] * 4, *UNSEEN
+        yield *[gr.skip()] * 4, "", *placed(maps.NO_FACE)
         return
     network, measured, mine = load_network(weights, name), trust.read(weights / name), wish.asked
     methods = order(network, measured)
@@ -98,16 +97,16 @@ def show(
     with said():
         for step in steps(lambda watch: reasons.of(network, face, *question, watch), lambda: wish.asked == mine):
             if not isinstance(step, Done):
-                yield *menus, words, maps.waiting(face, method, step, READS.get(method, 1)), "", None
+                yield *menus, words, *placed(maps.waiting(face, method, step, READS.get(method, 1)))
                 continue
             reason = step.result
             seen = (
                 maps.explained(reason, drawing(drawn)),
                 maps.left(reason, reason.masked, reason.chances[1], keep / 100),
             )
-            yield *menus, words, *seen, Shown(name, reason, mine)
+            yield *menus, words, *placed(*seen, Shown(name, reason, mine))
             return
-    yield (gr.skip(),) * 8  # something else is wanted now; without a yield, Gradio would empty them all
+    yield (gr.skip(),) * 13  # something else is wanted now; without a yield, Gradio would empty them all
 
 
 def opened(
@@ -116,7 +115,7 @@ def opened(
 ) -> Iterator[tuple]:  # fmt: skip
     """The same when the tab is opened: another face or network is asked for its own answer, what is there stays."""
     if before and face is not None and before.network == name and np.array_equal(before.reason.face, face):
-        yield (gr.skip(),) * 8
+        yield (gr.skip(),) * 13
         return
     method = method if before else ""  # at first the network's most faithful one
     yield from show(face, name, method, "", "", baseline, "", keep, drawn, wish, weights=weights)
@@ -135,7 +134,13 @@ def hurry(face: np.ndarray | None, *rest) -> None:
 def stop(face: np.ndarray | None, wish: Wish) -> tuple:
     """The face without a map."""
     wish.asked = None
-    return "", maps.NO_FACE if face is None else maps.stopped(face), "", None, "", ""
+    return "", *placed(maps.NO_FACE if face is None else maps.stopped(face))
+
+
+def placed(explained: str, left: str = "", shown: Shown | None = None) -> tuple:
+    """What the page has when the map changes: (explained, left, Shown, trust, curves, forgot, all maps, found)."""
+    coming = (maps.MEASURING, maps.SPACE) if shown else ("", "")
+    return explained, left, shown, *coming, hidden(), hidden(), None
 
 
 def drawing(chosen: list[str]) -> Drawing:
@@ -147,18 +152,14 @@ def drawing(chosen: list[str]) -> Drawing:
 
 
 def measure(shown: Shown | None, known: Known | None, wish: Wish, *, weights: Path) -> Iterator[tuple]:
-    """The map's scores beside the controls', and its curves: (trust, curves, forgot, all maps, what they show, Known).
-
-    What stood there belonged to another map.
-    """
+    """The map's scores beside the controls', and its curves: (trust, curves, Known)."""
     if shown is None or shown.asked != wish.asked or (known and known.shown is shown):
-        yield ("", "", hidden(), hidden(), None, None) if shown is None else (gr.skip(),) * 6
+        yield ("", "", None) if shown is None else (gr.skip(),) * 3
         return
-    yield maps.MEASURING, "", hidden(), hidden(), None, known
-    network, reason, rest = load_network(weights, shown.network), shown.reason, (gr.skip(),) * 3
+    network, reason = load_network(weights, shown.network), shown.reason
     known = changes_of(network, shown, known)
-    yield maps.trust(reasons.scores(reason, known.changes)), gr.skip(), *rest, known
-    yield gr.skip(), maps.curves(reason.target, *reasons.curves(network, reason)), *rest, known
+    yield maps.trust(reasons.scores(reason, known.changes)), gr.skip(), known
+    yield gr.skip(), maps.curves(reason.target, *reasons.curves(network, reason)), known
 
 
 def changes_of(network: nn.Module, shown: Shown, known: Known | None) -> Known:

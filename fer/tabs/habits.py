@@ -9,6 +9,7 @@ from fer.parts import BOXES
 from fer.regions import Look
 from fer.tabs import maps
 
+DRAWING = maps.Drawing(common=True)
 NOTHING = (
     '<div class="empty">Not measured for {name} with these weights: '
     "<code>python -m fer {command} {name}</code> does it.</div>"
@@ -49,8 +50,8 @@ def _density(look: Look) -> str:
 
 
 def _faces(look: Look) -> str:
-    """Each emotion's mean maps, of right and of wrong answers, over the mean face, all on one scale."""
-    scale = plots.scale_of(*look.maps.reshape(-1, 48, 48))
+    """Each emotion's mean maps, of right and of wrong answers, over the mean face, all on one scale, without grain."""
+    scale = DRAWING.scale(*look.maps.reshape(-1, 48, 48))
     return "".join(
         f"<p><b>{kind}</b></p>" + maps.figures("all", *_figures(look, place, scale))
         for place, kind in enumerate(("Faces read right", "Faces read wrong: why it gave its wrong answers"))
@@ -64,7 +65,7 @@ def _figures(look: Look, place: int, scale: float) -> Iterator[str]:
             most = sorted(BOXES, key=lambda part, row=row: -row[part])[:2]
             shares = ", ".join(f"{part} {row[part]:.0%}" for part in most) + "; " if not place else ""
             caption = f"<b>{escape(row['label'])}</b>{shares}{counts[place]} of {counts.sum()} faces"
-            yield maps.figure(plots.overlay(look.face, label_maps[place], scale), caption, row["label"])
+            yield maps.figure(DRAWING.of(look.face, label_maps[place], scale), caption, row["label"])
 
 
 def ranking(weights: Path, name: str) -> str:

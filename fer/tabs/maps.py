@@ -24,7 +24,7 @@ figure img, .tile { display: block; width: 100%; aspect-ratio: 1; margin: 0; ima
 .tile { display: flex; flex-direction: column; gap: 10px; align-items: center; justify-content: center; padding: 8px;
   box-sizing: border-box; text-align: center; font-size: var(--text-sm); color: var(--body-text-color-subdued);
   border: 1px dashed var(--border-color-primary); overflow: hidden; }
-.tile progress { width: 80%; accent-color: var(--primary-500); }
+.tile .bar { width: 80%; }
 .tile button { padding: 2px 14px; cursor: pointer; color: var(--button-secondary-text-color);
   background: var(--button-secondary-background-fill); border-radius: var(--radius-md); }
 figcaption, p { font-size: var(--text-sm); line-height: 1.4; color: var(--body-text-color); }
@@ -47,6 +47,7 @@ p { margin: 0 0 8px; }
 .badge { display: inline-block; padding: 2px 10px; border-radius: 999px; font-size: var(--text-sm); color: #fff;
   background: #b91c1c; }
 .badge.good { background: #15803d; }
+.space { min-height: 170px; }
 .quiet { color: var(--body-text-color-subdued); }
 .legend { display: inline-block; width: 72px; height: 8px; margin: 0 4px; border-radius: 4px;
   background: linear-gradient(90deg, #053061, #4393c3, #f7f7f7, #d6604d, #67001f); }
@@ -64,7 +65,8 @@ rect { fill: none; stroke: var(--border-color-primary); vector-effect: non-scali
 """
 
 NO_FACE = '<div class="empty">Choose a face in the Predict tab; its map appears here.</div>'
-MEASURING = '<p class="quiet">Measuring how far this map can be trusted ...</p>'
+MEASURING = '<p class="quiet space">Measuring how far this map can be trusted ...</p>'
+SPACE = '<div class="space"></div>'  # for what comes later, so that nothing below it jumps
 
 SCORES = {
     "region correlation": "When a square of the face is blurred, does the answer fall as much as the map says?",
@@ -115,12 +117,15 @@ def waiting(face: np.ndarray, method: str, read: int, of: int) -> str:
 
 def stopped(face: np.ndarray) -> str:
     """The face without a map."""
-    return figures("two", figure(face, "The face", "The face"), '<figure><div class="tile">Stopped.</div></figure>')
+    return figures("two", figure(face, "The face", "The face"), '<figure><div class="tile">No map.</div></figure>')
 
 
 def _progress(what: str, read: int, of: int) -> str:
     """A tile that says how far it is, with a button that stops it."""
-    bar = f'<progress max="{of}" value="{min(read, of)}"></progress>'
+    share = min(read / of, 1)
+    bar = (
+        f'<span class="bar own" role="progressbar" aria-valuenow="{share:.0%}"><i style="width:{share:.0%}"></i></span>'
+    )
     return f'<div class="tile">{escape(what)}{bar}<button type="button" data-choice="0">Stop</button></div>'
 
 
@@ -161,6 +166,9 @@ def side_by_side(face: np.ndarray, found: Sequence[Beside], which: str, drawing:
     methods, scale = which == "methods", drawing.scale(*(one.map for one in found))
     ordered = sorted(found, key=lambda one: -one.score) if methods else found
     captions = [f"{one.score:+.2f}" if methods else f"{one.score:.0%}" for one in ordered]
+    captions = [
+        " ".join(filter(None, [text, plots.flatness(one.map)])) for text, one in zip(captions, ordered, strict=True)
+    ]
     return figures(
         "all",
         *(

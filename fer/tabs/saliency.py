@@ -11,7 +11,7 @@ from gradio.context import get_render_context
 from fer import reasons
 from fer.attributions import METHODS
 from fer.tabs import explaining, habits, maps
-from fer.tabs.explaining import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, UNSEEN, Wish
+from fer.tabs.explaining import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, Wish
 from fer.tabs.shared import Shared, choices, network_menu
 
 FORGET = {"Let it forget its last layer": "last", "Let it forget all": "all"}
@@ -49,7 +49,10 @@ def tab(shared: Shared) -> None:
                 explained = choices(maps.NO_FACE, css_template=maps.CSS, padding=False, elem_id="explained")
                 left = _html("masked")
             keep = gr.Slider(0, 100, 20, step=1, label="Kept by the mask, %", elem_id="keep")
+    with gr.Row():
+        with gr.Column(min_width=300):
             trusted = _html("trust")
+        with gr.Column(min_width=300):
             curves = _html("curves")
     with gr.Row():
         buttons = [gr.Button(text, size="sm", min_width=150) for text in (*FORGET, *COMPARE, DOWNLOAD)]
@@ -61,7 +64,8 @@ def tab(shared: Shared) -> None:
             measured[found] = _html(found.__name__, found(shared.weights, shared.network.value or ""))
     question = [shared.face, network, method, target, against, baseline, layer]
     menus = [method, target, against, layer]
-    wire(shared, question, menus, [words, explained, left], [trusted, curves, forgot, everything], keep, drawn, buttons)
+    answer = [words, explained, left, trusted, curves, forgot, everything]
+    wire(shared, question, menus, answer, keep, drawn, buttons)
     for found, box in measured.items():
         shared.network.change(
             partial(found, shared.weights), shared.network, box, api_visibility="private", show_progress="hidden"
@@ -69,17 +73,18 @@ def tab(shared: Shared) -> None:
 
 
 def wire(
-    shared: Shared, question: list, menus: list, above: list, below: list, keep: gr.Slider, drawn: gr.CheckboxGroup,
+    shared: Shared, question: list, menus: list, answer: list, keep: gr.Slider, drawn: gr.CheckboxGroup,
     buttons: list[gr.Button],
 ) -> None:  # fmt: skip
     """Every event of the tab."""
     face, network, method, *_, baseline, _ = question
-    (_, explained, left), (trusted, curves, forgot, everything) = above, below
+    words, explained, left, trusted, curves, forgot, everything = answer
     shown, known, found, wish = gr.State(None), gr.State(None), gr.State(None), gr.State(Wish())
     weights = {"weights": shared.weights}
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     inputs = [field.input for field in question[1:]]
-    outputs = [*menus, *above, shown]
+    seen = [words, explained, left, shown, trusted, curves, forgot, everything, found]
+    outputs = [*menus, *seen]
     gr.on(inputs, explaining.hurry, [*question, wish], None, queue=False, **quiet)
     chosen = gr.on(
         inputs,
@@ -95,16 +100,17 @@ def wire(
         outputs,
         **quiet,
     )
-    scored = [*below, found, known]
     for event in (chosen, entered):
         event.success(
-            partial(explaining.measure, **weights), [shown, known, wish], scored, trigger_mode="always_last", **quiet
+            partial(explaining.measure, **weights),
+            [shown, known, wish],
+            [trusted, curves, known],
+            trigger_mode="always_last",
+            **quiet,
         )
         # After an error, the map of an earlier question must not stand beside this one.
-        event.failure(lambda: (*UNSEEN, "", ""), None, [*above, shown, trusted, curves], **quiet)
-    explained.choice(
-        explaining.stop, [face, wish], [*above, shown, trusted, curves], cancels=[chosen, entered], **quiet
-    )
+        event.failure(explaining.stop, [face, wish], seen, **quiet)
+    explained.choice(explaining.stop, [face, wish], seen, cancels=[chosen, entered], **quiet)
     keep.input(partial(explaining.remask, **weights), [shown, keep], left, trigger_mode="always_last", **quiet)
     drawn.input(explaining.redraw, [shown, found, drawn], [explained, everything], **quiet)
     for which, button in zip(FORGET.values(), buttons[:2], strict=True):
