@@ -33,9 +33,8 @@ def main() -> None:
     rows = []
     for name, parts in (("report", {}), ("clear", {}), ("clear", {"parametrise": "faces"})):
         *_, frame = ascent.ascend(network, options.layer, range(16), exchanged(name, **parts))
-        print(
-            f"{name} {parts or ''}: {filters.spectral_share(frame.images).median():.2f} of the energy in fine waves (noise .81)"
-        )
+        fine = filters.spectral_share(frame.images).median().item()
+        print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
     plots.save(np.concatenate(rows), DOCS / "filters.png")
 
