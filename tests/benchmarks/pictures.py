@@ -1,9 +1,9 @@
 """Makes the README's pictures of filters and classes: docs/classes.png and docs/filters.png.
 
-    python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_4]
+    python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_6]
 
-classes: the prototypes of all classes, preset `clear`. filters: the first 16 filters of a layer, by `report` above and
-by `clear` below; the share of fine waves of each is printed, which says why the first look like noise.
+classes: the prototypes of all classes, preset `clear`. filters: the first 16 filters of a layer by `report`, by `clear`
+and by `clear` within faces, a row each; the share of fine waves is printed, which says why the first look like noise.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fer import ascent, checkpoint, filters, plots
-from fer.presets import PRESETS
+from fer.presets import exchanged
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 
@@ -21,7 +21,7 @@ DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="compact")
-    parser.add_argument("--layer", default="conv2d_4")
+    parser.add_argument("--layer", default="conv2d_6")
     options = parser.parse_args()
     DOCS.mkdir(exist_ok=True)
     network = checkpoint.load(options.network)
@@ -31,9 +31,10 @@ def main() -> None:
     print("read as", ", ".join(network.labels[answer] for answer in read))
     plots.save(_row(frame.images), DOCS / "classes.png")
     rows = []
-    for name in ("report", "clear"):
-        *_, frame = ascent.ascend(network, options.layer, range(16), PRESETS[name])
-        print(f"{name}: {filters.spectral_share(frame.images).median():.2f} of the energy in fine waves (noise .81)")
+    for name, parts in (("report", {}), ("clear", {}), ("clear", {"parametrise": "faces"})):
+        *_, frame = ascent.ascend(network, options.layer, range(16), exchanged(name, **parts))
+        fine = filters.spectral_share(frame.images).median().item()
+        print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
     plots.save(np.concatenate(rows), DOCS / "filters.png")
 
