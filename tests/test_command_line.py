@@ -165,6 +165,15 @@ def test_ascend_writes_the_grid_and_tells_every_filter_s_value(weights: Path, tm
         assert grid.size == (4 * 98 + 2, 100)
 
 
+def test_ascend_exchanges_a_part_of_its_preset(weights: Path, tmp_path: Path, capsys):
+    """Within faces a filter of 3 x 3 pixels gets a whole face of 48, here with 2 pixels for each and the gaps."""
+    checkpoint.save(Network("cnn"), weights / "cnn")
+    file = tmp_path / "grid.png"
+    run(capsys, "ascend", "cnn", "conv2d_1", "--filters", "0", "--steps", 1, "--parametrise", "faces", "--out", file)
+    with Image.open(file) as grid:
+        assert grid.size == (100, 100)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

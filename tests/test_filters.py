@@ -211,7 +211,7 @@ def test_what_the_atlas_holds_is_shown_at_once(with_atlas):
     view, found, card, opened = browse(with_atlas, which="5,7")
     assert found.of_atlas and found.values == (5, 7)
     place = "conv2d_2 of cnn, step 48 of 48, from the atlas; 1 dead: no gradient from the start."
-    assert view.props["status"] == place + " The middle one gets 3.5 times as much as any real face does."
+    assert view.props["status"] == place + " Half of them get 3.5 times what their best real face gets, or more."
     assert view.value.count("<button") == 2 and (card, opened) == ("", None)
     assert [step for step, _ in found.history] == [0, 8, 16, 24, 32, 40, 48]
 

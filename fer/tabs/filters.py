@@ -27,8 +27,8 @@ NOISE, FACE = ORIGINS = ("noise", "your face")
 OF_PRESET = "preset"
 
 INTRO = "What does a filter look for? Each picture started as noise and was changed, step by step, so that its filter \
-answers more. Most excite it more than any real face does: caricatures, not portraits. **Start** grows them before \
-your eyes, and a click on one opens its card. The last layer gives the emotions."
+answers more; in deep layers most excite it more than any real face does: caricatures, not portraits. **Start** grows \
+them before your eyes, and a click on one opens its card. The last layer gives the emotions."
 
 HOW = "`clear` shows what a filter looks for; `report` climbs as the two coursework reports did, and stays noise. Each \
 of the four parts of a preset can be exchanged: what is moved (pixels, waves, or the ways in which faces differ, which \
@@ -138,7 +138,9 @@ def status(grown: Grown, stopped: bool = False) -> str:
     place += ", from the atlas" if grown.of_atlas else ", done" if at_end else ", stopped" if stopped else ""
     gone = sum(grown.dead)
     place += f"; {gone} dead: no gradient from the start" if gone else ""
-    beyond = f" The middle one gets {grown.beyond:.1f} times as much as any real face does." if grown.beyond else ""
+    beyond = (
+        f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more." if grown.beyond else ""
+    )
     return place + "." + beyond
 
 
