@@ -21,7 +21,7 @@ from fer.tabs.predict import example_files
 from fer.tabs.seeing import DIFFERENCE, NOBODY, ORDERS, Seen, measured, placed, see, status
 from fer.tabs.shared import Shared, Wanted, load_network, network_menu, picked, refusal
 
-EACH, LAYER = SCALES = ("each map its own", "one for the layer")
+EACH, LAYER = SCALES = ("one for each map", "one for the layer")
 
 INTRO = "What does each filter see in this face? Slide from pixels to probabilities. Red is above 0, blue below, white \
 is 0. Click a map to enlarge it."
@@ -95,8 +95,8 @@ def compare(
     now = _again(face, network, layer, beside, seen, weights)
     if now.other is None:
         order = ORDERS[0] if order == DIFFERENCE else order
-        return now, gr.Radio(list(ORDERS), value=order), view(now, order, scale, opened)
-    return now, gr.Radio([*ORDERS, DIFFERENCE], value=DIFFERENCE), view(now, DIFFERENCE, scale, opened)
+        return now, gr.Dropdown(list(ORDERS), value=order), view(now, order, scale, opened)
+    return now, gr.Dropdown([*ORDERS, DIFFERENCE], value=DIFFERENCE), view(now, DIFFERENCE, scale, opened)
 
 
 def redraw(seen: Seen | None, order: str, scale: str, opened: int | None) -> gr.HTML | dict:
@@ -158,8 +158,8 @@ def tab(shared: Shared) -> None:
         network = network_menu(shared, "activations-network")
         beside = gr.Dropdown([NOBODY, *(file.stem for file in example_files())], value=NOBODY, min_width=140,
                              label="Compare with", elem_id="beside")  # fmt: skip
-        order = gr.Radio(list(ORDERS), value=ORDERS[0], label="Order", elem_id="map-order", min_width=240)
-        scale = gr.Radio(list(SCALES), value=EACH, label="Scale of the colours", elem_id="scale", min_width=240)
+        order = gr.Dropdown(list(ORDERS), value=ORDERS[0], label="Order", elem_id="map-order", min_width=140)
+        scale = gr.Dropdown(list(SCALES), value=EACH, label="Scale of the colours", elem_id="scale", min_width=140)
     with gr.Row(elem_id="way"):
         face = follow.box()
         slider = _html("ladder", "", ladder.CSS, ladder.JS, answered=0)

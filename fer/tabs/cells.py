@@ -13,7 +13,7 @@ from fer.responses import PIXELS, Answer
 from fer.tabs import tiles
 
 COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
-MOST_BARS, MOST_PAIRS = 512, 36  # the strongest neurons, and the filters that differ most, that are shown
+MOST_BARS, MOST_PAIRS = 512, 24  # the strongest neurons, and the filters that differ most, that are shown
 SMALL, TINY = 33, 129  # from so many tiles on, they are drawn small, and smaller still without their numbers
 
 SHEET = """<p role="status" class="status">${status}</p>

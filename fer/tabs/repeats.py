@@ -25,7 +25,7 @@ CSS = """
 p { margin: 0 0 10px; line-height: 1.5; color: var(--body-text-color); }
 .wide { overflow-x: auto; }
 ul { margin: 0 0 12px; padding-left: 20px; list-style: disc; line-height: 1.6; color: var(--body-text-color); }
-img { display: block; max-width: 100%; margin: 0 0 12px; }
+img { display: block; width: 560px; max-width: 100%; margin: 0 0 16px; }
 table { border-collapse: collapse; margin: 0 0 14px; font-size: var(--text-sm); color: var(--body-text-color);
   font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 10px; text-align: right; white-space: nowrap;
