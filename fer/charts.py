@@ -26,7 +26,7 @@ def matrix(values: np.ndarray, shown: Sequence[Sequence[str]], labels: Sequence[
     axes.imshow(colours, aspect="auto")
     for row in range(size):
         for column in range(size):
-            ink = "white" if values[row, column] > 0.5 else INK
+            ink = "white" if values[row, column] > 0.35 else INK
             axes.text(column, row, shown[row][column], ha="center", va="center", fontsize=9, color=ink)
     axes.set_xticks(range(size), labels, rotation=35, ha="right")
     axes.set_yticks(range(size), labels)
@@ -84,7 +84,8 @@ def _places(systems: Sequence[System]) -> tuple[list[float], list[float]]:
 def _named(axes: Axes, systems: Sequence[System], bold: int) -> None:
     """A name beside each point, where no other name or point is; the first ones in our colour."""
     points = axes.transData.transform(np.array(_places(systems)).T) * 72 / axes.figure.dpi  # in points, 1/72 inch
-    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    reach = [100 * (system.ci95[1] - system.accuracy) * _unit(axes) if system.ci95 else 0 for system in systems]
+    taken = [(x - 5, y - max(5, up), x + 5, y + max(5, up)) for (x, y), up in zip(points, reach, strict=True)]
     for number, (system, (x, y)) in enumerate(zip(systems, points, strict=True)):
         wide = 4.6 * len(system.name)
         spots = [(8, 0), (-8 - wide, 0), (-wide / 2, 11), (-wide / 2, -11), (8, 9), (8, -9), (-8 - wide, 9)]
@@ -97,6 +98,12 @@ def _named(axes: Axes, systems: Sequence[System], bold: int) -> None:
             system.name, (system.parameters, 100 * system.accuracy), spots[place], textcoords="offset points",
             va="center", fontsize=8, color=OURS if number < bold else INK, weight="bold" if number < bold else "normal",
         )  # fmt: skip
+
+
+def _unit(axes: Axes) -> float:
+    """How many points, 1/72 inch, one unit of the vertical axis is high."""
+    (_, low), (_, high) = axes.transData.transform([(1e6, 50), (1e6, 51)])
+    return (high - low) * 72 / axes.figure.dpi
 
 
 def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -30,6 +30,7 @@ table { border-collapse: collapse; width: 100%; margin: 0; font: 13px/1.35 var(-
   font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 8px; text-align: left; border: 0; border-bottom: 1px solid var(--border-color-primary);
   background: none; white-space: nowrap; }
+td.long a { overflow-wrap: anywhere; }
 td.long { white-space: normal; min-width: 160px; }
 th { font-weight: 600; }
 .number { text-align: right; }

@@ -89,7 +89,9 @@ def show(name: str, *, weights: Path) -> tuple[str, str, str, str, str]:
     if history:
         rows = [[f"{value:.6g}" for value in row.values()] for row in history]
         saved = exhibits.csv_link(list(history[0]), rows, f"{name}-history")
-        curves = exhibits.figure(plots.curves(history), f"{name}-curves", "Loss and accuracy by epoch", more=saved)
+        curves = exhibits.figure(
+            plots.curves(history), f"{name}-curves", "Loss and accuracy by epoch", more=saved, wide=True
+        )
     layers = exhibits.table(LAYERS, layer_table(network), f"{name}-layers", f"The layers of {name}")
     return facts(network, weights / name), curves, layers, recipe(network), card(weights / name)
 
@@ -109,13 +111,11 @@ def facts(network: checkpoint.Network, folder: Path) -> str:
         "Parameters": (f"{networks.count(network) / 1e6:.2f} M", f"{networks.count(network):,}"),
         "File": (f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB", "float16 safetensors"),
         "Multiplications": (f"{networks.multiplications(network) / 1e6:,.0f} M", "for one face"),
-        "Time": (
-            f"{network.figures[cards.SPEED]:.1f} ms" if cards.SPEED in network.figures else "-",
-            "one face on one core, where it was measured",
-        ),
         "Labels": (str(len(network.labels)), ", ".join(network.labels)),
         "Unsure": (f"below {network.unsure:.0%}" if network.unsure else "never", f"temperature {network.temperature}"),
     }
+    if cards.SPEED in network.figures:
+        known["Time"] = (f"{network.figures[cards.SPEED]:.1f} ms", "one face on one core, where it was measured")
     return verdicts.cards(known)
 
 

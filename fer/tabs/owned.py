@@ -147,10 +147,10 @@ def section(weights: Path, network: gr.Dropdown, own: gr.State, split: gr.Radio,
     """Lays the section out; what is uploaded is what the matrix is of from then on."""
     gr.Markdown(WORDS)
     with gr.Row():
-        zipped = gr.UploadButton("A zip", file_types=[".zip"], elem_id="own-zip", min_width=140)
+        zipped = gr.UploadButton("A zip", file_types=[".zip"], size="md", elem_id="own-zip", min_width=140)
         gr.HTML(
-            FOLDER, js_on_load=FOLDER_JS, css_template=FOLDER_CSS, apply_default_css=False, min_width=140,
-            elem_id="own-folder",
+            FOLDER, js_on_load=FOLDER_JS, css_template=FOLDER_CSS, apply_default_css=False, padding=False,
+            min_width=140, elem_id="own-folder",
         )  # fmt: skip
         find = gr.Checkbox(label="They are photographs: find the face in each", elem_id="own-find", min_width=240)
     words = gr.HTML("", css_template=ABOUT_CSS, apply_default_css=False, elem_id="own-about")
