@@ -141,7 +141,7 @@ def commands(recipe: dict) -> str:
     usual = asdict(recipes.recipe(name))
     usual |= usual.pop("augmentation")
     if earlier:
-        flags["start"] = "EARLIER"
+        flags |= {key: "EARLIER" for key in ("start", "teacher") if flags.get(key) == flags["start"]}
     changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
     line = " ".join(
         [f"python -m fer train {name}", *(f"--{key.replace('_', '-')} {value}" for key, value in changed.items())]

@@ -42,11 +42,13 @@ def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
 
 
 def test_a_card_gives_the_commands_of_both_stages():
-    """Only what differs from the network's own recipe is a flag."""
+    """Only what differs from the network's own recipe is a flag; one that teaches what comes of it is EARLIER too."""
     first = asdict(recipe("dnn", epochs=9))
     second = asdict(recipe("dnn", start="weights/dnn", rotate=5.0)) | {"earlier": first}
     lines = ["python -m fer train dnn --epochs 9 --out EARLIER", "python -m fer train dnn --start EARLIER --rotate 5.0"]
     assert cards.commands(second).splitlines() == lines
+    taught = cards.commands(second | {"teacher": "weights/dnn"}).splitlines()
+    assert taught[1] == "python -m fer train dnn --start EARLIER --teacher EARLIER --rotate 5.0"
 
 
 def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():
