@@ -32,6 +32,7 @@ figcaption { margin-top: 6px; }
 figcaption a { color: var(--link-text-color); text-decoration: underline; white-space: nowrap; }
 figcaption b { display: block; font-weight: 600; }
 p { margin: 0 0 8px; }
+.figures + p { margin-top: 16px; }
 .empty { padding: 32px 24px; text-align: center; color: var(--body-text-color-subdued);
   border: 1px dashed var(--border-color-primary); border-radius: var(--block-radius); }
 .scores { display: grid; grid-template-columns: max-content 1fr max-content; gap: 8px 10px; align-items: center;
@@ -44,12 +45,13 @@ p { margin: 0 0 8px; }
   background: var(--body-text-color-subdued); }
 .bar.signed::after { content: ""; position: absolute; left: 50%; top: -3px; bottom: -3px; width: 1px;
   background: var(--border-color-primary); }
-.badge { display: inline-block; padding: 2px 10px; border-radius: 999px; font-size: var(--text-sm); color: #fff;
+.badge { display: inline-block; padding: 2px 10px; border-radius: 12px; font-size: var(--text-sm); color: #fff;
   background: #b91c1c; }
 .badge.good { background: #15803d; }
 .space { min-height: 170px; }
 .quiet { color: var(--body-text-color-subdued); }
-.legend { display: inline-block; width: 72px; height: 8px; margin: 0 4px; border-radius: 4px;
+.key { display: flex; gap: 4px; align-items: center; max-width: 170px; }
+.legend { flex: 1 1 16px; height: 8px; border-radius: 4px;
   background: linear-gradient(90deg, #053061, #4393c3, #f7f7f7, #d6604d, #67001f); }
 .face { position: relative; max-width: 220px; }
 .face svg { position: absolute; inset: 0; height: 100%; }
@@ -101,10 +103,10 @@ class Drawing:
 def explained(reason: Reason, drawing: Drawing) -> str:
     """The face and its map, and what they show."""
     question = f"Why {escape(reason.target)}" + (f" and not {escape(reason.against)}" if reason.against else "") + "?"
-    colours = 'against<span class="legend"></span>for'
+    colours = '<span class="key">against<span class="legend"></span>for</span>'
     face = figure(reason.face, f"The face: {escape(reason.target)} {reason.chances[0]:.0%}", "The face")
     said = plots.flatness(reason.map) or colours
-    return figures("two", face, figure(drawing.of(reason.face, reason.map), f"{question}<br>{said}", "Its map"))
+    return figures("two", face, figure(drawing.of(reason.face, reason.map), f"{question} {said}", "Its map"))
 
 
 def waiting(face: np.ndarray, method: str, read: int, of: int) -> str:
