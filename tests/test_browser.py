@@ -392,7 +392,7 @@ def test_own_faces_get_a_matrix_and_hostile_archives_one_sentence_each(visit, up
     expect(page.locator("#behind-face")).to_contain_text("Label sad, read as happy by compact")
     page.get_by_role("button", name="Open it in Saliency").click()
     expect(page.locator("#explained figure")).to_have_count(2, timeout=20_000)
-    assert [path for path in uploads.rglob("*") if path.is_file()] == []
+    assert [path for path in uploads.rglob("*") if path.suffix == ".zip"] == []  # other tests' pictures may lie there
 
 
 def test_a_folder_becomes_a_zip_in_the_browser(visit, tmp_path):

@@ -18,6 +18,7 @@ from fer.tabs.shared import Shared, choices, network_menu, refusal
 OPENS = ("Saliency", "Activations", "Filters")  # the tabs that a face can be opened in, where the page has them
 TAGGERS = "Judged by FER+'s ten taggers"
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+AT_ONCE = {"queue": False, **QUIET}  # what is quick need not wait in a line
 
 
 def confusion(
@@ -123,7 +124,7 @@ def wire(shared: Shared, asked: list, outputs: list, drawings: tuple, inside: li
 
     changed = gr.on(
         [part.change for part in asked], partial(answering.show, **weights), [*asked, chosen], outputs,
-        trigger_mode="always_last", **QUIET,
+        trigger_mode="always_last", **AT_ONCE,
     )  # fmt: skip
     changed.then(*drawing, **QUIET)
     changed.then(lambda: (gr.Accordion(open=False), ""), None, [saving, saved], **QUIET)
@@ -141,8 +142,8 @@ def wire(shared: Shared, asked: list, outputs: list, drawings: tuple, inside: li
         return answering.open_face(*asked, event=event, **weights)
 
     for box, handler in ((view, picked), (against, sided)):
-        box.choice(handler, asked, [view, cell, against, chosen], **QUIET).then(*seeing, **QUIET)
-    tiles.choice(opened, [*asked, chosen], [tiles, card, row, shared.face], **QUIET)
+        box.choice(handler, asked, [view, cell, against, chosen], **AT_ONCE).then(*seeing, **QUIET)
+    tiles.choice(opened, [*asked, chosen], [tiles, card, row, shared.face], **AT_ONCE)
     shown = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": why}
     why.click(partial(answering.why, **weights), [*asked, chosen], because, **shown)
 
