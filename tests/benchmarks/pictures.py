@@ -1,4 +1,4 @@
-"""Makes the README's pictures of filters and classes: docs/classes.png and docs/filters.png.
+"""Makes the README's pictures of filters and classes: tests/pictures/classes.png and filters.png.
 
     python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_6]
 
@@ -15,7 +15,7 @@ import torch
 from fer import ascent, checkpoint, filters, plots
 from fer.presets import exchanged
 
-DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+PICTURES = Path(__file__).resolve().parent.parent / "pictures"
 
 
 def main() -> None:
@@ -23,20 +23,20 @@ def main() -> None:
     parser.add_argument("--network", default="compact")
     parser.add_argument("--layer", default="conv2d_6")
     options = parser.parse_args()
-    DOCS.mkdir(exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     network = checkpoint.load(options.network)
     *_, frame = ascent.classes(network)
     with torch.inference_mode():
         read = network(frame.images).argmax(1).tolist()
     print("read as", ", ".join(network.labels[answer] for answer in read))
-    plots.save(_row(frame.images), DOCS / "classes.png")
+    plots.save(_row(frame.images), PICTURES / "classes.png")
     rows = []
     for name, parts in (("report", {}), ("clear", {}), ("clear", {"parametrise": "faces"})):
         *_, frame = ascent.ascend(network, options.layer, range(16), exchanged(name, **parts))
         fine = filters.spectral_share(frame.images).median().item()
         print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
-    plots.save(np.concatenate(rows), DOCS / "filters.png")
+    plots.save(np.concatenate(rows), PICTURES / "filters.png")
 
 
 def _row(images: torch.Tensor, width: int = 144) -> np.ndarray:
