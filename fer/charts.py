@@ -69,7 +69,7 @@ def sizes(ours: Iterable[System], others: Iterable[System]) -> Figure:
         spans = np.array([(system.accuracy - system.ci95[0], system.ci95[1] - system.accuracy) for system in ours]).T
         axes.errorbar(x, y, 100 * spans, fmt="o", color=OURS, capsize=3, linewidth=1.5, label="ours, 95 % interval")
     axes.set_xscale("log")
-    axes.set_xlim(6e5, 3.2e8)
+    axes.set_xlim(4e5, 4e8)
     axes.set(xlabel="parameters", ylabel="accuracy on PrivateTest, %", ylim=(42, 80))
     inked(axes)
     axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
