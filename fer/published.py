@@ -1,6 +1,6 @@
 """Public systems and the two reports, with their parameters and their accuracy on FER-2013, each with its source.
 
-Only figures that could be read at their source are here; what they were measured on and how stands in ``note``.
+As their authors state them; what they were measured on and how, where that is told, stands in ``note``.
 """
 
 from dataclasses import dataclass

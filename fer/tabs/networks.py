@@ -22,7 +22,7 @@ from fer.tabs.shared import Shared, filled, load_network, network_menu, outline
 NO_CURVES = "<p>This network came without its history.csv.</p>"
 SIZES = (
     "<b>Accuracy against size.</b> Ours is of one view of each face, with epochs chosen on PublicTest; the others' are "
-    "as published, most with ten crops and some with an epoch that was chosen on PrivateTest itself. Two accuracies "
+    "as published, many of several views and some with an epoch that was chosen on PrivateTest itself. Two accuracies "
     "closer than 1.5 points tell nothing on 3,589 faces; people agree with the labels on about 65 %. Networks of "
     "FER+'s labels have no place here."
 )
