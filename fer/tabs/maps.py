@@ -124,10 +124,9 @@ def stopped(face: np.ndarray) -> str:
 
 def _progress(what: str, read: int, of: int) -> str:
     """A tile that says how far it is, with a button that stops it."""
-    share = min(read / of, 1)
-    bar = (
-        f'<span class="bar own" role="progressbar" aria-valuenow="{share:.0%}"><i style="width:{share:.0%}"></i></span>'
-    )
+    share = f"{min(read / of, 1):.0%}"
+    done = f'<i style="left:0;width:{share}"></i>'
+    bar = f'<span class="bar own" role="progressbar" aria-valuenow="{share.rstrip("%")}">{done}</span>'
     return f'<div class="tile">{escape(what)}{bar}<button type="button" data-choice="0">Stop</button></div>'
 
 
