@@ -22,7 +22,8 @@ CSS = """
 .gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
 :is(#view, #examples, #sheet, #morph, #filter-card) .html-container { padding: 0; }
 :is(#follow, #ladder, #map-sheet, #map-card, #repeats) .html-container { padding: 0; }
-#detector p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
+#camera .html-container, #film-view .html-container { padding: 0; }
+#detector p, #film-privacy p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
 #pictures { flex-wrap: nowrap; gap: 12px; }
 :is(#explained, #masked) .html-container { padding: 0; }
 #explained { flex: 2 1 12px; min-width: 0; }

@@ -68,7 +68,7 @@ def _picture(file: Path) -> Path:
     if file.is_dir():
         raise PictureError("There is no picture in this folder.")
     if file.suffix.lower() in VIDEOS:
-        raise PictureError(f"{file.name!r} is a video; only photographs can be read so far.")
+        raise PictureError(f"{file.name!r} is a video; `python -m fer predict VIDEO` reads it alone.")
     return file
 
 

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +67,9 @@ class Detector:
     found, once more inside a border, for pictures that are cut so close that the face touches their edges.
     """
 
-    def __init__(self, name: str, search: Callable[[np.ndarray], list[Box]], coarse: int, fine: int):
-        self.name, self._search, self._coarse, self._fine = name, search, coarse, fine
+    def __init__(self, name: str, search: Callable[[np.ndarray], list[Box]], coarse: int, fine: int, face: int = 0):
+        self.name, self._search, self._coarse, self._fine, self._face = name, search, coarse, fine, face
+        self.slow = face > 0  # so that `near` is several times faster: Haar 7 ms for 21, in 320x240
         self._lock = threading.Lock()  # OpenCV's detectors keep the last picture's size
 
     def __call__(self, picture: np.ndarray) -> list[Box]:
@@ -78,6 +79,21 @@ class Detector:
             boxes += self._look(picture, min(self._fine, longest))
         boxes = boxes or self._look(picture, 96, border=48)
         return sorted(_merged(boxes), key=lambda box: -box.width * box.height)
+
+    def near(self, picture: np.ndarray, boxes: Sequence[Box]) -> list[Box]:
+        """The same for faces that were in these boxes a moment ago, where that is worth while: see `slow`.
+
+        Only the surroundings of each are searched, twice as wide and resized so that a face has `_face` pixels.
+        """
+        found = []
+        for box in boxes:
+            left, top = (max(round(start), 0) for start in (box.x - box.width / 2, box.y - box.height / 2))
+            right, bottom = round(box.x + 1.5 * box.width), round(box.y + 1.5 * box.height)
+            part = picture[top : max(bottom, 0), left : max(right, 0)]
+            if min(part.shape[:2]) >= 8:
+                longest = max(round(self._face * max(part.shape[:2]) / box.width), 16)
+                found += [_shifted(face, left, top) for face in self._look(part, longest)]
+        return sorted(_merged(found), key=lambda box: -box.width * box.height)
 
     def _look(self, picture: np.ndarray, longest: int, border: int = 0) -> list[Box]:
         """Searches the picture resized to `longest` pixels, inside a replicated border."""
@@ -174,7 +190,7 @@ def _haar() -> Detector:
             if s >= sure or s >= doubtful and _agrees(second, grey, box)
         ]
 
-    return Detector("haar", search, coarse=400, fine=1000)
+    return Detector("haar", search, coarse=400, fine=1000, face=64)
 
 
 def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -> bool:
@@ -194,6 +210,11 @@ def _moved(box: Box, border: int, across: float, down: float) -> Box:
     points = tuple(((x - border) * across, (y - border) * down) for x, y in box.landmarks)
     x, y = (box.x - border) * across, (box.y - border) * down
     return Box(x, y, box.width * across, box.height * down, box.score, points)
+
+
+def _shifted(box: Box, right: float, down: float) -> Box:
+    points = tuple((x + right, y + down) for x, y in box.landmarks)
+    return Box(box.x + right, box.y + down, box.width, box.height, box.score, points)
 
 
 def _merged(boxes: list[Box]) -> list[Box]:

@@ -26,7 +26,9 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
     parts["evaluate"].add_argument("--speed", action="store_true", help="also time one face on one core, for the card")
     _add_confusion(parts["confusion"])
-    parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs or folders of them")
+    parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs, folders of them, or videos")
+    parts["predict"].add_argument("--films", default=".", metavar="FOLDER", help="where a video's four files go")
+    parts["predict"].add_argument("--smoothing", type=float, default=0.5, metavar="SECONDS", help="of a video's faces")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
     parts["predict"].add_argument("--whole", action="store_true", help="take each whole picture as a face")
     parts["predict"].add_argument(

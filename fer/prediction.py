@@ -7,6 +7,7 @@
 `python -m fer predict PATH...` goes through photographs and folders with `album`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ from fer.faces import Box, Detector, crop, frame, whole
 class FaceReading:
     """One face: the detector's box, the square cut around it, its uint8 (48, 48) crop, and probabilities that sum to 1.
 
-    `unsure` is set where the top probability is below the network's own threshold.
+    `unsure` is set where the top probability is below the network's own threshold. A face that is followed over time
+    has a number, from 1; its probabilities are smoothed, and its emotion is the `settled` one (see `tracking.py`).
     """
 
     box: Box
@@ -29,10 +31,12 @@ class FaceReading:
     crop: np.ndarray
     probabilities: dict[str, float]
     unsure: bool
+    number: int | None = None
+    settled: str | None = None
 
     @property
     def emotion(self) -> str:
-        return max(self.probabilities, key=self.probabilities.get)
+        return self.settled or max(self.probabilities, key=self.probabilities.get)
 
     @property
     def confidence(self) -> float:
@@ -50,18 +54,30 @@ class Reading:
 
 def read(picture: np.ndarray, network: nn.Module, detector: Detector, whole_picture: bool = False) -> Reading:
     """Reads the faces of RGB uint8 (H, W, 3) in one batch; `whole_picture` takes its centred square as the one face."""
-    boxes = [whole(picture)] if whole_picture else detector(picture)
-    squares = boxes if whole_picture else [frame(box, detector.name) for box in boxes]
+    if whole_picture:
+        square = whole(picture)
+        return _read_squares(picture, [square], [square], network, detector.name)
+    return read_boxes(picture, detector(picture), network, detector.name)
+
+
+def read_boxes(picture: np.ndarray, boxes: Sequence[Box], network: nn.Module, detector_name: str) -> Reading:
+    """The same for faces that this detector has found already."""
+    return _read_squares(picture, boxes, [frame(box, detector_name) for box in boxes], network, detector_name)
+
+
+def _read_squares(
+    picture: np.ndarray, boxes: Sequence[Box], squares: Sequence[Box], network: nn.Module, detector_name: str
+) -> Reading:
     crops = [crop(picture, square) for square in squares]
     height, width = picture.shape[:2]
     if not crops:
-        return Reading((), detector.name, (width, height))
+        return Reading((), detector_name, (width, height))
     rows = probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
     found = (
         FaceReading(box, square, face, dict(zip(network.labels, row, strict=True)), max(row) < network.unsure)
         for box, square, face, row in zip(boxes, squares, crops, rows.tolist(), strict=True)
     )
-    return Reading(tuple(found), detector.name, (width, height))
+    return Reading(tuple(found), detector_name, (width, height))
 
 
 def probabilities(network: nn.Module, pixels: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def test_videos_missing_files_and_empty_folders_get_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "film.MP4", tmp_path / "gone.jpg", tmp_path / "empty"]
     errors = [entry["error"] for entry in read(pictures(paths), Brightness(), finding(LEFT))]
-    assert errors[0] == "'film.MP4' is a video; only photographs can be read so far."
+    assert errors[0] == "'film.MP4' is a video; `python -m fer predict VIDEO` reads it alone."
     assert errors[1].startswith("There is no file 'gone.jpg'")
     assert errors[2] == "There is no picture in this folder."
 

@@ -93,7 +93,7 @@ def upload(page, picture: np.ndarray, name: str = "face.png") -> None:
 def turn_to(page, tab: str) -> None:
     """Chooses a tab; on a phone those for which there is no room are in a menu."""
     if not page.get_by_role("tab", name=tab).is_visible():
-        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-menu > button").first.click()  # a view within a tab may have a menu of its own
         page.locator(".overflow-dropdown button", has_text=tab).click()
     else:
         page.get_by_role("tab", name=tab).click()

@@ -15,8 +15,8 @@ FLOORS = [
         "augmentation committee data networks taggers",
         "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team",
         "activations ascent attributions evaluation faithfulness mosaic plots prediction pruning saliency units",
-        "album answers atlas cards charts election flags hub lessons mixups predictor pseudo published reasons "
-        "redundancy regions responses shipped space studies thinning training trials trust",
+        "album annotation answers atlas cards charts election flags hub lessons mixups predictor pseudo published "
+        "reasons redundancy regions responses shipped space studies thinning tracking training trials trust video",
         "commands tabs",
         "__main__",
         "demo",

@@ -9,15 +9,21 @@ from fer import checkpoint, data
 from fer.commands.printing import print_json
 
 
-def predict(paths: list[str], network: str, whole: bool, out: str | None, as_json: bool) -> int:
-    """Reads the emotions in photographs, or in folders of them; with --out, goes on where it was stopped."""
+def predict(
+    paths: list[str], network: str, whole: bool, out: str | None, films: str, smoothing: float, as_json: bool
+) -> int:  # fmt: skip
+    """Reads the emotions in photographs, folders of them, or videos; with --out, goes on where it was stopped."""
     from fer import album, faces
 
     trained = checkpoint.load(network)
     answers = album.Answers(Path(out), trained.labels) if out else None
-    files = [file for file in album.pictures(paths) if not answers or str(file) not in answers.done]
-    rows, unread = [], []
-    reading = album.read(files, trained, faces.load_detector(), whole)
+    moving = [path for path in paths if Path(path).suffix.lower() in album.VIDEOS]
+    still = [path for path in paths if path not in moving]
+    files = [file for file in album.pictures(still) if not answers or str(file) not in answers.done]
+    detector = faces.load_detector()
+    rows = [_watch(path, trained, detector, Path(films), smoothing, as_json) for path in moving]
+    unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
+    reading = album.read(files, trained, detector, whole)
     for row in tqdm(reading, total=len(files), unit=" pictures", disable=None if len(files) > 1 else True):
         unread += [f"{row['path']}: {row['error']}"] if "error" in row else []
         answers.add(row) if answers else rows.append(row)
@@ -30,6 +36,31 @@ def predict(paths: list[str], network: str, whole: bool, out: str | None, as_jso
     for sentence in unread:
         print(f"fer predict: {sentence}", file=sys.stderr)
     return 1 if unread else 0
+
+
+def _watch(path: str, trained: checkpoint.Network, detector, out: Path, smoothing: float, quiet: bool) -> dict:
+    """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far."""
+    import cv2
+    import torch
+
+    from fer import video
+
+    torch.set_num_threads(1)  # one face is too little to share, and the film is being written beside it
+    cv2.setNumThreads(1)
+    step = None
+    try:
+        with tqdm(desc=Path(path).name, unit=" frames", disable=quiet) as bar:
+            for step in video.follow(path, out, trained, detector, smoothing):
+                bar.total = step.of
+                bar.update()
+    except video.VideoError as error:
+        return {"path": path, "error": str(error)}
+    except KeyboardInterrupt:
+        if step is None:
+            raise
+    files = {kind: str(file) for kind, file in step.files.items() if file.exists()}
+    read = {"frames": step.frames, "seconds": round(step.seconds, 3)}
+    return {"path": path, **read, "faces": step.faces.rows(), "files": files}
 
 
 def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:
@@ -72,4 +103,7 @@ def _print_reading(reading: dict) -> None:
     print(reading["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
     for face in found or ():
         top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
-        print(f"  {face['box']}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
+        what = face["box"] if "box" in face else f"face {face['number']}, {face['frames']} frames:"
+        print(f"  {what}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
+    for kind, file in reading.get("files", {}).items():
+        print(f"  {kind:8} {file}")

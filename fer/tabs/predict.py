@@ -1,5 +1,7 @@
 """The Predict tab: a picture goes in; its faces, what the network says of them and what it saw come out.
 
+Photo is here; Live, which does the same with the camera's picture, is in `live.py`, and Video in `film.py`.
+
 tab(shared)     lays it out, inside a `gr.Tab`
 /predict        the same for programs: (picture, network) -> {"faces": [...], "detector": "..."}
 """
@@ -14,7 +16,7 @@ import numpy as np
 from fer import plots
 from fer.faces import open_picture
 from fer.prediction import Reading
-from fer.tabs import markup
+from fer.tabs import film, live, markup
 from fer.tabs.shared import Shared, choices, load_detector, network_menu, picked, read, said_kindly
 from fer.tabs.uploads import picture_file
 
@@ -115,6 +117,17 @@ def predict(picture: dict, network: str, *, weights: Path) -> dict:
 
 def tab(shared: Shared) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`."""
+    with gr.Tabs(elem_id="ways") as ways:
+        with gr.Tab("Photo", id="Photo"):
+            photo(shared)
+        with gr.Tab("Live", id="Live"):
+            camera = live.tab(shared)
+        with gr.Tab("Video", id="Video"):
+            film.tab(shared)
+    camera.photograph(lambda: gr.Tabs(selected="Photo"), None, ways, api_visibility="private", show_progress="hidden")
+
+
+def photo(shared: Shared) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             picture, network = inputs(shared)

@@ -2,12 +2,15 @@
 
 import functools
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
+import torch
 
 from fer import checkpoint, faces, prediction
 from fer.committee import PREFIX, Committee
@@ -116,6 +119,21 @@ def load_detector() -> faces.Detector:
 def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> prediction.Reading:
     """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`."""
     return prediction.read(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
+
+
+def single_threaded(most: int) -> ThreadPoolExecutor:
+    """So many threads in each of which torch shares its work with no other one.
+
+    One face is too little to share: on two busy cores, two threads a face read half as many frames as one. Torch's
+    setting is a thread's own, but also what threads to come start with, and so is put back.
+    """
+    threads, started = torch.get_num_threads(), threading.Barrier(most + 1)
+    pool = ThreadPoolExecutor(most, initializer=torch.set_num_threads, initargs=(1,))
+    for _ in range(most):
+        pool.submit(started.wait)
+    started.wait()
+    torch.set_num_threads(threads)
+    return pool
 
 
 def choices(value: str, js: str = markup.CHOICE_JS, **properties) -> gr.HTML:
