@@ -1,8 +1,9 @@
 """Which networks make the default committee: ``python -m fer committee``.
 
-Every set of two or more networks of the same labels is tried on the answers to PublicTest that ``evaluate`` kept; the
-one that reads most faces without a twin right is elected, the smaller of two that tie. PrivateTest has no vote: its
-figures are only written beside. ``weights/committee.json`` keeps them, and ``committee`` is the elected one's name.
+Every set of networks of the same labels is tried on the answers to PublicTest that ``evaluate`` kept; the one that
+reads most faces without a twin right is elected, the smaller of two that tie. Where that is a single network, no
+committee is worth its while, and none is. PrivateTest has no vote: its figures are only written beside.
+``weights/committee.json`` keeps them, and ``committee`` is the elected one's name.
 """
 
 import json
@@ -28,7 +29,7 @@ def hold(folder: Path) -> list[dict]:
     networks = [network for network in networks if network.labels == EMOTIONS]
     if len(networks) < 2:
         raise ValueError(f"{folder} holds {len(networks)} networks of seven labels: a committee needs two or more")
-    sets = [some for size in range(2, len(networks) + 1) for some in combinations(networks, size)]
+    sets = [some for size in range(1, len(networks) + 1) for some in combinations(networks, size)]
     rows = [{"members": [n.name for n in some]} | measured(some, "PublicTest", folder) for some in sets]
     return sorted(rows, key=lambda row: (-row["accuracy_without_twins"], len(row["members"])))
 
@@ -44,6 +45,14 @@ def answers(members: Sequence[checkpoint.Network], split: str, folder: Path) -> 
     kept = [evaluation.kept(folder / member.name, split) for member in members]
     logits = joined([logits for logits, _, _ in kept], [member.temperature for member in members])
     return logits, kept[0][1], kept[0][2]
+
+
+def elect(rows: list[dict], folder: Path) -> Committee | None:
+    """Makes the first of ``rows`` the folder's default committee; None, and none there, if that is a single network."""
+    if len(rows[0]["members"]) > 1:
+        return write(rows[0]["members"], folder)
+    (folder / f"{ELECTED}.json").unlink(missing_ok=True)
+    return None
 
 
 def write(members: Sequence[str], folder: Path) -> Committee:

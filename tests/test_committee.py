@@ -81,10 +81,17 @@ def test_the_committee_that_reads_most_of_publictest_is_elected(tmp_path: Path):
         for split, shown in (("PublicTest", logits), ("PrivateTest", -logits)):
             evaluation.keep_predictions(tmp_path / name / evaluation.PREDICTIONS, split, shown, faces)
     rows = election.hold(tmp_path)
-    assert rows[0]["members"] == ["cnn", "dnn"] and rows[0]["accuracy"] == 1.0 and len(rows) == 4
-    elected = election.write(rows[0]["members"], tmp_path)
+    assert rows[0]["members"] == ["cnn", "dnn"] and rows[0]["accuracy"] == 1.0 and len(rows) == 7
+    elected = election.elect(rows, tmp_path)
     assert elected.name == "committee:cnn+dnn" and elected.figures["private_test"]["accuracy"] == 0.0
     assert checkpoint.shipped(tmp_path)[-1] == "committee"
+
+
+def test_a_network_that_reads_more_alone_is_no_committee(weights: Path):
+    """None is elected, and what was elected before is none any more."""
+    (weights / "committee.json").write_text("{}")
+    rows = [{"members": ["dnn"]}, {"members": ["dnn", "compact"]}]
+    assert election.elect(rows, weights) is None and checkpoint.shipped(weights) == ["compact", "dnn"]
 
 
 def test_no_committee_was_elected_yet(weights: Path):

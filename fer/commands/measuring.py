@@ -105,13 +105,17 @@ def committee(as_json: bool) -> None:
     from fer import election
 
     rows = election.hold(checkpoint.WEIGHTS)
-    elected = election.write(rows[0]["members"], checkpoint.WEIGHTS)
+    elected = election.elect(rows, checkpoint.WEIGHTS)
     if as_json:
-        return print_json({"elected": elected.name, **elected.figures, "sets": rows})
+        figures = {"elected": elected.name, **elected.figures} if elected else {"elected": None}
+        return print_json(figures | {"sets": rows})
     print(f"{'PublicTest without twins':>24}  {'all faces':>9}")
     for row in rows:
         print(f"{row['accuracy_without_twins']:24.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
-    print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.figures['private_test'])}")
+    if elected is None:
+        print(f"none is elected: {rows[0]['members'][0]} alone reads more than any of them together")
+    else:
+        print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.figures['private_test'])}")
     return None
 
 
