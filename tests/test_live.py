@@ -156,8 +156,12 @@ def test_a_frozen_face_goes_to_the_other_tabs_and_anything_else_does_not():
 def test_frames_are_read_by_one_thread_each_and_torch_keeps_its_own_number(weights):
     """A face is too little to share among threads; all other work still is."""
     before = torch.get_num_threads()
-    assert live.Turns(2).take(torch.get_num_threads) == 1
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(2)
+    try:
+        assert live.Turns(2).take(torch.get_num_threads) == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_why_lays_a_map_over_the_square_that_was_read(weights):

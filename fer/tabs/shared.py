@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import gradio as gr
 import numpy as np
 import torch
@@ -128,12 +129,18 @@ def single_threaded(most: int) -> ThreadPoolExecutor:
     setting is a thread's own, but also what threads to come start with, and so is put back.
     """
     threads, started = torch.get_num_threads(), threading.Barrier(most + 1)
-    pool = ThreadPoolExecutor(most, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(most, initializer=_alone)
     for _ in range(most):
         pool.submit(started.wait)
     started.wait()
     torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # of all threads: pictures of the page are small as well
     return pool
+
+
+def _alone() -> None:
+    torch.get_num_threads()  # the first look sets a thread's number to the usual one, and so must come before
+    torch.set_num_threads(1)
 
 
 def choices(value: str, js: str = markup.CHOICE_JS, **properties) -> gr.HTML:
