@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.live --photo PHOTO                  # half a minute each: read, empty, four visitors
     python -m tests.benchmarks.live --photo PHOTO --seconds 300    # the five minutes of the record
+    python -m tests.benchmarks.live --photo ONE TWO THREE FOUR     # each of the four visitors has a face of its own
 
 Server and browser share the machine, so the rate is given beside that of the same page whose server answers at once
 that it sees nobody. Aims: 12 answers a second, .7 of the empty page's, 100 ms from camera to box, no growth of delay
@@ -30,7 +31,8 @@ ROOT = Path(__file__).parent.parent.parent
 EMPTY = "live.answer = lambda *_: {'size': (320, 240), 'faces': [], 'milliseconds': 0.0}; "
 QUIET = "--no-sandbox --disable-gpu --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 LISTEN = """window.readings = []; document.querySelector('#camera .view').parentElement.addEventListener('reading',
-  event => readings.push([performance.now() / 1000, event.detail.delay, event.detail.faces.length]))"""
+  event => readings.push([performance.now() / 1000, event.detail.delay,
+    event.detail.faces.map(face => face.emotion ?? 'unsure').join(' and ') || 'nobody']))"""
 
 
 @contextmanager
@@ -57,11 +59,11 @@ def memory(server: subprocess.Popen) -> float:
     return int(line.split()[1]) / 1024
 
 
-def watched(chromium, visitors: int, seconds: float, server: subprocess.Popen) -> tuple[list[list], float]:
-    """The readings of each visitor, (second, delay in ms, faces), and the growth of memory from 20 s on."""
+def watched(browsers: list, seconds: float, server: subprocess.Popen) -> tuple[list[list], float]:
+    """The readings of each browser's visitor, (second, delay in ms, who), and the growth of memory from 20 s on."""
     pages = []
-    for _ in range(visitors):
-        page = chromium.new_context(permissions=["camera"]).new_page()
+    for browser in browsers:
+        page = browser.new_context(permissions=["camera"]).new_page()
         page.goto(f"http://127.0.0.1:{PORT}")
         page.get_by_role("tab", name="Live").click()
         page.get_by_role("button", name="Start the camera").click()
@@ -85,7 +87,7 @@ def told(readings: list, seconds: float) -> str:
     return (
         f"{len(readings) / (readings[-1][0] - readings[0][0]):5.1f} a second, median delay "
         f"{statistics.median(delays):.0f} ms (first third {first:.0f}, last {last:.0f}), "
-        f"faces {sorted({faces for *_, faces in readings})}"
+        f"seen: {', '.join(sorted({who for *_, who in readings}))}"
     )
 
 
@@ -105,22 +107,23 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photo", required=True, help="a photograph of one face")
+    parser.add_argument("--photo", required=True, nargs="+", help="photographs of one face each")
     parser.add_argument("--seconds", type=float, default=30, help="of the page that reads; the others take 30")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     arguments = parser.parse_args()
     short = min(arguments.seconds, 30)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as manager:
-        seen, uploads = camera(arguments.photo, Path(folder, "face.mjpeg")), Path(folder, "uploads")
-        flags = [*QUIET.split(), f"--use-file-for-fake-video-capture={seen}"]
-        chromium = manager.chromium.launch(executable_path=arguments.chromium, args=flags)
+        uploads = Path(folder, "uploads")
+        seen = [camera(photo, Path(folder, f"{place}.mjpeg")) for place, photo in enumerate(arguments.photo)]
+        flags = [[*QUIET.split(), f"--use-file-for-fake-video-capture={file}"] for file in seen]
+        browsers = [manager.chromium.launch(executable_path=arguments.chromium, args=each) for each in flags]
         for name, change, visitors, seconds in (
-            ("empty handler", EMPTY, 1, short),
-            ("reading", "", 1, arguments.seconds),
-            ("four visitors", "", 4, short),
+            ("empty handler", EMPTY, browsers[:1], short),
+            ("reading", "", browsers[:1], arguments.seconds),
+            ("four visitors", "", (4 * browsers)[:4], short),
         ):
             with served(str(uploads), change) as server:
-                readings, grown = watched(chromium, visitors, seconds, server)
+                readings, grown = watched(visitors, seconds, server)
             for one in readings:
                 print(f"{name:14} {told(one, seconds)}", flush=True)
             left = [str(file) for file in uploads.rglob("*") if file.is_file()]
