@@ -99,6 +99,17 @@ def turn_to(page, tab: str) -> None:
         page.get_by_role("tab", name=tab).click()
 
 
+def set_steps(page, steps: str) -> None:
+    """Into the accordion that was just opened: a slider of Gradio's sets its own value once more when it is shown."""
+    field = page.locator("#steps input[type=number]")
+    settled = "() => new Promise(done => setTimeout(() => requestAnimationFrame(done), 200))"
+    for _ in range(20):
+        field.fill(steps)
+        page.evaluate(settled)
+        if field.input_value() == steps:
+            return
+
+
 def expect(locator):
     return playwright.expect(locator)
 
@@ -244,7 +255,7 @@ def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
     page = visit()
     page.get_by_role("tab", name="Filters").click()
     page.get_by_role("button", name="How they grow").click()
-    page.locator("#steps input[type=number]").fill("2")
+    set_steps(page, "2")
     page.locator("#seed input").fill("3")
     page.locator("#start").click()
     expect(page.locator("#sheet .status")).to_contain_text("step 2 of 2, done", timeout=60_000)
@@ -294,7 +305,7 @@ def test_a_filter_starts_from_the_visitor_s_face_and_is_compared_with_another_se
     expect(page.locator("#budget")).to_be_hidden()
     page.get_by_label("your face").check()
     expect(page.locator("#budget")).to_be_visible()
-    page.locator("#steps input[type=number]").fill("2")
+    set_steps(page, "2")
     page.locator("#start").click()
     expect(page.locator("#sheet .status")).to_contain_text("step 2 of 2, done", timeout=60_000)
     page.get_by_role("button", name="filter 5, ascent value").click()
