@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fer import checkpoint, data, evaluation, taggers
 from fer.checkpoint import Network
-from fer.committee import Committee, joined
+from fer.committee import Committee
 from fer.labelled import Labelled
 from fer.taggers import FERPLUS
 
@@ -99,19 +99,17 @@ def kept(network: Network | Committee, split: str, weights: Path | None = None) 
     if split not in SPLITS:
         raise ValueError(f"no split {str(split)[:40]!r}: expected one of {', '.join(SPLITS)}")
     folder = weights or checkpoint.WEIGHTS
-    members = getattr(network, "members", [network])
-    parts = [evaluation.kept(folder / member.name, split) for member in members]
-    _, truth, twin = parts[0]
-    logits = [part[0] for part in parts]
     if isinstance(network, Committee):
-        logits = [joined(logits, [member.temperature for member in members])]
+        logits, truth, twin = evaluation.kept_together(network.members, split, folder)
+    else:
+        logits, truth, twin = evaluation.kept(folder / network.name, split)
     votes = taggers.shipped(split)
     face = torch.arange(len(votes)) if network.labels != FERPLUS else (taggers.majority(votes) >= 0).nonzero()[:, 0]
     if len(face) != len(truth):  # a part of the split, as in a test: who voted on which is not known
         face, votes = torch.arange(len(truth)), None
     votes = None if votes is None else votes[face]
     return Answers(
-        network.name, network.labels, network.temperature, logits[0], truth, twin, face, votes, faces=len(truth)
+        network.name, network.labels, network.temperature, logits, truth, twin, face, votes, faces=len(truth)
     )
 
 

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from torch import Tensor
-
 from fer import checkpoint, evaluation
 from fer.cards import kept_figures
-from fer.committee import ELECTED, PREFIX, Committee, joined
+from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
 
 
@@ -36,15 +34,8 @@ def hold(folder: Path) -> list[dict]:
 
 def measured(members: Sequence[checkpoint.Network], split: str, folder: Path) -> dict:
     """The figures of a committee on a split, from its members' kept logits."""
-    logits, labels, twin = answers(members, split, folder)
+    logits, labels, twin = evaluation.kept_together(members, split, folder)
     return kept_figures(evaluation.figures(logits, labels, twin))
-
-
-def answers(members: Sequence[checkpoint.Network], split: str, folder: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """A committee's logits (N, K), labels (N,) and twins (N,) on a split, from its members' kept logits."""
-    kept = [evaluation.kept(folder / member.name, split) for member in members]
-    logits = joined([logits for logits, _, _ in kept], [member.temperature for member in members])
-    return logits, kept[0][1], kept[0][2]
 
 
 def elect(rows: list[dict], folder: Path) -> Committee | None:
@@ -58,7 +49,7 @@ def elect(rows: list[dict], folder: Path) -> Committee | None:
 def write(members: Sequence[str], folder: Path) -> Committee:
     """Makes the committee of ``members`` the folder's default one, with its figures and its threshold of doubt."""
     committee = checkpoint.load(PREFIX + "+".join(members), folder)
-    logits, labels, twin = answers(committee.members, "PublicTest", folder)
+    logits, labels, twin = evaluation.kept_together(committee.members, "PublicTest", folder)
     unsure = evaluation.unsure_below(logits[~twin].softmax(1), labels[~twin])
     splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
     figures = {key: measured(committee.members, split, folder) for key, split in splits.items()}

@@ -5,7 +5,7 @@ Every figure is computed on all faces (comparable with publications) and on thos
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -217,6 +217,13 @@ def kept(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
         raise ValueError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
     logits, labels, twin = (torch.from_numpy(stored[f"{split}_{key}"]) for key in ("logits", "labels", "twin"))
     return logits.float(), labels.long(), twin
+
+
+def kept_together(members: Sequence[Network], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """What the answers that were kept of several networks come to as a committee's; as ``kept`` gives and raises."""
+    parts = [kept(weights / member.name, split) for member in members]
+    logits = joined([logits for logits, _, _ in parts], [member.temperature for member in members])
+    return logits, *parts[0][1:]
 
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
