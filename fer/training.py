@@ -32,6 +32,7 @@ from fer.lessons import lesson, taught
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.team import Team, assembled, precision
+from fer.windows import convolve
 
 UNFINISHED = "unfinished.pt"
 
@@ -51,7 +52,9 @@ class Learner(nn.Module):
         self.head = nn.Linear(network[-1].in_features, len(VOTES)) if votes else None
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
-        features = self.network[:-1](faces)  # (B, F)
+        features = faces
+        for layer in self.network[:-1]:
+            features = convolve(layer, features)  # (B, F) in the end
         return self.network[-1](features), None if self.head is None else self.head(features)
 
 

@@ -13,7 +13,7 @@ FLOORS = [
     set(rooms.split())
     for rooms in (
         "augmentation committee data networks taggers",
-        "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team",
+        "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team windows",
         "activations ascent attributions evaluation faithfulness mosaic plots prediction pruning saliency units",
         "album annotation answers atlas cards charts election flags hub lessons mixups predictor pseudo published "
         "reasons redundancy regions responses shipped space studies thinning tracking training trials trust video",
@@ -27,7 +27,7 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 BARE = set(
     (
         "augmentation cards checkpoint data election evaluation export hub lessons networks pseudo recipes shipped "
-        "studies taggers team training trials units"
+        "studies taggers team training trials units windows"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])
