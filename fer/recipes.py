@@ -31,8 +31,8 @@ class TrainConfig:
     network: str
     """The architecture, as `python -m fer networks` lists it."""
     start: str = ""
-    """A checkpoint of the same layers whose weights the training begins with (the last layer's only if the labels are
-    the same too); drawn afresh if empty."""
+    """A checkpoint of the same layers, or of fewer, whose weights the training begins with (the last layer's only if
+    the labels are the same too); drawn afresh if empty."""
     epochs: int = 60
     """Passes over Training."""
     batch_size: int = 128

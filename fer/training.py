@@ -28,6 +28,7 @@ from fer import checkpoint
 from fer.checkpoint import Network
 from fer.data import VOTES, Faces
 from fer.evaluation import calibrate, predict_logits, unsure_below
+from fer.inheritance import inherit
 from fer.lessons import lesson, taught
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
@@ -105,23 +106,8 @@ def _begun(config: TrainConfig) -> Network:
     """The network before its first step, in training mode."""
     network = Network(config.network, labels_of(config.network))
     if config.start:
-        _take_over(network, checkpoint.load(config.start))
+        inherit(network, checkpoint.load(config.start))
     return network
-
-
-def _take_over(network: Network, earlier: Network) -> None:
-    """Gives ``network`` the weights of ``earlier``; one of other labels keeps a last layer of its own, freshly drawn.
-
-    Raises:
-        ValueError: ``earlier`` has other layers.
-    """
-    weights, own = earlier.state_dict(), network.state_dict()
-    if earlier.labels != network.labels:
-        last = list(network._modules)[-1]
-        weights |= {key: value for key, value in own.items() if key.startswith(f"{last}.")}
-    if {key: value.shape for key, value in weights.items()} != {key: value.shape for key, value in own.items()}:
-        raise ValueError(f"start is a {earlier.architecture}: its layers are not those of {network.architecture}")
-    network.load_state_dict(weights)
 
 
 def _groups(learner: Learner, decay: float) -> list[dict]:
