@@ -22,6 +22,7 @@ from fer.copies import own, quick
 from fer.filters import canvas, last_layer, names_up_to, sees_all, width
 from fer.networks import SIDE, Chain
 from fer.presets import PRESETS, Drawing, Preset, mixture
+from fer.team import precision
 
 PART = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
 
@@ -120,7 +121,7 @@ class _Run:
 
     def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
         moved = self.preset.transform(images, draws)
-        with _precision(images.device):
+        with precision(images.device):
             values = self.stem(moved.contiguous(memory_format=torch.channels_last))
         return torch.autograd.grad(self.preset.objective(values.float(), chosen).sum(), images)[0]
 
@@ -185,12 +186,6 @@ def _suited(preset: Preset, network: Chain, layer: str) -> Preset:
     if preset.whole is None or not sees_all(network, layer):
         return preset
     return replace(preset, parametrise=preset.whole, canvas=SIDE)
-
-
-def _precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the machine has units for it, else float32."""
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 def _is_activation(module: nn.Module) -> bool:
