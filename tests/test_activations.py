@@ -1,7 +1,7 @@
 """Maps of a layer, what filters have in common over faces, and networks with fewer of them."""
 
-import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,20 +70,13 @@ def test_eight_visitors_at_once_get_each_their_own():
     """Forty maps each, of one network."""
     network, faces = small(), pixels(8)
     expected = [activations.maps(network, "conv2d_2", face[None, None] / 255) for face in faces]
-    wrong = []
 
-    def visit(number: int) -> None:
-        for _ in range(40):
-            found = activations.maps(network, "conv2d_2", faces[number][None, None] / 255)
-            if not torch.equal(found, expected[number]):
-                wrong.append(number)
+    def visit(number: int) -> bool:
+        found = (activations.maps(network, "conv2d_2", faces[number][None, None] / 255) for _ in range(40))
+        return all(torch.equal(each, expected[number]) for each in found)
 
-    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(8)]
-    for visitor in visitors:
-        visitor.start()
-    for visitor in visitors:
-        visitor.join()
-    assert wrong == []
+    with ThreadPoolExecutor(8) as visitors:
+        assert all(visitors.map(visit, range(8)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import base64
 import io
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,22 +87,18 @@ def test_without_a_face_an_example_is_shown_and_said_to_be_one(weights):
 
 def test_eight_visitors_at_once_see_each_their_own_face(weights):
     """Their maps are those of the network's slice, whoever else asks."""
-    chain, wrong = load_network(weights, "cnn"), []
+    chain = load_network(weights, "cnn")
     faces = torch.randint(0, 256, (8, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
-    def visit(number: int) -> None:
+    def visit(number: int) -> bool:
         expected = maps.maps(chain, "conv2d_3", data.to_unit(faces[number][None]))[0].numpy()
-        for _ in range(5):
-            seen = see(weights, faces[number].numpy(), "conv2d_3")
-            if not (np.array_equal(seen.answer.values, expected) and np.array_equal(seen.face, faces[number])):
-                wrong.append(number)
+        sights = [see(weights, faces[number].numpy(), "conv2d_3") for _ in range(5)]
+        return all(
+            np.array_equal(seen.answer.values, expected) and np.array_equal(seen.face, faces[number]) for seen in sights
+        )
 
-    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(8)]
-    for visitor in visitors:
-        visitor.start()
-    for visitor in visitors:
-        visitor.join()
-    assert wrong == []
+    with ThreadPoolExecutor(8) as visitors:
+        assert all(visitors.map(visit, range(8)))
 
 
 def test_every_step_of_the_slider_can_be_looked_at(weights, face):

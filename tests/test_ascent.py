@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -122,19 +123,15 @@ def test_a_stopped_ascent_leaves_nothing_behind():
 
 def test_two_visitors_at_once_get_their_own_results():
     """Two threads on one network, different filters and seeds: each as it would be alone."""
-    network, found = deep(), {}
+    network, seeds = deep(), (1, 4)
 
-    def visit(seed: int) -> None:
-        found[seed] = last(ascent.ascend(network, "layer_5", [seed, seed + 1], seed=seed, steps=8)).images
+    def visit(seed: int) -> Tensor:
+        return last(ascent.ascend(network, "layer_5", [seed, seed + 1], seed=seed, steps=8)).images
 
-    visitors = [threading.Thread(target=visit, args=(seed,)) for seed in (1, 4)]
-    for visitor in visitors:
-        visitor.start()
-    for visitor in visitors:
-        visitor.join()
-    for seed in (1, 4):
-        alone = last(ascent.ascend(network, "layer_5", [seed, seed + 1], seed=seed, steps=8)).images
-        assert torch.allclose(found[seed], alone, atol=1e-3)
+    with ThreadPoolExecutor(2) as visitors:
+        together = list(visitors.map(visit, seeds))
+    for seed, images in zip(seeds, together, strict=True):
+        assert torch.allclose(images, visit(seed), atol=1e-3)
 
 
 def test_a_face_is_changed_within_its_budget():
