@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from fer import checkpoint
 from fer.tabs import activations, api, confusion, filters, networks, predict, saliency
-from fer.tabs.shared import Shared
+from fer.tabs.shared import Shared, keep_up
 from fer.tabs.uploads import RefuseAddresses
 
 TITLE = "Facial-expression laboratory"
@@ -71,6 +71,7 @@ def build(weights: Path | None = None) -> gr.Blocks:
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name):
                     tab(shared)
+        keep_up(shared)
         api.publish(shared)
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
         shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **quiet)

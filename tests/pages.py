@@ -92,10 +92,10 @@ def sealed_off(uploads: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def served(weights: Path) -> Iterator[SimpleNamespace]:
+def served(weights: Path, **launch: object) -> Iterator[SimpleNamespace]:
     """The page over these networks, at `.url`."""
-    page = demo.build(weights)
-    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **demo.LAUNCH)
+    page, listening = demo.build(weights), {"server_name": "127.0.0.1", "prevent_thread_lock": True, "quiet": True}
+    _, url, _ = page.launch(**listening, **demo.LAUNCH, **launch)
     try:
         yield SimpleNamespace(url=url, blocks=page)
     finally:

@@ -19,7 +19,7 @@ from PIL import Image
 
 import demo
 from fer import data
-from fer.tabs import predict, uploads
+from fer.tabs import api, uploads
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,7 +142,7 @@ def test_a_file_of_the_server_that_nobody_uploaded_is_not_opened(
     page, face, tmp_path, uploads_folder, monkeypatch, name, meta
 ):
     opened = []
-    monkeypatch.setattr(predict, "open_picture", opened.append)
+    monkeypatch.setattr(api, "open_picture", opened.append)
     monkeypatch.chdir(uploads_folder)
     link = uploads_folder / "link.png"
     link.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import demo
 from fer import checkpoint
 from fer.faces import Box
 from fer.prediction import FaceReading, Reading
-from fer.tabs import markup, predict
+from fer.tabs import api, markup, predict
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_face_is_found_and_read_with_its_probability_and_its_crop(weights, fac
 
 
 def test_the_box_lies_over_the_face(weights, face):
-    answer = predict.predict(uploaded(face), "compact", weights=weights)
+    answer = api.readings(weights, uploaded(face), "compact")
     x, y, width, height = answer["faces"][0]["box"]
     assert abs(x + width / 2 - 320) < 25 and abs(y + height / 2 - 240) < 25
     assert 150 < width < 290
@@ -124,14 +124,14 @@ def test_an_example_is_chosen_by_its_number_alone():
 @pytest.mark.parametrize("name", ["nothing", "../compact", "/etc", None, ["compact"], {"a": 1}])
 def test_an_unknown_network_is_refused_by_naming_the_known(weights, face, name):
     with pytest.raises(gr.Error, match="Choose one of: compact, cnn"):
-        predict.predict(uploaded(face), name, weights=weights)
+        api.readings(weights, uploaded(face), name)
 
 
 def test_a_broken_network_is_told_to_the_visitor_without_a_path(face, tmp_path, caplog):
     network_that_says("happy", tmp_path / "weights" / "compact")
     (tmp_path / "weights" / "compact" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(gr.Error, match="'compact' is broken") as error:
-        predict.predict(uploaded(face), "compact", weights=tmp_path / "weights")
+        api.readings(tmp_path / "weights", uploaded(face), "compact")
     assert str(tmp_path) not in str(error.value) and str(tmp_path) in caplog.text
 
 

@@ -1,8 +1,9 @@
-"""What other programs may ask of the page beside predicting and confusion: saliency, activations and ascents.
+"""What other programs may ask of the page: to predict, and for saliency, activations and ascents.
 
-publish(shared)     adds the endpoints; no component of them is drawn
+publish(shared)     adds the endpoints; no component of them is drawn (`/confusion` is that of the Confusion tab)
 
-Pictures go in as files that Gradio's clients upload (`handle_file`), and come out as PNGs in data addresses.
+Pictures go in as files that Gradio's clients upload (`handle_file`) or as data addresses, and come out as PNGs in data
+addresses. By MCP each endpoint is a tool of that name; a language model gets no pictures, which it could not read.
 """
 
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 
 from fer import mosaic, plots, reasons, responses
 from fer.faces import open_picture
+from fer.prediction import Reading
 from fer.tabs import growing
 from fer.tabs.shared import Shared, load_network, read, refusal, said_kindly
-from fer.tabs.uploads import picture_file
+from fer.tabs.uploads import picture_sent
 
 _COLUMNS = 8  # of tiles in a picture
 _TILE = 96  # pixels that a tile is enlarged to
@@ -22,31 +24,70 @@ _ALL_BUSY = {"concurrency_id": "api", "concurrency_limit": 1}
 
 
 def publish(shared: Shared) -> None:
-    """The three endpoints; their types and descriptions are read off the functions below."""
+    """The endpoints; their types are read off the functions in here, their descriptions off those below."""
     weights = shared.weights
 
+    def predict(picture: dict | str, network: str = "compact") -> dict:
+        return readings(weights, picture, network)
+
     def saliency(
-        picture: dict,
+        picture: dict | str,
         network: str = "compact",
         method: str = "integrated-gradients",
         target: str | None = None,
         against: str | None = None,
+        request: gr.Request = None,
     ) -> dict:
-        return explained(weights, picture, network, method, target, against)
+        return _told(explained(weights, picture, network, method, target, against), request)
 
-    def activations(picture: dict, network: str = "compact", layer: str = "conv2d_1") -> dict:
-        return answered(weights, picture, network, layer)
+    def activations(
+        picture: dict | str, network: str = "compact", layer: str = "conv2d_1", request: gr.Request = None
+    ) -> dict:
+        return _told(answered(weights, picture, network, layer), request)
 
     def ascend(
-        network: str = "compact", layer: str = "conv2d_4", filters: str = "0-15", steps: int = 48, seed: int = 0
+        network: str = "compact",
+        layer: str = "conv2d_4",
+        filters: str = "0-15",
+        steps: int = 48,
+        seed: int = 0,
+        request: gr.Request = None,
     ) -> dict:
-        return grown(weights, network, layer, filters, steps, seed)
+        return _told(grown(weights, network, layer, filters, steps, seed), request)
 
+    gr.api(predict, api_name="predict", api_description=readings.__doc__)
     for function, does in ((saliency, explained), (activations, answered), (ascend, grown)):
         gr.api(function, api_name=function.__name__, api_description=does.__doc__, **_ALL_BUSY)
 
 
-def explained(weights: Path, picture: dict, network: str, method: str, target: str | None, against: str | None) -> dict:
+def _told(answer: dict, request: gr.Request | None) -> dict:
+    """The answer; by MCP, which would send it as text, without its picture."""
+    by_mcp = request is not None and request.headers.get("x-gradio-user") == "mcp"
+    return {key: value for key, value in answer.items() if key != "picture"} if by_mcp else answer
+
+
+def readings(weights: Path, picture: dict | str, network: str) -> dict:
+    """Finds every face in a picture and reads its expression; the largest face comes first.
+
+    Boxes are [left, top, width, height] in pixels; probabilities are calibrated, and "unsure" says that the highest
+    of them is too low to be believed. A picture is an upload, or a data address.
+    """
+    reading = _read(weights, picture, network)
+    rows = [
+        {
+            "box": face.box.to_list(),
+            "emotion": face.emotion,
+            "probabilities": {name: round(share, 4) for name, share in face.probabilities.items()},
+            "unsure": bool(face.unsure),
+        }
+        for face in reading.faces
+    ]
+    return {"faces": rows, "detector": reading.detector}
+
+
+def explained(
+    weights: Path, picture: dict | str, network: str, method: str, target: str | None, against: str | None
+) -> dict:
     """Why the largest face in a picture gets its answer, or `target`, or `target` rather than `against`.
 
     Gives the method, the target, its probability with and without the face's other pixels, the map's faithfulness
@@ -62,7 +103,7 @@ def explained(weights: Path, picture: dict, network: str, method: str, target: s
     return reasons.summary(reason, scores) | {"picture": plots.data_url(three, lossless=True)}
 
 
-def answered(weights: Path, picture: dict, network: str, layer: str) -> dict:
+def answered(weights: Path, picture: dict | str, network: str, layer: str) -> dict:
     """What every filter of a layer answers to the largest face in a picture: red above 0, blue below.
 
     Gives the layer, how many filters it has, the size of their maps, and all maps as one picture, eight in a row; of a
@@ -99,10 +140,14 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
     return {"layer": layer, "filters": rows, "picture": plots.data_url(sheet)}
 
 
-def largest(weights: Path, picture: dict, network: str) -> np.ndarray:
-    """The largest face of an uploaded picture as networks see it, uint8 (48, 48)."""
-    with said_kindly():
-        reading = read(open_picture(picture_file(picture)), weights, network)
+def largest(weights: Path, picture: dict | str, network: str) -> np.ndarray:
+    """The largest face of a picture that was sent, as networks see it: uint8 (48, 48)."""
+    reading = _read(weights, picture, network)
     if not reading.faces:
         raise refusal("No face was found in this picture: send one whose face is larger or seen from the front.")
     return reading.faces[0].crop
+
+
+def _read(weights: Path, picture: dict | str, network: str) -> Reading:
+    with said_kindly():
+        return read(open_picture(picture_sent(picture)), weights, network)

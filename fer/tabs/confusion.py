@@ -156,8 +156,10 @@ PAIR_CSS = """
 def publish(shared: Shared, asked: list) -> None:
     """The public endpoint, on a button that is never drawn (see the Predict tab); `confusion` checks what it gets."""
     network, split, _, against, threshold, twins, *_ = asked
+    answer = partial(confusion, weights=shared.weights)
+    answer.__name__ = confusion.__name__  # which is what MCP calls it
     gr.Button(visible=False).click(
-        partial(confusion, weights=shared.weights),
+        answer,
         [network, split, twins, threshold, against],
         gr.JSON(visible=False, label="figures"),
         preprocess=False,

@@ -24,7 +24,7 @@ from PIL import Image
 from fer import annotation, checkpoint, data, saliency
 from fer.faces import PictureError, open_picture
 from fer.prediction import FaceReading, Reading
-from fer.tabs.shared import Shared, load_detector, load_network, refusal, single_threaded
+from fer.tabs.shared import Shared, follow, load_detector, load_network, refusal, single_threaded
 from fer.tracking import Tracker
 
 HERE = Path(__file__).parent
@@ -207,7 +207,7 @@ def tab(shared: Shared) -> gr.HTML:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     camera.network(named, None, shared.network, **quiet)
     camera.freeze(taken, None, shared.face, **quiet)
-    shared.network.change(lambda name: gr.HTML(network=name), shared.network, camera, **quiet)
+    follow(shared, lambda name: gr.HTML(network=name), camera)
     return camera
 
 

@@ -18,7 +18,7 @@ from fer.presets import PRESETS
 from fer.tabs import tiles
 from fer.tabs.gpu import on_gpu, placed
 from fer.tabs.reality import best_logit
-from fer.tabs.shared import Shared, load_network, refusal
+from fer.tabs.shared import Shared, follow, load_network, refusal
 
 STOPS = 9
 
@@ -144,4 +144,4 @@ def section(shared: Shared) -> None:
     climbing = start.click(climb, [shared.network, *ends], sheet, concurrency_id="ascent", **ours)
     end.click(None, cancels=[climbing], **ours)
     slider.change(None, slider, None, js=MOVE, **ours)
-    shared.network.change(partial(classes, weights=shared.weights), shared.network, ends, **ours)
+    follow(shared, partial(classes, weights=shared.weights), *ends)

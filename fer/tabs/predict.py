@@ -2,8 +2,7 @@
 
 Photo is here; Live, which does the same with the camera's picture, is in `live.py`, and Video in `film.py`.
 
-tab(shared)     lays it out, inside a `gr.Tab`
-/predict        the same for programs: (picture, network) -> {"faces": [...], "detector": "..."}
+tab(shared)     lays it out, inside a `gr.Tab`; `api.py` has the same for programs
 """
 
 from dataclasses import dataclass, replace
@@ -92,26 +91,6 @@ def example_files() -> list[Path]:
     return sorted(EXAMPLES.glob("*.png"))
 
 
-def predict(picture: dict, network: str, *, weights: Path) -> dict:
-    """Finds every face in a picture and reads its expression; the largest face comes first.
-
-    Boxes are [left, top, width, height] in pixels; probabilities are calibrated, and "unsure" says that the highest
-    of them is too low to be believed.
-    """
-    with said_kindly():
-        reading = read(open_picture(picture_file(picture)), weights, network)
-    faces = [
-        {
-            "box": face.box.to_list(),
-            "emotion": face.emotion,
-            "probabilities": {name: round(share, 4) for name, share in face.probabilities.items()},
-            "unsure": bool(face.unsure),
-        }
-        for face in reading.faces
-    ]
-    return {"faces": faces, "detector": reading.detector}
-
-
 # ---- layout
 
 
@@ -135,7 +114,6 @@ def photo(shared: Shared) -> None:
             outputs = answers()
     gr.Markdown(f"{DETECTORS[load_detector().name]} {PRIVACY}", elem_id="detector")
     wire(shared, picture, network, outputs)
-    publish(shared, picture, network)
 
 
 def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
@@ -195,16 +173,3 @@ def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list)
         looked.failure(partial(handler, None, None), None, outputs, **ours)
     whole.click(partial(handler, whole=True), [picture, network], outputs, **ours)
     view.choice(choose, seen, outputs, **ours)
-
-
-def publish(shared: Shared, picture: gr.Image, network: gr.Dropdown) -> None:
-    """The public endpoint. It hangs on a button that is never drawn: Gradio documents an event by its components."""
-    gr.Button(visible=False).click(
-        partial(predict, weights=shared.weights),
-        [picture, network],
-        gr.JSON(visible=False, label="faces"),
-        preprocess=False,
-        api_name="predict",
-        api_description=predict.__doc__,
-        api_visibility="public",
-    )

@@ -6,11 +6,11 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
-import gradio as gr
 from torch import nn
 
 from fer import plots, redundancy
 from fer.redundancy import Layer, Redundancy
+from fer.tabs.folds import fold
 from fer.tabs.shared import Shared, load_network
 
 TITLE = "Report 1 says that fewer filters would do: how many can go?"
@@ -130,9 +130,4 @@ def _networks(weights: Path) -> str:
 
 def section(shared: Shared) -> None:
     """Lays it out, closed, and follows the network."""
-    with gr.Accordion(TITLE, open=False) as fold:
-        box = gr.HTML("", css_template=CSS, apply_default_css=False, elem_id="repeats")
-    gr.on(
-        [fold.expand, shared.network.change], partial(told, shared.weights), shared.network, box,
-        api_visibility="private", show_progress="hidden",
-    )  # fmt: skip
+    fold(shared, TITLE, partial(told, shared.weights), css_template=CSS, elem_id="repeats")

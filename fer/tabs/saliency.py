@@ -12,6 +12,7 @@ from fer import reasons
 from fer.attributions import METHODS
 from fer.tabs import explaining, habits, maps
 from fer.tabs.explaining import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, Wish
+from fer.tabs.folds import fold
 from fer.tabs.shared import Shared, choices, network_menu
 
 FORGET = {"Let it forget its last layer": "last", "Let it forget all": "all"}
@@ -58,18 +59,13 @@ def tab(shared: Shared) -> None:
         buttons = [gr.Button(text, size="sm", min_width=150) for text in (*FORGET, *COMPARE, DOWNLOAD)]
     forgot = _html("forgot", visible=False)
     everything = choices("", css_template=maps.CSS, padding=False, elem_id="all-methods", visible=False)
-    measured = {}
     for title, found in ((LOOKS, habits.looks), (TRUSTED, habits.ranking)):
-        with gr.Accordion(title, open=False):
-            measured[found] = _html(found.__name__, found(shared.weights, shared.network.value or ""))
+        tell = partial(found, shared.weights)
+        fold(shared, title, tell, css_template=maps.CSS, padding=False, elem_id=found.__name__)
     question = [shared.face, network, method, target, against, baseline, layer]
     menus = [method, target, against, layer]
     answer = [words, explained, left, trusted, curves, forgot, everything]
     wire(shared, question, menus, answer, keep, drawn, buttons)
-    for found, box in measured.items():
-        shared.network.change(
-            partial(found, shared.weights), shared.network, box, api_visibility="private", show_progress="hidden"
-        )
 
 
 def wire(

@@ -3,15 +3,17 @@
 import functools
 import logging
 import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import gradio as gr
 import numpy as np
 import torch
+from gradio.components import Component
 
 from fer import checkpoint, faces, prediction
 from fer.committee import PREFIX, Committee
@@ -19,6 +21,7 @@ from fer.presets import PRESETS
 from fer.tabs import markup
 
 log = logging.getLogger(__name__)
+QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,16 @@ class Wanted:
 class Shared:
     """Handed to every `tab(shared)`. The states are a visitor's own: read them as event inputs, never elsewhere.
 
-    Another tab follows the visitor with `shared.face.change(...)` and `shared.network.change(...)`.
+    Another tab follows the visitor with `shared.face.change(...)`, `shared.network.change(...)` and `follow`.
     """
 
     weights: Path  # the folder that holds the networks
     network: gr.State  # the chosen network's name
     face: gr.State  # the chosen face as the network sees it, uint8 (48, 48), or None
     wanted: gr.State  # what the Filters tab is to show next, a Wanted, or None
+    followers: list[tuple[Callable, tuple[Component, ...], tuple[Component, ...]]] = field(
+        default_factory=list
+    )  # see `follow`
 
 
 def load_network(weights: Path, name: str) -> checkpoint.Network:
@@ -152,10 +158,39 @@ def network_menu(shared: Shared, elem_id: str) -> gr.Dropdown:
     """The menu of networks, one on every tab: what is chosen on one is chosen on all."""
     names = checkpoint.available(shared.weights)
     menu = gr.Dropdown(names, value=shared.network.value, label="Network", elem_id=elem_id)
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    menu.input(lambda name: name, menu, shared.network, **quiet)
-    shared.network.change(lambda name: name, shared.network, menu, **quiet)
+    menu.blur(lambda name: name, menu, shared.network, **QUIET)  # follows a choice once; a click sends `input` twice
+    follow(shared, lambda name: name, menu)
     return menu
+
+
+def follow(shared: Shared, function: Callable, *boxes: Component, given: tuple[Component, ...] = ()) -> None:
+    """What function(name, *given) returns goes into the boxes whenever another network is chosen, on whatever tab.
+
+    For what is quick. All that follows is one event of the page, which `keep_up` makes: sent one by one, a dozen of
+    them hold a browser up for a third of a second.
+    """
+    shared.followers.append((function, given, boxes))
+
+
+def keep_up(shared: Shared) -> None:
+    """Wires all that was told to `follow`; call once, when every tab is laid out."""
+
+    def answer(name: str, *given: object) -> list:
+        rest = iter(given)
+        asked = [(function, [next(rest) for _ in few], len(boxes)) for function, few, boxes in shared.followers]
+        return [value for function, few, count in asked for value in _values(function, count, name, *few)]
+
+    given = [part for _, few, _ in shared.followers for part in few]
+    boxes = [box for *_, several in shared.followers for box in several]
+    shared.network.change(answer, [shared.network, *given], boxes, trigger_mode="always_last", **QUIET)
+
+
+def _values(function: Callable, count: int, *asked: object) -> Iterable:
+    try:
+        values = function(*asked)
+    except gr.Error:  # told where the network is read with
+        return [gr.skip()] * count
+    return values if count > 1 else [values]
 
 
 def picked(event: gr.EventData, count: int) -> int:

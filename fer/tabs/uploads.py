@@ -4,8 +4,10 @@
 API caller sends without Gradio's `meta` mark, and with the mark it fetches any web address, both before a handler runs.
 """
 
+import base64
 import json
 from pathlib import Path
+from urllib.parse import unquote
 
 from gradio import utils
 
@@ -25,6 +27,24 @@ def picture_file(payload: dict | None) -> Path:
     if not file.is_relative_to(Path(utils.get_upload_folder()).resolve()) or not file.is_file():
         raise PictureError("This picture is not, or no longer, on the server. Please choose it again.")
     return file
+
+
+def picture_sent(picture: dict | str | None) -> Path | bytes:
+    """The picture that a program sends: an upload as above, its address in the page's own words, or a data address.
+
+    A data address is read in memory; no other address is ever fetched. Raises PictureError.
+    """
+    if not isinstance(picture, str):
+        return picture_file(picture)
+    if picture.startswith("data:image/"):
+        try:
+            return base64.b64decode(picture.partition(",")[2], validate=True)
+        except ValueError:
+            raise PictureError("This data address is damaged; its base64 part cannot be read.") from None
+    _, ours, path = picture.partition("/gradio_api/file=")
+    if not ours:
+        raise PictureError("A picture must be uploaded, or be sent as a data address: nothing is fetched from the web.")
+    return picture_file({"path": unquote(path)})
 
 
 class RefuseAddresses:
