@@ -12,7 +12,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from fer import checkpoint, recipes
+from fer import checkpoint, data, recipes
 from fer.checkpoint import Network
 from fer.committee import Committee
 from fer.networks import count
@@ -77,16 +77,16 @@ def write(network: Network, folder: Path) -> None:
 
 def front_matter(network: Network) -> str:
     """What the Hub reads of a card: licence, task, tags and, as a model-index, the measured figures."""
-    results = []
+    results, own = [], _of_own_faces(network.recipe)
     for key, row in network.figures.items():
-        if key in _ROWS:
+        if key in _ROWS and not own:
             task = {"task_type": "image-classification", "dataset_type": "fer2013", "dataset_name": "FER-2013"}
             task |= {"dataset_split": "PrivateTest" if key.startswith("private") else "PublicTest"}
             for metric, name in _METRICS.items():
                 words = f"{_ROWS[key]}: {name} (n {row['n_without_twins' if metric.endswith('twins') else 'n']:,})"
                 kind = "accuracy" if metric.startswith("accuracy") else metric
                 results.append(EvalResult(**task, metric_type=kind, metric_value=row[metric], metric_name=words))
-    tags = ["facial-expression-recognition", "fer2013", "pytorch"]
+    tags = ["facial-expression-recognition", *([] if own else ["fer2013"]), "pytorch"]
     facts = {"license": "mit", "library_name": "fer", "pipeline_tag": "image-classification", "tags": tags}
     return ModelCardData(**facts, model_name=network.name, eval_results=results or None).to_yaml()
 
@@ -174,9 +174,37 @@ def rounded(value: object) -> object:
     return round(value, 5) if isinstance(value, float) else value
 
 
+def _of_own_faces(recipe: dict) -> bool:
+    """Whether it was trained on other faces than FER-2013's, or only on some of them."""
+    return recipe.get("faces", data.SPLITS["Training"]) not in (data.SPLITS["Training"], data.AGREED)
+
+
+def _taught(recipe: dict) -> str:
+    if _of_own_faces(recipe):
+        return f"On {recipe['faces']:,} labelled faces that are not FER-2013's Training split"
+    return f"From scratch on the {recipe.get('faces', data.SPLITS['Training']):,} faces of FER-2013's Training split"
+
+
+def _measured(network: Network, own: bool) -> str:
+    return OWN if own else FER2013.format(name=network.name)
+
+
+FER2013 = """Measured on FER-2013 by `python -m fer evaluate {name} --split PrivateTest`. The epoch was chosen on
+PublicTest without twins; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a twin (the
+same picture, or nearly) in Training: "without twins" leaves those out and is the honest figure; the other is comparable
+with publications."""
+OWN = """Measured by `python -m fer evaluate` on faces of the same collection: PublicTest are those that were held out,
+on which the epoch was chosen. FER-2013's published figures, and those of the other networks, are of other faces."""
+LIMITS = """FER-2013 was gathered by web search: its labels are noisy (people agree with them on about 65 %), it is
+unbalanced (disgust is rare), and it does not represent ages, skin tones or cultures evenly, so neither does this
+network."""
+OWN_LIMITS = "It can be no better than its faces and their labels are, and knows no others."
+
+
 def _first(network: Network) -> str:
     """A card with everything but the figures."""
     recipe, labels = network.recipe or asdict(recipes.recipe(network.architecture)), network.labels
+    own = _of_own_faces(recipe)
     what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
     return f"""
 # {network.name}
@@ -189,15 +217,12 @@ Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", 
 {_MARKS[0]}
 {_MARKS[1]}
 
-Measured on FER-2013 by `python -m fer evaluate {network.name} --split PrivateTest`. The epoch was chosen on PublicTest
-without twins; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a twin (the same
-picture, or nearly) in Training: "without twins" leaves those out and is the honest figure; the other is comparable
-with publications. The temperature ({network.temperature}) and the threshold below which an answer is called unsure
-({network.unsure}) were fitted on PublicTest without twins.
+{_measured(network, own)} The temperature ({network.temperature}) and the threshold below which an answer is called
+unsure ({network.unsure}) were fitted on PublicTest without twins.
 
 ## How it was trained
 
-From scratch on the 28,709 faces of FER-2013's Training split:
+{_taught(recipe)}:
 
 ```sh
 {commands(recipe)}
@@ -214,8 +239,6 @@ All the settings:
 ## Use and limits
 
 For teaching, for research on how such networks see, and for playing with a webcam. It tells which of {len(labels)}
-words people would choose for a picture of a face, not what a person feels. FER-2013 was gathered by web search: its
-labels are noisy (people agree with them on about 65 %), it is unbalanced (disgust is rare), and it does not represent
-ages, skin tones or cultures evenly, so neither does this network. Not for decisions about people: not for hiring,
-policing, education, health or insurance.
+words people would choose for a picture of a face, not what a person feels. {OWN_LIMITS if own else LIMITS} Not for
+decisions about people: not for hiring, policing, education, health or insurance.
 """

@@ -3,7 +3,8 @@
 FER-2013 is found under ``DIR``, else ``$FER2013_ROOT``, else ``data/``, in one of the forms it is handed around in:
 
 - ``DIR/fer2013/fer2013.csv``, ``icml_face_data.csv`` or ``train.csv``: Kaggle's files, checked by their MD5;
-- ``DIR/train/<emotion>/*.jpg|png`` with ``test/`` or ``validation/`` beside it: the folder layout, also on Kaggle.
+- ``DIR/train/<emotion>/*.jpg|png`` with ``test/`` or ``validation/`` beside it: the folder layout, also on Kaggle;
+- ``DIR/<emotion>/*.jpg|png``: faces of your own, of which some are held out (see folders.py).
 
 FER+ (``fer2013new.csv`` of github.com/microsoft/FERPlus) is read where it lies beside the Kaggle file.
 """
@@ -20,23 +21,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fer import folders
+from fer.folders import DataError
 from fer.taggers import FERPLUS, VOTES, majority
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
+AGREED = 25060  # faces of Training on which FER+'s taggers agree
 TWIN_CORRELATION = 0.99
 
 _KAGGLE_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-_SYNONYMS = {"anger": "angry", "disgusted": "disgust", "fearful": "fear", "happiness": "happy", "happily": "happy",
-             "sadness": "sad", "surprised": "surprise", "natural": "neutral"}  # fmt: skip
 _HOW_TO_GET_IT = (
     "Download fer2013.csv (Kaggle: 'Challenges in Representation Learning: Facial Expression Recognition') "
-    "to DIR/fer2013/ and name DIR by --data or $FER2013_ROOT."
+    "to DIR/fer2013/ and name DIR by --data or $FER2013_ROOT. Faces of your own are read from DIR/<emotion>/."
 )
-
-
-class DataError(ValueError):
-    """FER-2013 is missing, truncated or altered. One line: what was looked for, where, and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +156,12 @@ def _blocks(rows: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def _find(folder: Path) -> Path:
-    """The Kaggle file below ``folder``, else the folder that holds ``train/``."""
+    """The Kaggle file below ``folder``, else the folder that holds ``train/`` or the emotions themselves."""
     for name in _KAGGLE_FILES:
         if (folder / "fer2013" / name).is_file():
             return folder / "fer2013" / name
     for candidate in (folder, folder / "fer2013"):
-        if (candidate / "train").is_dir():
+        if folders.has_faces(candidate, EMOTIONS):
             return candidate
     looked = f"{folder / 'fer2013'}/{{{','.join(_KAGGLE_FILES)}}} and {folder / 'train'}/<emotion>/"
     raise DataError(f"FER-2013 not found: looked for {looked}. {_HOW_TO_GET_IT}")
@@ -211,53 +209,7 @@ def _votes(source: Path, usage: np.ndarray, order: np.ndarray) -> Tensor | None:
 
 
 def _read_folder(folder: Path) -> dict[str, Faces]:
-    """The folder layout. Kaggle's copy names each file after its split; others have a folder a split.
-
-    A lone ``test/`` or ``validation/`` is what choices are made on, so it becomes PublicTest.
-    """
-    held_out = [name for name in ("validation", "test") if (folder / name).is_dir()]
-    if not held_out:
-        raise DataError(f"{folder} has train/ but neither test/ nor validation/ beside it. {_HOW_TO_GET_IT}")
-    fallback = dict(zip(held_out, ("PublicTest", "PrivateTest"), strict=False))
-    samples: dict[str, list[tuple[Tensor, int]]] = {name: [] for name in SPLITS}
-    for part in ("train", *held_out):
-        for path, label in _labelled_files(folder / part):
-            own = path.name.split("_")[0]
-            split = own if own in SPLITS else fallback.get(part, "Training")
-            samples[split].append((_read_face(path), label))
-    return {
-        name: _unmarked(torch.stack([face for face, _ in rows]), torch.tensor([label for _, label in rows]), None)
-        for name, rows in samples.items()
-        if rows
-    }
-
-
-def _labelled_files(folder: Path) -> Iterator[tuple[Path, int]]:
-    for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
-        name = emotion_named(sub.name)
-        if name not in EMOTIONS:
-            raise DataError(f"{sub} names no emotion: expected one of {', '.join(EMOTIONS)}")
-        files = (path for path in sorted(sub.iterdir()) if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        yield from ((path, EMOTIONS.index(name)) for path in files)
-
-
-def emotion_named(folder: str) -> str:
-    """The emotion that a folder's name means, as we spell it; the name itself if it means none."""
-    return _SYNONYMS.get(folder.lower(), folder.lower())
-
-
-def _read_face(path: Path) -> Tensor:
-    """A grey face, uint8 (48, 48)."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            face = torch.from_numpy(np.array(picture.convert("L")))
-    except OSError:
-        raise DataError(f"{path} cannot be read as a picture: take it out or get it anew") from None
-    if face.shape != (48, 48):
-        raise DataError(f"{path} is {face.shape[1]}x{face.shape[0]}: FER-2013's faces are 48x48")
-    return face
+    return {name: _unmarked(*rows, None) for name, rows in folders.read(folder, EMOTIONS, tuple(SPLITS)).items()}
 
 
 def _unmarked(pixels: Tensor, labels: Tensor, votes: Tensor | None) -> Faces:

@@ -34,6 +34,8 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["predict"].add_argument(
         "--out", metavar="FILE", help="a .csv or .jsonl file, to which a stopped run is added"
     )
+    parts["crop"].add_argument("folder", metavar="FOLDER", help="of photographs, in folders named after emotions")
+    parts["crop"].add_argument("out", metavar="OUT", help="the folder to write their faces to")
     _add_saliency(parts["saliency"])
     _add_activations(parts["activations"])
     for name in ("trust", "regions", "atlas", "redundancy"):

@@ -25,8 +25,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fer.data import EMOTIONS, emotion_named
+from fer.data import EMOTIONS
 from fer.faces import crop, whole
+from fer.folders import emotion_named
 from fer.pictures import FORMATS, PictureError, open_picture
 from fer.taggers import FERPLUS
 

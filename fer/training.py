@@ -130,8 +130,13 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     it holds ``unfinished.pt``. Under torchrun only the first process measures and writes; the others return None.
 
     Raises:
-        ValueError: ``folder`` holds a run begun with other settings, or FER+'s votes are wanted and not there.
+        ValueError: ``folder`` holds a run begun with other settings, FER+'s votes are wanted and not there, or no face
+            of ``validation`` is without a twin.
     """
+    if validation.twin.all():
+        raise ValueError(
+            f"all {len(validation)} faces to choose on are in Training as well: put others into validation/<emotion>/"
+        )
     if config.votes and training.votes is None:
         raise ValueError(f"votes is {config.votes}, but fer2013new.csv is not beside FER-2013: add it, or --votes 0")
     _keep_memory()
@@ -144,7 +149,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
         _train(run, config, team, training, validation, state, quiet)
     if not team.leads:
         return None
-    network = _finish(run, config, validation, folder)
+    network = _finish(run, config, len(training), validation, folder)
     state.unlink(missing_ok=True)
     return network
 
@@ -234,9 +239,9 @@ def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
     run.history.append(row)
 
 
-def _finish(run: Run, config: TrainConfig, validation: Faces, folder: Path) -> Network:
-    """Writes the best epoch, calibrated, and the history."""
-    network = Network(config.network, labels_of(config.network), recipe=_whole_recipe(config))
+def _finish(run: Run, config: TrainConfig, faces: int, validation: Faces, folder: Path) -> Network:
+    """Writes the best epoch, calibrated, and the history; ``faces`` is how many were trained on."""
+    network = Network(config.network, labels_of(config.network), recipe=_whole_recipe(config, faces))
     network.load_state_dict(run.best)
     network.eval()
     alone = validation[~validation.twin]
@@ -248,10 +253,10 @@ def _finish(run: Run, config: TrainConfig, validation: Faces, folder: Path) -> N
     return network
 
 
-def _whole_recipe(config: TrainConfig) -> dict:
-    """The settings, and those of the checkpoint that the training began with."""
+def _whole_recipe(config: TrainConfig, faces: int) -> dict:
+    """The settings, how many faces they were put to, and those of the checkpoint that the training began with."""
     earlier = {"earlier": checkpoint.load(config.start).recipe} if config.start else {}
-    return asdict(config) | earlier
+    return asdict(config) | {"faces": faces} | earlier
 
 
 def _write_history(rows: list[dict], start: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from test_prediction import LEFT, RIGHT, Brightness, finding
 from test_prediction import picture as half
 
-from fer.album import Answers, pictures, read
+from fer.album import Answers, cut, pictures, read
 
 
 @pytest.fixture
@@ -121,3 +121,14 @@ def test_another_file_is_not_written_over(tmp_path: Path, name: str, text: str, 
     with pytest.raises(ValueError, match=words):
         Answers(tmp_path / name, ("dark", "bright"))
     assert (tmp_path / name).read_text() == text
+
+
+def test_faces_are_cut_into_the_same_folders(album, tmp_path_factory):
+    """A 48x48 PNG for every picture that can be read, in its own folder; the other one is named with what is wrong."""
+    out = tmp_path_factory.mktemp("faces")
+    told = dict(cut(album, out, finding(LEFT)))
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == ["img10.png", "img2.png", "trip/a.png"]
+    assert [path.name for path, wrong in told.items() if wrong] == ["img3.jpg"]
+    assert Image.open(out / "trip" / "a.png").size == (48, 48) and Image.open(out / "img2.png").mode == "L"
+    assert set(dict(cut(album, out / "none", finding())).values()) >= {"No face was found in it."}
+    assert not (out / "none").exists()

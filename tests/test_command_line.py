@@ -49,6 +49,15 @@ def test_train_evaluate_and_networks_fit_together(weights: Path, folder_data: Pa
     ]  # fmt: skip
 
 
+def test_own_faces_train_a_network_whose_card_claims_no_more(weights: Path, folder_data: Path, tmp_path: Path, capsys):
+    """140 faces, of which 14 are held out; neither the card nor what the Hub reads speaks of FER-2013's faces."""
+    own, out = folder_data / "train", tmp_path / "mine"
+    trained = run(capsys, "train", "dnn", "--data", own, "--epochs", 1, "--batch-size", 63, "--out", out)
+    card = (out / "README.md").read_text()
+    assert trained["n"] == 14 and "On 126 labelled faces that are not FER-2013's" in card
+    assert "28,709" not in card and "fer2013" not in card and "model-index" not in card
+
+
 def test_what_people_wrote_in_a_card_stays(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
     """A new measurement renews the figures between their marks and nothing else."""
     run(capsys, "train", "dnn", "--data", folder_data, "--epochs", 1, "--batch-size", 64)

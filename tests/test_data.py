@@ -187,3 +187,63 @@ def test_real_ferplus_majorities(fer2013: dict[str, data.Faces]):
     kept = {name: data.relabelled(faces, data.FERPLUS) for name, faces in fer2013.items()}
     assert [len(faces) for faces in kept.values()] == [25060, 3199, 3153]
     assert int((kept["PrivateTest"].labels == 7).sum()) == 16
+
+
+def own_faces(root: Path, each: int = 20, size: tuple[int, int] = (48, 48), emotions=("Happiness", "sad")) -> Path:
+    """A folder an emotion with so many faces of noise, all different."""
+    for place, emotion in enumerate(emotions):
+        (root / emotion).mkdir(parents=True)
+        for number, face in enumerate(noise(each, seed=place)):
+            Image.fromarray(face.numpy()).resize(size).save(root / emotion / f"{number}.png")
+    return root
+
+
+def test_own_faces_are_divided_by_emotion_the_same_way_every_time(tmp_path: Path):
+    """Of 20 happy and 20 sad ones two of each are held out, and no picture is on both sides."""
+    splits = data.load(own_faces(tmp_path))
+    assert {name: part.labels.bincount().tolist() for name, part in splits.items()} == {
+        "Training": [0, 0, 0, 18, 18],
+        "PublicTest": [0, 0, 0, 2, 2],
+    }
+    (tmp_path / "cache.safetensors").unlink()
+    assert torch.equal(data.load(tmp_path)["PublicTest"].pixels, splits["PublicTest"].pixels)
+    assert not splits["PublicTest"].twin.any()
+
+
+def test_a_lone_train_folder_is_divided_as_well(tmp_path: Path):
+    own_faces(tmp_path / "train", each=10)
+    assert {name: len(part) for name, part in data.load(tmp_path).items()} == {"Training": 18, "PublicTest": 2}
+
+
+def test_own_faces_of_another_size_are_their_centred_square(tmp_path: Path):
+    """A picture of 200x100 whose middle is white and whose sides are black becomes a white face."""
+    (tmp_path / "fear").mkdir()
+    wide = torch.zeros(100, 200, dtype=torch.uint8)
+    wide[:, 50:150] = 255
+    for name in ("a.png", "b.png"):
+        Image.fromarray(wide.numpy()).convert("RGB").save(tmp_path / "fear" / name)
+    assert data.load(tmp_path)["Training"].pixels.unique().tolist() == [255]
+
+
+def test_copies_among_own_faces_are_twins_where_they_were_divided(tmp_path: Path):
+    """Every face is there twice, once mirrored: a held-out one is marked just where its copy is in Training."""
+    for path in sorted(own_faces(tmp_path).glob("*/*.png")):
+        Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path.with_stem(f"{path.stem}-copy"))
+    splits = data.load(tmp_path)
+    training, held = splits["Training"].pixels, splits["PublicTest"]
+    copied = [bool((training == face.flip(-1)).all((1, 2)).any()) for face in held.pixels]
+    assert held.twin.tolist() == copied and any(copied) and len(held) == 8
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda root: (root / "bored").mkdir(), "bored names no emotion"),
+        (lambda root: (root / "sad" / "x.png").write_text("no"), "x.png cannot be read as a picture"),
+        (lambda root: Image.new("L", (40, 60)).save(root / "sad" / "x.png"), "x.png is 40x60: each side of a face"),
+    ],
+)
+def test_own_faces_that_are_not_right_are_told_early(tmp_path: Path, spoil, words: str):
+    spoil(own_faces(tmp_path, each=2))
+    with pytest.raises(data.DataError, match=words):
+        data.load(tmp_path)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     set(rooms.split())
     for rooms in (
-        "augmentation committee data networks taggers",
+        "augmentation committee data folders networks taggers",
         "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team windows",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
@@ -27,8 +27,8 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 # What a machine that only trains must be able to import.
 BARE = set(
     (
-        "augmentation cards checkpoint data election evaluation export hub inheritance lessons networks pseudo recipes "
-        "shipped studies taggers team training trials units windows"
+        "augmentation cards checkpoint data election evaluation export folders hub inheritance lessons networks pseudo "
+        "recipes shipped studies taggers team training trials units windows"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

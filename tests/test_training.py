@@ -48,6 +48,13 @@ def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
     assert float(rows(tmp_path)[-1]["loss"]) < 0.19
 
 
+def test_faces_that_are_all_trained_on_are_nothing_to_choose_on(splits: dict, tmp_path: Path):
+    """If every held-out face has a twin in Training, no epoch can honestly be chosen."""
+    seen = replace(splits["PublicTest"], twin=torch.ones(28, dtype=torch.bool))
+    with pytest.raises(ValueError, match="all 28 faces to choose on are in Training as well"):
+        training.fit(recipe("dnn", **QUICK), splits["Training"], seen, tmp_path, quiet=True)
+
+
 def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
     """Bit by bit, with dropout, order and augmentation drawn; another seed gives another."""
     config = recipe("dnn", **QUICK, rotate=10.0, erase=0.5, mixup=0.2)

@@ -12,6 +12,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "confusion": measuring.confusion,
     "committee": measuring.committee,
     "predict": using.predict,
+    "crop": using.crop,
     "saliency": explaining.saliency,
     "trust": explaining.trust,
     "regions": explaining.regions,

@@ -1,4 +1,4 @@
-"""Commands that use a network, here and elsewhere: predict, export, push, space."""
+"""Commands that use a network, here and elsewhere: predict, crop, export, push, space."""
 
 import sys
 from pathlib import Path
@@ -61,6 +61,21 @@ def _watch(path: str, trained: checkpoint.Network, detector, out: Path, smoothin
     files = {kind: str(file) for kind, file in step.files.items() if file.exists()}
     read = {"frames": step.frames, "seconds": round(step.seconds, 3)}
     return {"path": path, **read, "faces": step.faces.rows(), "files": files}
+
+
+def crop(folder: str, out: str, as_json: bool) -> int:
+    """Cuts the largest face out of every photograph of a folder, 48x48 and grey, for `train --data` to read."""
+    from fer import album, faces
+
+    if not Path(folder).is_dir():
+        raise ValueError(f"folder is {folder!r}: expected a folder of photographs, as in FOLDER/happy/1.jpg")
+    told = list(tqdm(album.cut(Path(folder), Path(out), faces.load_detector()), unit=" pictures", disable=as_json))
+    wrong = {str(file): words for file, words in told if words}
+    written = len(told) - len(wrong)
+    print_json({"folder": out, "faces": written, "left_out": wrong}) if as_json else print(f"{out} has {written} faces")
+    for file, words in wrong.items():
+        print(f"fer crop: {file}: {words}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:
