@@ -439,6 +439,21 @@ def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
     expect(page.locator("#networks-network input")).to_have_value("cnn")
 
 
+def test_a_change_of_network_sends_few_requests(visit):
+    """At most 14, where every tab with a menu once sent its own: each holds the browser up for about ten ms."""
+    page = visit()
+    turn_to(page, "Confusion")
+    expect(page.locator("#figures")).to_contain_text("0.6250")
+    page.locator("#confusion-network input").click()
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("option", name="vgg16-relu").click()
+    expect(page.locator("#figures")).to_contain_text("0.1250")
+    page.wait_for_function("document.querySelector('#network input').value === 'vgg16-relu'")
+    page.wait_for_function("document.querySelector('#diagrams img') !== null")
+    assert 2 <= len(sent) <= 14, [url.rsplit("/", 1)[-1] for url in sent]
+
+
 @pytest.mark.parametrize("tab", ["Confusion", "Networks"])
 def test_the_tables_keep_to_a_phone_375_pixels_wide(visit, tab):
     page = visit(width=375)

@@ -197,3 +197,15 @@ def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weight
     monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
     demo.main(["--port", "7999"])
     assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
+
+
+def test_a_change_of_network_is_two_events_however_many_tabs_follow_it(tmp_path):
+    """The menus and all that is quick in one answer, the Filters tab's menus in the other."""
+    page = demo.build(write_networks(tmp_path))
+    menus = [block for block in page.blocks.values() if getattr(block, "label", None) == "Network"]
+    following = [
+        part for part in page.fns.values() if {menu._id for menu in menus} <= {box._id for box in part.outputs}
+    ]
+    assert len(menus) == 7 and len(following) == 1
+    (network,) = {source for source, event in following[0].targets if event == "change"}
+    assert sum((network, "change") in part.targets for part in page.fns.values()) == 2
