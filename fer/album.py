@@ -37,10 +37,11 @@ def pictures(paths: Iterable[str | Path]) -> Iterator[Path]:
         yield from _below(path) if path.is_dir() else (path,)
 
 
-def read(files: Iterable[Path], network: nn.Module, detector: Detector, whole: bool = False) -> Iterator[dict]:
+def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False) -> Iterator[dict]:
     """For each file, in order: {"path", "faces": [{"box", "emotion", "probabilities"}]}, largest face first.
 
-    A file that cannot be read gives {"path", "error"} with one sentence. whole: takes pictures as faces.
+    A file that cannot be read gives {"path", "error"} with one sentence. whole: takes pictures as faces, which needs
+    no detector.
     """
     files = iter(files)
     while some := list(islice(files, BATCH)):
@@ -69,7 +70,7 @@ def cut(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[Path, str
         yield file, wrong
 
 
-def _faces(file: Path, detector: Detector, whole: bool) -> list[tuple[Box, np.ndarray]] | str:
+def _faces(file: Path, detector: Detector | None, whole: bool) -> list[tuple[Box, np.ndarray]] | str:
     """Each face's box and its crop, uint8 (48, 48); or one sentence that says what is wrong with the file."""
     try:
         picture = faces.open_picture(_picture(file))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fer import ascent, checkpoint, data, trials
+from fer import ascent, checkpoint, data, faces, trials
 from fer.__main__ import main
 from fer.checkpoint import Network
 
@@ -82,6 +82,13 @@ def test_predict_gives_every_face_its_box_and_probabilities(predicting: None, ca
     assert reading["path"].endswith("happy.png") and face["emotion"] in data.EMOTIONS
     assert face["box"] == pytest.approx([24, 25, 194, 194], abs=6)
     assert sum(face["probabilities"].values()) == pytest.approx(1)
+
+
+def test_whole_pictures_wait_for_no_detector(predicting: None, capsys: pytest.CaptureFixture, monkeypatch):
+    """None is loaded, which may take three seconds; the picture is the face."""
+    monkeypatch.setattr(faces, "load_detector", lambda: pytest.fail("a detector was loaded"))
+    (reading,) = run(capsys, "predict", EXAMPLES / "happy.png", "--whole")
+    assert reading["faces"][0]["box"] == [0, 0, 240, 240]
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, capsys, tmp_path: Path):

@@ -20,7 +20,7 @@ def predict(
     moving = [path for path in paths if Path(path).suffix.lower() in album.VIDEOS]
     still = [path for path in paths if path not in moving]
     files = [file for file in album.pictures(still) if not answers or str(file) not in answers.done]
-    detector = faces.load_detector()
+    detector = None if whole and not moving else faces.load_detector()  # which may look for YuNet for three seconds
     rows = [_watch(path, trained, detector, Path(films), smoothing, as_json) for path in moving]
     unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
     reading = album.read(files, trained, detector, whole)

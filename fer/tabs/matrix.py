@@ -30,7 +30,8 @@ caption { caption-side: top; text-align: left; padding: 0 0 8px; color: var(--bo
 caption b { font-weight: 600; }
 caption .right { color: #6366f1; } caption .wrong { color: #ea580c; }
 th { font-weight: 500; padding: 2px; border: 0; background: none; overflow: hidden; text-overflow: ellipsis; }
-thead th { text-align: center; }
+thead th { text-align: center; font-size: 12px; padding: 2px 0; overflow: visible; }
+thead td { width: 72px; }  /* the layout is fixed: the first row gives the columns' widths */
 tbody th { text-align: right; padding-right: 6px; }
 td { padding: 0; border: 0; background: none; }
 td button { width: 100%; height: 44px; padding: 0; border: 0; border-radius: 4px; cursor: pointer;
@@ -45,7 +46,7 @@ td button:focus-visible { outline: 2px solid var(--primary-500); outline-offset:
 @media (max-width: 480px) {
   table { border-spacing: 1px; font-size: 11px; }
   thead th { writing-mode: vertical-rl; transform: rotate(180deg); height: 62px; text-align: left; }
-  thead td { width: 54px; }  /* the layout is fixed: the first row gives the columns' widths */
+  thead td { width: 60px; }
   tbody th { padding-right: 3px; }
   td button { height: 38px; }
 }
@@ -136,7 +137,8 @@ def _grid(caption: str, labels: Sequence[str], cell, chosen: int | None) -> str:
 
 
 def _button(cell: Cell, number: int, pressed: bool) -> str:
-    kind = ("right" if cell.good else "wrong") + " strong" * (cell.strength > 0.6)
+    # White words have the better contrast only on a colour that is nearly full.
+    kind = ("right" if cell.good else "wrong") + " strong" * (cell.strength > 0.85)
     words = escape(cell.words)
     return (
         f'<td><button type="button" class="{kind}" style="--share:{cell.strength:.3f}" data-choice="{number}" '
