@@ -135,7 +135,7 @@ def demo_flags() -> set[str]:
 def test_the_hubs_own_command_line_takes_these_words(line: str):
     """The help of the installed `hf` has the command and each of its flags; nothing is sent."""
     words = shlex.split(line)
-    command = words[: next(place for place, word in enumerate(words) if "/" in word)]
+    command = words[: next((at for at, word in enumerate(words) if "/" in word), None)]
     hf = Path(sys.executable).with_name("hf")
     told = subprocess.run(
         [hf, *command[1:], "--help"], capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
