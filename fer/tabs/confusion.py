@@ -71,7 +71,7 @@ def tab(shared: Shared) -> None:
 def menus(shared: Shared) -> list:
     """The visitor's choices, in the order of `Asked`."""
     names = checkpoint.available(shared.weights)
-    network = network_menu(shared, "confusion-network")
+    network = network_menu(shared, "confusion-network", first=True)
     others = [("no other network", NOBODY), *checkpoint.shipped(shared.weights)]
     against = gr.Dropdown(others, value=NOBODY, label="Compare with", elem_id="compare-with")
     split = gr.Radio([*answers.SPLITS, OWN], value=answers.SPLITS[0], label="Faces", elem_id="split")

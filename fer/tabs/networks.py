@@ -169,7 +169,7 @@ def tab(shared: Shared) -> None:
     everything = exhibits.box("", "networks")
     with gr.Accordion("Where the others' figures are from", open=False):
         exhibits.box(sources(), "sources")
-    menu = network_menu(shared, "networks-network")
+    menu = network_menu(shared, "networks-network", first=True)
     known = gr.HTML("", css_template=verdicts.CSS, apply_default_css=False, elem_id="facts")
     timing = gr.Button("Time it on this machine", size="sm", elem_id="time-it")
     took = gr.HTML("", css_template=verdicts.CSS, apply_default_css=False, visible=False, elem_id="took")

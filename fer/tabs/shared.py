@@ -21,6 +21,7 @@ from fer.presets import PRESETS
 from fer.tabs import markup
 
 log = logging.getLogger(__name__)
+AFTERWARDS = "name => new Promise(done => setTimeout(() => done(name), 250))"
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -154,11 +155,15 @@ def choices(value: str, js: str = markup.CHOICE_JS, **properties) -> gr.HTML:
     return gr.HTML(value, js_on_load=js, apply_default_css=False, **properties)
 
 
-def network_menu(shared: Shared, elem_id: str) -> gr.Dropdown:
-    """The menu of networks, one on every tab: what is chosen on one is chosen on all."""
+def network_menu(shared: Shared, elem_id: str, first: bool = False) -> gr.Dropdown:
+    """The menu of networks, one on every tab: what is chosen on one is chosen on all.
+
+    first: the tab reads this menu itself, so that the others, which are not seen, may wait until it has answered.
+    """
     names = checkpoint.available(shared.weights)
     menu = gr.Dropdown(names, value=shared.network.value, label="Network", elem_id=elem_id)
-    menu.blur(lambda name: name, menu, shared.network, **QUIET)  # follows a choice once; a click sends `input` twice
+    # `blur` follows a choice once, where a click sends `input` twice.
+    menu.blur(lambda name: name, menu, shared.network, js=AFTERWARDS if first else None, **QUIET)
     follow(shared, lambda name: name, menu)
     return menu
 
