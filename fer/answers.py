@@ -168,7 +168,10 @@ def paired(first: Answers, second: Answers) -> tuple[Answers, Answers]:
     mine, theirs = torch.isin(first.face, second.face), torch.isin(second.face, first.face)
     if not mine.any():
         raise ValueError(f"{first.name} and {second.name} answer no face in common: lower the threshold")
-    return first[mine], second[theirs]
+    first, second = first[mine], second[theirs]
+    if not torch.equal(first.truth, second.truth):
+        raise ValueError(f"{first.name} and {second.name} were measured on other faces, so they cannot be compared")
+    return first, second
 
 
 def mcnemar(won: int, lost: int) -> float:

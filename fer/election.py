@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
+import torch
+
 from fer import checkpoint, evaluation
 from fer.cards import kept_figures
 from fer.committee import ELECTED, PREFIX, Committee
@@ -20,16 +22,25 @@ from fer.data import EMOTIONS
 def hold(folder: Path) -> list[dict]:
     """All sets of a folder's networks for FER-2013's seven labels, best first, with their PublicTest figures.
 
+    A network that was measured on other faces than the first one has no part in them.
+
     Raises:
         ValueError: fewer than two such networks, or one that was not measured yet.
     """
     networks = [checkpoint.load(name, folder) for name in checkpoint.available(folder)]
     networks = [network for network in networks if network.labels == EMOTIONS]
+    networks = [network for network in networks if _same_faces(network, networks[0], folder)]
     if len(networks) < 2:
         raise ValueError(f"{folder} holds {len(networks)} networks of seven labels: a committee needs two or more")
     sets = [some for size in range(1, len(networks) + 1) for some in combinations(networks, size)]
     rows = [{"members": [n.name for n in some]} | measured(some, "PublicTest", folder) for some in sets]
     return sorted(rows, key=lambda row: (-row["accuracy_without_twins"], len(row["members"])))
+
+
+def _same_faces(network: checkpoint.Network, other: checkpoint.Network, folder: Path) -> bool:
+    """Whether both were measured on the same PublicTest: one that was trained on faces of one's own was not."""
+    labels, others = (evaluation.kept(folder / each.name, "PublicTest")[1] for each in (network, other))
+    return torch.equal(labels, others)
 
 
 def measured(members: Sequence[checkpoint.Network], split: str, folder: Path) -> dict:

@@ -225,6 +225,9 @@ def kept(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
 def kept_together(members: Sequence[Network], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
     """What the answers that were kept of several networks come to as a committee's; as ``kept`` gives and raises."""
     parts = [kept(weights / member.name, split) for member in members]
+    for member, (_, labels, _) in zip(members, parts, strict=True):
+        if not torch.equal(labels, parts[0][1]):
+            raise ValueError(f"{members[0].name} and {member.name} were measured on other faces: they are no committee")
     logits = joined([logits for logits, _, _ in parts], [member.temperature for member in members])
     return logits, *parts[0][1:]
 

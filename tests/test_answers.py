@@ -168,3 +168,11 @@ def test_networks_of_ferplus_s_labels_know_their_faces_by_the_votes(tmp_path: Pa
     evaluation.keep_predictions(path, "PrivateTest", torch.zeros(count, 8), faces)
     found = answers.kept(network, "PrivateTest", tmp_path)
     assert count == 3153 and torch.equal(found.face, agreed.nonzero()[:, 0]) and len(found.votes) == count
+
+
+def test_networks_that_were_measured_on_other_faces_are_not_compared():
+    """Three faces each, of other labels, as of a network that was trained on faces of one's own."""
+    logits = torch.eye(7)[:3]
+    first, second = made(logits, torch.tensor([0, 1, 2])), made(logits, torch.tensor([0, 1, 3]), "mine")
+    with pytest.raises(ValueError, match="a and mine were measured on other faces"):
+        answers.compare(first, second)

@@ -15,6 +15,7 @@ import pytest
 from pages import example_face, sealed_off, served, write_atlas, write_networks
 
 from fer import ascent
+from fer.tabs.saliency import TRUSTED
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -437,6 +438,17 @@ def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
     expect(page.locator("#cell")).to_contain_text("cnn has not been measured on PrivateTest yet")
     page.get_by_role("tab", name="Networks").click()
     expect(page.locator("#networks-network input")).to_have_value("cnn")
+
+
+def test_a_fold_is_filled_when_it_is_opened_and_follows_the_network_while_it_is_open(visit):
+    page = visit()
+    turn_to(page, "Saliency")
+    expect(page.locator("#ranking .empty")).to_have_count(0)
+    page.get_by_role("button", name=TRUSTED).click()
+    expect(page.locator("#ranking")).to_contain_text("python -m fer trust compact")
+    page.locator("#saliency-network input").click()
+    page.get_by_role("option", name="cnn").click()
+    expect(page.locator("#ranking")).to_contain_text("python -m fer trust cnn")
 
 
 def test_a_change_of_network_sends_few_requests(visit):

@@ -55,6 +55,7 @@ def test_own_faces_train_a_network_whose_card_claims_no_more(weights: Path, fold
     trained = run(capsys, "train", "dnn", "--data", own, "--epochs", 1, "--batch-size", 63, "--out", out)
     card = (out / "README.md").read_text()
     assert trained["n"] == 14 and "On 126 labelled faces that are not FER-2013's" in card
+    assert card.count("# mine\n") == 1 and trained["network"] == "mine"
     assert "28,709" not in card and "fer2013" not in card and "model-index" not in card
 
 

@@ -87,6 +87,21 @@ def test_the_committee_that_reads_most_of_publictest_is_elected(tmp_path: Path):
     assert checkpoint.shipped(tmp_path)[-1] == "committee"
 
 
+def test_a_network_that_was_measured_on_faces_of_ones_own_has_no_part_in_it(tmp_path: Path):
+    """Of three, one has answers to two other faces: it is left out of the election, and a committee with it refused."""
+    for name, labels in (("compact", [3, 3, 4]), ("cnn", [3, 3, 4]), ("mine", [0, 1])):
+        checkpoint.save(Network("dnn", name=name), tmp_path / name)
+        count = len(labels)
+        faces = data.Faces(torch.zeros(count, 48, 48), torch.tensor(labels), None, torch.zeros(count).bool())
+        path = tmp_path / name / evaluation.PREDICTIONS
+        evaluation.keep_predictions(path, "PublicTest", torch.eye(7)[:count], faces)
+    rows = election.hold(tmp_path)
+    assert len(rows) == 3 and not any("mine" in row["members"] for row in rows)
+    members = checkpoint.load("committee:compact+mine", tmp_path).members
+    with pytest.raises(ValueError, match="compact and mine were measured on other faces"):
+        evaluation.kept_together(members, "PublicTest", tmp_path)
+
+
 def test_a_network_that_reads_more_alone_is_no_committee(weights: Path):
     """None is elected, and what was elected before is none any more."""
     (weights / "committee.json").write_text("{}")

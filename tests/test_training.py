@@ -126,16 +126,17 @@ def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
 def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, splits: dict, tmp_path: Path):
     """SIGKILL during the second and during the fifth epoch; history and weights equal those of a run left alone."""
     flags = ["--epochs", "8", "--batch-size", "70", "--rotate", "10", "--ema", "0.9"]
-    arguments = ["train", "dnn", "--data", str(folder_data), "--out", str(tmp_path / "killed"), "--json", *flags]
+    killed, whole = tmp_path / "killed" / "dnn", tmp_path / "unbroken" / "dnn"
+    arguments = ["train", "dnn", "--data", str(folder_data), "--out", str(killed), "--json", *flags]
     for epochs in (1, 3):
-        train_and_kill(arguments, tmp_path / "killed" / training.UNFINISHED, epochs)
-    unbroken = [*arguments[:5], str(tmp_path / "unbroken"), *arguments[6:]]
+        train_and_kill(arguments, killed / training.UNFINISHED, epochs)
+    unbroken = [*arguments[:5], str(whole), *arguments[6:]]
     for command in (arguments, unbroken):
         subprocess.run([sys.executable, "-m", "fer", *command], check=True, stdout=subprocess.DEVNULL)
     for name in ("history.csv", "model.safetensors", "config.json"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
-    assert len(rows(tmp_path / "killed")) == 8
-    assert not (tmp_path / "killed" / training.UNFINISHED).exists()
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert len(rows(killed)) == 8
+    assert not (killed / training.UNFINISHED).exists()
 
 
 def test_a_run_is_not_mixed_with_other_settings(splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
