@@ -103,7 +103,9 @@ def load(name: str, folder: Path | None = None) -> Network | Committee | nn.Modu
     if path is not None:
         _check_config(path / _CONFIG)
     try:
-        return Network.from_pretrained(str(path or name))
+        network = Network.from_pretrained(str(path or name))
+        network.name = path.absolute().name if path else network.name  # a folder may have been moved
+        return network
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
         raise CheckpointError(f"{name!r} is no folder here, and no such repository could be had from the Hub") from None
     except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
@@ -147,7 +149,7 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
     _check_config(path / _CONFIG)
     try:
         with torch.device("meta"):
-            network = Network(**json.loads((path / _CONFIG).read_text())).eval()
+            network = Network(**json.loads((path / _CONFIG).read_text()) | {"name": path.name}).eval()
         with safe_open(path / _TENSORS, "pt") as file:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no dict)
     except (OSError, SafetensorError, TypeError) as error:

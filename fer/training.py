@@ -241,7 +241,7 @@ def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
 
 def _finish(run: Run, config: TrainConfig, faces: int, validation: Faces, folder: Path) -> Network:
     """Writes the best epoch, calibrated, and the history; ``faces`` is how many were trained on."""
-    recipe, name = _whole_recipe(config, faces), folder.resolve().name  # by which weights/ knows it
+    recipe, name = _whole_recipe(config, faces), folder.absolute().name  # by which weights/ knows it
     network = Network(config.network, labels_of(config.network), name, recipe=recipe)
     network.load_state_dict(run.best)
     network.eval()

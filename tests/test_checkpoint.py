@@ -135,3 +135,10 @@ def test_compact_comes_first_among_those_there(folder: Path):
         (folder / name).mkdir()
         (folder / name / "config.json").write_text("{}")
     assert checkpoint.available(folder) == ["compact", "cnn", "dnn", "vgg16-relu", "mine"]
+
+
+def test_a_network_goes_by_the_name_of_its_folder(tmp_path: Path):
+    """As weights/ lists it, whatever it was called when it was trained; so its own kept answers are found."""
+    checkpoint.save(Network("dnn", name="before"), tmp_path / "after")
+    assert checkpoint.load("after", tmp_path).name == checkpoint.outline("after", tmp_path).name == "after"
+    assert checkpoint.load(str(tmp_path / "after")).name == "after"
