@@ -95,7 +95,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs the package mcp: `pip install 'gradio[mcp]'` brings it")
-    build().launch(server_name=args.host, server_port=args.port, share=args.share, mcp_server=args.mcp, **LAUNCH)
+    build().launch(
+        server_name=args.host, server_port=args.port, share=args.share, mcp_server=args.mcp or None, **LAUNCH
+    )
 
 
 if __name__ == "__main__":

@@ -209,3 +209,13 @@ def test_a_change_of_network_is_two_events_however_many_tabs_follow_it(tmp_path)
     assert len(menus) == 7 and len(following) == 1
     (network,) = {source for source, event in following[0].targets if event == "change"}
     assert sum((network, "change") in part.targets for part in page.fns.values()) == 2
+
+
+@pytest.mark.parametrize("flags, asked", [([], None), (["--mcp"], True)])
+def test_mcp_is_served_where_it_is_asked_for_and_left_to_gradio_s_variable_else(monkeypatch, flags, asked):
+    """None is what lets GRADIO_MCP_SERVER decide, as on a Space."""
+    launched = []
+    monkeypatch.setattr(demo, "find_spec", lambda name: name)
+    monkeypatch.setattr(demo, "build", lambda: SimpleNamespace(launch=lambda **how: launched.append(how)))
+    demo.main(flags)
+    assert launched[0]["mcp_server"] is asked
