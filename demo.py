@@ -10,8 +10,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by gradio, wh
 import gradio as gr
 from starlette.middleware import Middleware
 
-from fer import checkpoint
-from fer.tabs import activations, api, confusion, filters, networks, predict, saliency
+from fer import checkpoint, soundness
+from fer.tabs import activations, api, confusion, filters, networks, notice, predict, saliency
+from fer.tabs.guarded import Guarded
+from fer.tabs.headers import Strict
 from fer.tabs.shared import Shared, keep_up
 from fer.tabs.uploads import RefuseAddresses
 
@@ -47,7 +49,7 @@ LAUNCH = {
     "max_file_size": "16mb",
     "state_session_capacity": 200,
     "ssr_mode": False,
-    "app_kwargs": {"middleware": [Middleware(RefuseAddresses)]},
+    "app_kwargs": {"middleware": [Middleware(Strict), Middleware(RefuseAddresses)]},
 }
 
 TABS = {
@@ -63,10 +65,12 @@ TABS = {
 def build(weights: Path | None = None) -> gr.Blocks:
     """The page over the networks of a folder, by default `weights/`."""
     weights = Path(weights or checkpoint.WEIGHTS)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
+    troubles = soundness.look(weights)
+    names = soundness.sound(weights, troubles)
+    with Guarded(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
         gr.Markdown(f"# {TITLE}\n{INTRO}")
-        names = checkpoint.available(weights)
-        shared = Shared(weights, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
+        notice.section(troubles)
+        shared = Shared(weights, names, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
         with gr.Tabs() as tabs:
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name):

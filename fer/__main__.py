@@ -18,10 +18,14 @@ def main(argv: list[str] | None = None) -> int:
         return COMMANDS[command](**arguments) or 0
     except BrokenPipeError:
         return 0
+    except KeyboardInterrupt:
+        print(f"fer {command}: stopped", file=sys.stderr)
+        return 130  # as shells have it
     except (ValueError, OSError) as error:
         print(f"fer {command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text at all
     sys.exit(main())

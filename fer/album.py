@@ -23,10 +23,12 @@ from torch import nn
 
 from fer import faces, prediction
 from fer.faces import Box, Detector, PictureError
+from fer.writing import whole as whole_file
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mjpeg"}
 BATCH = 64  # pictures
+_ANY_NAME = {"encoding": "utf-8", "errors": "surrogateescape"}  # a file's name may be no text at all
 
 
 def pictures(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -140,7 +142,7 @@ class Answers:
 
     def add(self, row: dict) -> None:
         """Appends one picture's answer."""
-        with self.file.open("a", newline="") as file:
+        with self.file.open("a", newline="", **_ANY_NAME) as file:
             file.write(self._text(row))
         self.done.add(row["path"])
 
@@ -156,7 +158,7 @@ class Answers:
         """The path and the text of every whole line; of a .csv but those of the last picture."""
         if not self.file.exists():
             return []
-        whole = [line for line in self.file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        whole = [line for line in self.file.read_text(**_ANY_NAME).splitlines(keepends=True) if line.endswith("\n")]
         try:
             lines = [(self._path(line), line) for line in whole[self.file.suffix == ".csv" :]]
         except (ValueError, KeyError, TypeError) as error:
@@ -171,9 +173,9 @@ class Answers:
 
     def _replace(self, lines: list[str]) -> None:
         """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
-        partial = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        partial.write_text((_csv([self.header]) if self.file.suffix == ".csv" else "") + "".join(lines))
-        partial.replace(self.file)
+        head = _csv([self.header]) if self.file.suffix == ".csv" else ""
+        with whole_file(self.file) as partial:
+            partial.write_text(head + "".join(lines), **_ANY_NAME)
 
 
 def _csv(rows: list[list]) -> str:

@@ -103,6 +103,9 @@ def kept(network: Network | Committee, split: str, weights: Path | None = None) 
         logits, truth, twin = evaluation.kept_together(network.members, split, folder)
     else:
         logits, truth, twin = evaluation.kept(folder / network.name, split)
+    if logits.shape[1] != len(network.labels):
+        command = f"python -m fer evaluate {network.name} --split {split}"
+        raise ValueError(f"the kept answers of {network.name} are of other labels: `{command}` makes them anew")
     votes = taggers.shipped(split)
     face = torch.arange(len(votes)) if network.labels != FERPLUS else (taggers.majority(votes) >= 0).nonzero()[:, 0]
     if len(face) != len(truth):  # a part of the split, as in a test: who voted on which is not known

@@ -24,6 +24,7 @@ from fer.networks import SIDE, Chain
 from fer.presets import PRESETS, Drawing, Preset, mixture
 from fer.team import precision
 
+MOST_STEPS = 10_000  # every step has its draws in memory from the start
 PART = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
 
 
@@ -62,8 +63,10 @@ def ascend(
     side = SIDE if start is not None else preset.canvas or canvas(network, layer)
     device = next(network.parameters()).device
     steps = preset.steps if steps is None else steps
-    if steps < 1 or every < 1:
-        raise ValueError(f"steps is {steps} and every is {every}, expected at least 1")
+    if not 1 <= steps <= MOST_STEPS or every < 1:
+        raise ValueError(f"steps is {steps} and every is {every}, expected at least 1, and at most {MOST_STEPS} steps")
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed is {seed}, expected 0 to {2**31 - 1}")
     noise, draws = (part.to(device) for part in _random(seed, chosen.tolist(), side, steps))
     face = None if start is None else _face(start, len(chosen)).to(device)
     parameters, draw = preset.parametrise(noise, face)

@@ -19,10 +19,11 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer import ascent, checkpoint, data, filters
+from fer import arrays, ascent, checkpoint, data, filters
 from fer.data import to_unit
 from fer.networks import Chain
 from fer.presets import PRESETS
+from fer.writing import whole
 
 PRESET, SEED, OTHER_SEED = "clear", 0, 1
 STEPS = PRESETS[PRESET].steps
@@ -173,10 +174,12 @@ def write(folder: Path, layer: str, found: Layer) -> None:
     tiles = np.zeros((-(-count // _COLUMNS) * _COLUMNS, side, side), np.uint8)
     tiles[:count] = found.images
     sheet = tiles.reshape(-1, _COLUMNS, side, side).swapaxes(1, 2).reshape(-1, _COLUMNS * side)
-    Image.fromarray(sheet).save(folder / _FOLDER / f"{layer}.webp", quality=_QUALITY, method=6)
+    with whole(folder / _FOLDER / f"{layer}.webp") as partial:
+        Image.fromarray(sheet).save(partial, quality=_QUALITY, method=6)
     rest = {field.name: getattr(found, field.name) for field in fields(Layer) if field.name != "images"}
     made = json.dumps({"weights": checkpoint.mark(folder), "recipe": RECIPE})
-    np.savez_compressed(folder / _FOLDER / f"{layer}.npz", made=made, **rest)
+    with whole(folder / _FOLDER / f"{layer}.npz") as partial:
+        np.savez_compressed(partial, made=made, **rest)
 
 
 def read(folder: Path, layer: str) -> Layer | None:
@@ -191,16 +194,26 @@ def read(folder: Path, layer: str) -> Layer | None:
 @functools.lru_cache(maxsize=32)
 def _read(path: Path, changed: int, mark: str) -> Layer | None:
     try:
-        with np.load(path) as kept:
-            if json.loads(str(kept["made"])) != {"weights": mark, "recipe": RECIPE}:
-                return None
-            rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
-        sheet = np.asarray(Image.open(path.with_suffix(".webp")).convert("L"))
-    except (OSError, ValueError, KeyError):
+        kept = arrays.read(path)
+        if json.loads(str(kept["made"])) != {"weights": mark, "recipe": RECIPE}:
+            return None
+        rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
+        with Image.open(path.with_suffix(".webp"), formats=("WEBP",)) as picture:
+            sheet = np.asarray(picture.convert("L"))
+        side, count = sheet.shape[1] // _COLUMNS, len(rest["curves"])
+        tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
+        found = Layer(tiles[:count], **rest)
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return None
-    side, count = sheet.shape[1] // _COLUMNS, len(rest["curves"])
-    tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
-    return Layer(tiles[:count], **rest)
+    return found if _sound(found) else None
+
+
+def _sound(found: Layer) -> bool:
+    """Whether there is a row of everything for every filter, a curve for every step, and only numbers."""
+    steps = len(range(0, STEPS, EVERY)) + 1
+    rows = all(len(getattr(found, field.name)) == len(found.curves) for field in fields(Layer))
+    best = found.answers.shape == found.faces.shape == found.places.shape[:2]
+    return rows and best and found.curves.shape[1:] == (steps,) and bool(np.isfinite(found.curves).all())
 
 
 def stale(folder: Path, layer: str) -> bool:

@@ -44,7 +44,7 @@ def coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at: float | No
     """
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (name, (answered, right)), colour in zip(curves.items(), (OURS, "#d97706"), strict=False):
+    for (name, (answered, right)), colour in zip(curves.items(), (OURS, "#d97706")[: len(curves)], strict=True):
         some = np.unique(np.linspace(len(answered) // 50, len(answered) - 1, 120).astype(int))  # the first are noise
         axes.plot(answered[some], right[some], color=colour, linewidth=1.5, label=name)
     if at is not None:

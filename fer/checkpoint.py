@@ -20,9 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fer import configs
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
 from fer.networks import ARCHITECTURES, Chain, layers
+from fer.writing import whole
 
 WEIGHTS = Path(os.environ.get("FER_WEIGHTS") or Path(__file__).resolve().parent.parent / "weights")
 _CONFIG, _TENSORS = "config.json", "model.safetensors"
@@ -50,6 +52,8 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         recipe: dict | None = None,
         figures: dict | None = None,
     ) -> None:
+        configs.check({"architecture": architecture, "labels": labels, "name": name, "temperature": temperature})
+        configs.check({"unsure": unsure, "recipe": recipe, "figures": figures})
         super().__init__(layers(architecture, len(labels)))
         self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
         self.temperature, self.unsure = temperature, unsure
@@ -63,10 +67,9 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
     def _save_pretrained(self, save_directory: Path) -> None:
         save_config(self, save_directory)
         tensors = {key: _halved(value) for key, value in self.state_dict().items()}
-        partial = save_directory / f".{_TENSORS}"
-        save_file(tensors, partial, {"format": "pt"})
-        partial.chmod(0o644)  # safetensors keeps its files from other users
-        partial.replace(save_directory / _TENSORS)
+        with whole(save_directory / _TENSORS) as partial:
+            save_file(tensors, partial, {"format": "pt"})
+            partial.chmod(0o644)  # safetensors keeps its files from other users
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **kwargs) -> "Network":
@@ -128,8 +131,9 @@ def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load
     try:
         kept = json.loads(path.read_text())
         committee = load(PREFIX + "+".join(kept["members"]), path.parent)
+        configs.check({key: kept[key] for key in ("unsure", "figures")})
         committee.unsure, committee.figures = kept["unsure"], kept["figures"]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
     return committee
 
@@ -146,10 +150,10 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
     path = (folder or WEIGHTS) / name
     if name not in available(folder):
         raise CheckpointError(_missing(name, folder or WEIGHTS))
-    _check_config(path / _CONFIG)
+    config = _check_config(path / _CONFIG)
     try:
         with torch.device("meta"):
-            network = Network(**json.loads((path / _CONFIG).read_text()) | {"name": path.name}).eval()
+            network = Network(**config | {"name": path.name}).eval()
         with safe_open(path / _TENSORS, "pt") as file:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no dict)
     except (OSError, SafetensorError, TypeError) as error:
@@ -158,6 +162,17 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
     if stored != expected:
         raise CheckpointError(f"{path / _TENSORS} is of another network; `{_remedy(name)}` makes it anew")
     return network
+
+
+def verify(name: str, folder: Path | None = None) -> None:
+    """Raises CheckpointError as ``load`` would, in a small part of its time: every weight is looked at, none kept."""
+    network = outline(name, folder)
+    for member in [network] if isinstance(network, Network) else network.members:
+        path = (folder or WEIGHTS) / member.name / _TENSORS
+        with safe_open(path, "pt") as file:
+            for key in file.keys():  # noqa: SIM118 (no dict)
+                if not file.get_tensor(key).isfinite().all():
+                    raise CheckpointError(f"{path} holds NaN or infinity; `{_remedy(member.name)}` makes it anew")
 
 
 def _committee(name: str, members: list[Network]) -> Committee:
@@ -169,6 +184,8 @@ def _committee(name: str, members: list[Network]) -> Committee:
 
 def find(name: str, folder: Path | None = None) -> Path | None:
     """The folder of the checkpoint ``name``: ``weights/<name>/`` or a folder of that path; None for one of the Hub."""
+    if not name:
+        return None  # the folder of all of them is none
     return next((path for path in ((folder or WEIGHTS) / name, Path(name)) if path.is_dir()), None)
 
 
@@ -180,7 +197,8 @@ def save(network: Network, folder: Path) -> None:
 def save_config(network: Network, folder: Path) -> None:
     """Writes ``config.json`` alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _CONFIG).write_text(json.dumps(network.config(), indent=2) + "\n")
+    with whole(folder / _CONFIG) as partial:
+        partial.write_text(json.dumps(network.config(), indent=2) + "\n")
 
 
 def mark(folder: Path) -> str:
@@ -198,17 +216,24 @@ def _digest(path: Path, changed: int) -> str:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """The epochs of ``history.csv``, a dict each; none where the file is missing."""
+    """The epochs of ``history.csv``, a dict each; none where the file is missing.
+
+    Raises:
+        CheckpointError: a file that is no table of numbers.
+    """
     path = folder / "history.csv"
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise CheckpointError(f"{path} is broken ({error}): take it out, or get it anew") from error
 
 
 def write_rows(rows: list[dict], path: Path) -> None:
     """Epochs as csv, as `read_history` reads them: numbers with six digits; a column for every key of any row."""
-    with path.open("w", newline="") as file:
+    with whole(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
         writer.writeheader()
         for row in rows:
@@ -228,19 +253,12 @@ def shipped(folder: Path | None = None) -> list[str]:
     return available(folder) + [ELECTED] * elected.is_file()
 
 
-def _check_config(path: Path) -> None:
-    """Stops at a config.json that is missing, no JSON, or speaks of a network that does not exist."""
+def _check_config(path: Path) -> dict:
+    """What config.json holds; stops at one that is missing, no JSON, or speaks of a network that cannot be."""
     try:
-        config = json.loads(path.read_text())
-        architecture, labels, temperature = config["architecture"], config["labels"], config["temperature"]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is missing or broken ({type(error).__name__}): {error}") from error
-    if architecture not in ARCHITECTURES:
-        raise CheckpointError(f"{path} names {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
-    if not isinstance(labels, list) or len(labels) < 2 or len(set(labels)) != len(labels):
-        raise CheckpointError(f"{path} has the labels {labels!r}: expected at least two different names")
-    if not isinstance(temperature, int | float) or not temperature > 0:
-        raise CheckpointError(f"{path} has the temperature {temperature!r}: expected a number above 0")
+        return configs.read(path)
+    except ValueError as error:
+        raise CheckpointError(f"{error}; `{_remedy(path.parent.name)}` makes it anew") from error
 
 
 def _checked(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ FER+ (``fer2013new.csv`` of github.com/microsoft/FERPlus) is read where it lies 
 import csv
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from fer import folders
 from fer.folders import DataError
 from fer.taggers import FERPLUS, VOTES, majority
+from fer.writing import whole
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
@@ -203,7 +205,9 @@ def _votes(source: Path, usage: np.ndarray, order: np.ndarray) -> Tensor | None:
         return None
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if len(rows) != len(usage) or any(rows[i]["Usage"] != name for i, name in zip(order, usage, strict=True)):
+    counted = all((row.get(name) or "").isdecimal() for row in rows for name in VOTES)
+    follow = len(rows) == len(usage) and all(rows[i].get("Usage") == x for i, x in zip(order, usage, strict=True))
+    if not counted or not follow:
         raise DataError(f"{path} has {len(rows)} lines that do not follow {source.name}: get it anew from FERPlus")
     return torch.tensor([[int(rows[i][name]) for name in VOTES] for i in order], dtype=torch.uint8)
 
@@ -236,17 +240,13 @@ def _read_cache(cache: Path, stamp: str) -> dict[str, Faces] | None:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
     except (OSError, SafetensorError):
         return None  # missing, half-written or unreadable: the source is there to read again
-    names = [name for name in SPLITS if f"{name}.pixels" in tensors]
-    return {name: Faces(*(tensors.get(f"{name}.{part}") for part in Faces.__annotations__)) for name in names}
+    names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.twin"} <= tensors.keys()]
+    return {name: Faces(*(tensors.get(f"{name}.{part}") for part in Faces.__annotations__)) for name in names} or None
 
 
 def _write_cache(cache: Path, stamp: str, splits: dict[str, Faces]) -> None:
     tensors = {
         f"{name}.{part}": getattr(faces, part) for name, faces in splits.items() for part in Faces.__annotations__
     }
-    partial = cache.with_suffix(f".{os.getpid()}")
-    try:
+    with suppress(OSError), whole(cache) as partial:  # a read-only folder only costs the next read its speed
         save_file({key: value for key, value in tensors.items() if value is not None}, partial, {"stamp": stamp})
-        partial.replace(cache)
-    except (OSError, SafetensorError):
-        partial.unlink(missing_ok=True)  # a read-only folder only costs the next read its speed

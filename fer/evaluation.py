@@ -14,13 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer import arrays
 from fer.checkpoint import Network
 from fer.committee import Committee, joined
 from fer.data import Faces, to_unit
 from fer.networks import SIDE
+from fer.writing import whole
 
 PREDICTIONS = "predictions.npz"
 _TTA_SHIFT = 3  # pixels
+
+
+class NotMeasuredError(ValueError):
+    """A network that was not measured on a split yet. One line, with the command that does it."""
 
 
 def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, tta: bool = False) -> Tensor:
@@ -200,26 +206,40 @@ def answers(network: Network | Committee, pixels: Tensor, tta: bool = False) -> 
 
 def keep_predictions(path: Path, split: str, logits: Tensor, faces: Faces) -> None:
     """Puts a split's logits (float16), labels and twins into ``path``; an unchanged file is not touched."""
-    old = read_predictions(path) if path.exists() else {}
+    old = _earlier(path)
     rows = {"logits": logits.half().numpy(), "labels": faces.labels.byte().numpy(), "twin": faces.twin.numpy()}
     new = old | {f"{split}_{key}": value for key, value in rows.items()}
     if any(key not in old or not np.array_equal(old[key], value) for key, value in new.items()):
-        np.savez_compressed(path, **new)
+        with whole(path) as partial:
+            np.savez_compressed(partial, **new)
 
 
 def kept(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (N, K), labels (N,) and twins (N,) that ``evaluate`` left in a checkpoint's folder.
 
     Raises:
-        ValueError: the network was not measured on this split yet. One line, with the command that does it.
+        NotMeasuredError: the network was not measured on this split yet.
+        ValueError: what was kept is broken. One line, with the command that mends it.
     """
-    path = folder / PREDICTIONS
-    stored = read_predictions(path) if path.is_file() else {}
-    if f"{split}_logits" not in stored:
-        command = f"python -m fer evaluate {folder.name} --split {split}"
-        raise ValueError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
-    logits, labels, twin = (torch.from_numpy(stored[f"{split}_{key}"]) for key in ("logits", "labels", "twin"))
-    return logits.float(), labels.long(), twin
+    path, command = folder / PREDICTIONS, f"python -m fer evaluate {folder.name} --split {split}"
+    try:
+        stored = read_predictions(path) if path.is_file() else {}
+        if f"{split}_logits" in stored:
+            return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "twin")))
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"the {PREDICTIONS} of {folder.name} is broken: `{command}` makes it anew") from error
+    raise NotMeasuredError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
+
+
+def _sound(logits: np.ndarray, labels: np.ndarray, twin: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as tensors. Raises ValueError for shapes, types or values that no measurement has."""
+    count, classes = logits.shape if logits.ndim == 2 else (0, 0)
+    kinds = (logits.dtype.kind, labels.dtype.kind, twin.dtype.kind)
+    if kinds not in (("f", "u", "b"), ("f", "i", "b")) or not count or not labels.shape == twin.shape == (count,):
+        raise ValueError(f"{logits.shape}, {labels.shape}, {twin.shape}: expected logits (N, K) and two of (N,)")
+    if not np.isfinite(logits).all() or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError("logits or labels out of range")
+    return torch.from_numpy(logits).float(), torch.from_numpy(labels).long(), torch.from_numpy(twin)
 
 
 def kept_together(members: Sequence[Network], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
@@ -234,5 +254,12 @@ def kept_together(members: Sequence[Network], split: str, weights: Path) -> tupl
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
     """The arrays ``<split>_logits`` (N, K), ``<split>_labels`` (N,) and ``<split>_twin`` (N,) of a predictions.npz."""
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    return arrays.read(path)
+
+
+def _earlier(path: Path) -> dict[str, np.ndarray]:
+    """What a predictions.npz holds already; of a broken one nothing, for it is about to be written anew."""
+    try:
+        return read_predictions(path)
+    except (OSError, ValueError):
+        return {}

@@ -21,7 +21,7 @@ TABLE = Path(__file__).parent / "facespace.npz"  # a constant of the package, as
 @functools.lru_cache(maxsize=1)
 def load() -> tuple[Tensor, Tensor]:
     """The average face (48, 48) in 0..1, and K ways (K, 48, 48): each is one standard deviation of real faces."""
-    with np.load(TABLE) as table:
+    with np.load(TABLE, allow_pickle=False) as table:
         halves = np.concatenate([table["average"][None], table["ways"]]).astype(
             np.float32
         )  # (1 + K, 48, 24) in -127..127

@@ -46,7 +46,7 @@ def read(folder: Path, emotions: Sequence[str], splits: Sequence[str]) -> dict[s
         DataError: a folder that names no emotion, a picture that cannot be read, or fewer than two faces of all.
     """
     held_out = [name for name in ("validation", "test") if (folder / name).is_dir()]
-    fallback = dict(zip(held_out, splits[1:], strict=False))
+    fallback = dict(zip(held_out, splits[1 : 1 + len(held_out)], strict=True))
     parts = ["train", *held_out] if (folder / "train").is_dir() else ["."]
     rows: dict[str, list[tuple[Path, int]]] = {name: [] for name in splits}
     for part in parts:

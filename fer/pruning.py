@@ -203,7 +203,7 @@ def _with(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None) ->
     other.weight = nn.Parameter(weight.detach().clone())
     other.bias = None if bias is None else nn.Parameter(bias.detach().clone())
     names = ("out_channels", "in_channels") if isinstance(module, nn.Conv2d) else ("out_features", "in_features")
-    for name, size in zip(names, weight.shape, strict=False):
+    for name, size in zip(names, weight.shape[:2], strict=True):
         setattr(other, name, size)
     return other
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer import activations, checkpoint
+from fer import activations, arrays, checkpoint
 from fer.data import to_unit
 from fer.networks import Chain, Normalize
+from fer.writing import whole
 
 FILE = "redundancy.npz"
 TWINS = 3  # of each filter are kept
@@ -176,31 +177,49 @@ def write(found: Redundancy, folder: Path) -> None:
     """Keeps it beside the weights of ``folder``, marked with them."""
     about = {"weights": checkpoint.mark(folder), "faces": found.faces, "thinned": found.thinned}
     about["ranks"] = {name: layer.rank for name, layer in found.layers.items()}
-    arrays = {
+    kept = {
         f"{name}/{key}": value
         for name, layer in found.layers.items()
         for key, value in asdict(layer).items()
         if isinstance(value, np.ndarray)
     }
-    np.savez_compressed(folder / FILE, about=np.array(json.dumps(about)), **arrays)
+    with whole(folder / FILE) as partial:
+        np.savez_compressed(partial, about=np.array(json.dumps(about)), **kept)
 
 
 def read(folder: Path) -> Redundancy | None:
     """What was measured of the weights in ``folder``; None where they were not, or the file is broken or of others."""
     try:
-        with np.load(folder / FILE, allow_pickle=False) as kept:
-            about = json.loads(str(kept["about"]))
-            if about["weights"] != checkpoint.mark(folder):
-                return None
-            layers = {name: _read_layer(name, kept, rank) for name, rank in about["ranks"].items()}
-            return Redundancy(about["faces"], layers, about["thinned"])
-    except (OSError, ValueError, KeyError, EOFError, TypeError):
+        kept = arrays.read(folder / FILE)
+        about = json.loads(str(kept["about"]))
+        if about["weights"] != checkpoint.mark(folder):
+            return None
+        layers = {name: _read_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
+        return Redundancy(int(about["faces"]), layers, [_curves(row, layers) for row in about["thinned"]])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _read_layer(name: str, kept: np.lib.npyio.NpzFile, rank: float) -> Layer:
+def _read_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> Layer:
+    """One layer. Raises ValueError where a filter lacks something, or another one is named that there is not."""
     keys = ("twins", "alike", "stand_in", "agrees", "order", "dead", "always", "above", "mean", "spread")
-    return Layer(name, **{key: kept[f"{name}/{key}"] for key in keys}, rank=rank)
+    parts = {key: kept[f"{name}/{key}"] for key in keys}
+    count = len(parts["mean"])
+    if any(len(part) != count for part in parts.values()):
+        raise ValueError(f"{name} has {count} filters, but not of all that is kept of them")
+    if any(part.min() < 0 or part.max() >= count for part in (parts["twins"], parts["stand_in"], parts["order"])):
+        raise ValueError(f"{name} names filters that it has not")
+    return Layer(name, **parts, rank=rank)
+
+
+def _curves(row: dict, layers: dict[str, Layer]) -> dict:
+    """What removing a layer's filters cost, as `pruning.py` found it. Raises what `read` catches for anything else."""
+    if row["filters"] != len(layers[row["layer"]].mean):
+        raise ValueError(f"{row['layer']} has other filters")
+    for curve in row["ways"].values():
+        by_kept = {part["kept"]: (part["accuracy"], part["n"], *part["ci95"]) for part in curve["rows"]}
+        sum(by_kept[row["filters"] - curve["can_go"]] + by_kept[curve["rows"][0]["kept"]])
+    return row
 
 
 def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:

@@ -14,11 +14,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from fer import checkpoint, data, parts
+from fer import arrays, checkpoint, data, parts
 from fer.copies import quick
 from fer.data import Faces
 from fer.parts import PARTS
 from fer.saliency import blurred, explain
+from fer.writing import whole
 
 FILE = "regions.npz"
 _BLOCK = 16  # faces that are explained at once
@@ -130,25 +131,36 @@ def answer(look: Look) -> str:
 
 def write(look: Look, folder: Path) -> None:
     """Keeps it beside the weights, with their mark; the maps in float16 of their own scale."""
-    np.savez_compressed(
-        folder / FILE,
-        weights=np.array(checkpoint.mark(folder)),
-        labels=np.array(look.labels),
-        face=look.face,
-        maps=(look.maps / max(np.abs(look.maps).max(), 1e-12)).astype(np.float16),
-        counts=look.counts,
-        shares=look.shares.astype(np.float32),
-        claim=np.array(astuple(look.claim)),
-    )
+    with whole(folder / FILE) as partial:
+        np.savez_compressed(
+            partial,
+            weights=np.array(checkpoint.mark(folder)),
+            labels=np.array(look.labels),
+            face=look.face,
+            maps=(look.maps / max(np.abs(look.maps).max(), 1e-12)).astype(np.float16),
+            counts=look.counts,
+            shares=look.shares.astype(np.float32),
+            claim=np.array(astuple(look.claim)),
+        )
 
 
 def read(folder: Path) -> Look | None:
     """What was measured of the network in ``folder``; None where it was not, or of other weights, or is broken."""
     try:
-        with np.load(folder / FILE, allow_pickle=False) as kept:
-            if str(kept["weights"]) != checkpoint.mark(folder):
-                return None
-            labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
-            return Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
-    except (OSError, ValueError, KeyError, EOFError, TypeError):
+        kept = arrays.read(folder / FILE)
+        if str(kept["weights"]) != checkpoint.mark(folder):
+            return None
+        labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
+        look = Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
+        return look if _sound(look) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _sound(look: Look) -> bool:
+    """Whether everything has the shape that it should have, and the numbers are numbers."""
+    count = len(look.labels)
+    shapes = [part.shape for part in (look.face, look.maps, look.counts, look.shares)]
+    right = [(48, 48), (count, 2, 48, 48), (count, 2), (count, len(PARTS))]
+    numbers = (look.maps, look.shares, look.counts, astuple(look.claim))
+    return shapes == right and all(np.isfinite(part).all() for part in numbers) and look.counts.sum() > 0

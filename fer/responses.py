@@ -105,7 +105,9 @@ def of(network: Network, layer: str, face: np.ndarray, known: Redundancy | None 
     values = activations.maps(network, layer, to_unit(pixels))[0].numpy()
     values = values[:, 0, 0] if values.shape[1:] == (1, 1) else values
     last = layer == activations.layers(network)[-1]
-    return Answer(layer, values, network.labels if last else (), known.layers.get(layer) if known else None)
+    found = known.layers.get(layer) if known else None
+    found = None if found is None or len(found.mean) != len(values) else found
+    return Answer(layer, values, network.labels if last else (), found)
 
 
 def draw(answer: Answer, file: Path, common: bool = False) -> None:

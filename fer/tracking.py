@@ -57,6 +57,8 @@ class Tracker:
     """
 
     def __init__(self, network: nn.Module, detector: Detector, seconds: float = 0.5, fresh_numbers: bool = True):
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"smoothing is {seconds}: expected 0 seconds or more")
         self.network, self.detector, self.seconds, self.fresh_numbers = network, detector, seconds, fresh_numbers
         self._tracks: list[Track] = []
         self._given = self._frames = 0

@@ -12,7 +12,6 @@ Epochs are chosen on PublicTest without twins; PrivateTest is never handed to th
 import copy
 import ctypes
 import math
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -34,6 +33,7 @@ from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.team import Team, assembled, precision
 from fer.windows import convolve
+from fer.writing import whole
 
 UNFINISHED = "unfinished.pt"
 
@@ -88,14 +88,17 @@ class Run:
         """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
         state |= {"history": self.history, "best": self.best, "config": asdict(config)}
-        partial = path.with_suffix(f".{os.getpid()}")
-        torch.save(state, partial)
-        partial.replace(path)
+        with whole(path) as partial:
+            torch.save(state, partial)
 
     def restore(self, path: Path, config: TrainConfig) -> None:
-        state = torch.load(path, weights_only=True, map_location=next(self.learner.parameters()).device)
-        if state["config"] != asdict(config):
-            changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
+        try:
+            state = torch.load(path, weights_only=True, map_location=next(self.learner.parameters()).device)
+            begun = dict(state["config"])
+        except Exception as error:  # torch's reader raises anything on foreign bytes; it unpickles nothing but tensors
+            raise ValueError(f"{path} is broken ({type(error).__name__}): --restart begins anew") from error
+        if begun != asdict(config):
+            changed = [key for key, value in asdict(config).items() if begun.get(key) != value]
             raise ValueError(f"{path} was begun with another {', '.join(changed)}: repeat its settings, or delete it")
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
@@ -188,6 +191,8 @@ def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: F
             bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}")
         bar.update(len(batch))
     loss, accuracy = (team.total(sums) / len(faces)).tolist()
+    if not math.isfinite(loss):
+        raise ValueError(f"the loss of epoch {epoch + 1} is {loss}: begin anew with a lower --learning-rate")
     return {"epoch": epoch + 1, "size": config.size(epoch), "rate": rate, "loss": loss, "accuracy": accuracy}
 
 

@@ -9,6 +9,7 @@ is found stands in ``trust.json`` beside the weights, with their mark; the page 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from fer.copies import quick
 from fer.data import Faces
 from fer.faithfulness import Changes
 from fer.saliency import amounts, explain, offered
+from fer.writing import whole
 
 FILE = "trust.json"
 FORGETFUL = 32  # faces for the forgetful network: ranks differ little from face to face
@@ -62,7 +64,7 @@ def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict
         maps = [explain(network, block.faces, method, block.answers) for block in blocks]
         few = blocks[: -(-FORGETFUL // _BLOCK)]
         others = [explain(forgetful, block.faces, method, block.answers) for block in few]
-        ranks = [faithfulness.rank_correlation(*pair) for pair in zip(maps, others, strict=False)]
+        ranks = [faithfulness.rank_correlation(*pair) for pair in zip(maps[: len(others)], others, strict=True)]
         scores = [
             faithfulness.scores(part, amounts(part, block.faces, method), block.changes)
             for part, block in zip(maps, blocks, strict=True)
@@ -96,7 +98,8 @@ def _row(method: str, scores: Sequence[Tensor], forgotten: float | None) -> dict
 def write(rows: list[dict], folder: Path) -> None:
     """Keeps what was measured beside the weights, with their mark."""
     kept = {"weights": checkpoint.mark(folder), "rows": rows}
-    (folder / FILE).write_text(json.dumps(kept, indent=1) + "\n")
+    with whole(folder / FILE) as partial:
+        partial.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def read(folder: Path) -> list[dict]:
@@ -105,7 +108,14 @@ def read(folder: Path) -> list[dict]:
         kept = json.loads((folder / FILE).read_text())
         if kept["weights"] != checkpoint.mark(folder):
             return []
-        numbers = ("correlation", "error", "fidelity", "faces")
-        return [row for row in kept["rows"] if isinstance(row["method"], str) and sum(row[key] for key in numbers) > -9]
-    except (OSError, ValueError, TypeError, KeyError):
+        return kept["rows"] if all(map(_sound, kept["rows"])) else []
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
+
+
+def _sound(row: dict) -> bool:
+    """Whether it names a method or a control, and its numbers are numbers."""
+    numbers = [row[key] for key in ("correlation", "error", "fidelity", "faces")]
+    forgotten = row.get("forgotten")
+    numbers += [] if forgotten is None else [forgotten]
+    return isinstance(row["method"], str) and all(isfinite(number) for number in numbers)

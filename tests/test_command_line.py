@@ -1,6 +1,7 @@
 """python -m fer: JSON for programs, one line and status 2 for mistakes."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from fer import ascent, checkpoint, data, faces, trials
 from fer.__main__ import main
 from fer.checkpoint import Network
+from fer.commands import COMMANDS
 
 EXAMPLES = Path(data.__file__).parent / "examples"
 
@@ -198,6 +200,25 @@ def test_ascend_exchanges_a_part_of_its_preset(weights: Path, tmp_path: Path, ca
         (["train", "dnn", "--data", "nowhere"], "FER-2013 not found"),
         (["train", "dnn", "--epochs", "0"], "epochs is 0"),
         (["ascend", "cnn", "conv2d_1"], "no network 'cnn' in"),
+        (["train", "dnn", "--learning-rate", "nan"], "learning_rate is nan: expected a number"),
+        (["train", "dnn", "--learning-rate", "inf"], "learning_rate is inf: expected a number"),
+        (["train", "dnn", "--seed", "1" + 30 * "0"], "expected 0 to 2147483647"),
+        (["train", "dnn", "--seed", "-1"], "seed is -1"),
+        (["train", "dnn", "--data", __file__], "FER-2013 not found"),
+        (["evaluate", ""], "no network '' in"),
+        (["evaluate", "../../nowhere"], "no network '../../nowhere' in"),
+        (["evaluate", "https://example.com/x"], "no network 'https://example.com/x' in"),
+        (["evaluate", "committee:"], "no network '' in"),
+        (["evaluate", "x.onnx"], "x.onnx is no network that `python -m fer export` wrote"),
+        (["confusion", "dnn", "--faces", "nowhere.zip"], "The archive cannot be read (FileNotFoundError)"),
+        (["confusion", "dnn", "--faces", __file__], "This is no zip archive"),
+        (["saliency", "http://example.com/x.png"], "no network 'compact' in"),
+        (["saliency", "x.png", "--out", "/nowhere/x.png"], "out is '/nowhere/x.png': expected a file in a folder"),
+        (["saliency", "x.png", "--out", "/"], "out is '/': expected a file"),
+        (["activations", "x.png", "conv2d_1", "--out", "/nowhere/x.png"], "expected a file in a folder"),
+        (["predict", "x.png", "--out", "x.txt"], "no network 'compact' in"),
+        (["study", "nothing"], "nothing"),
+        (["push", "dnn", "me/dnn"], "dnn"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(weights: Path, capsys: pytest.CaptureFixture, arguments: list, words: str):
@@ -205,6 +226,61 @@ def test_mistakes_are_one_line_and_status_2(weights: Path, capsys: pytest.Captur
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and words in printed.err and printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        (["conv2d_1", "--steps", "0"], "steps is 0"),
+        (["conv2d_1", "--steps", "-7"], "steps is -7"),
+        (["conv2d_1", "--steps", "10000000000"], "at most 10000 steps"),
+        (["conv2d_1", "--seed", "1" + 30 * "0"], "expected 0 to 2147483647"),
+        (["conv2d_1", "--seed", "-1"], "seed is -1"),
+        (["conv2d_1", "--filters", "0-9999"], "has the filters 0 to 63"),
+        (["conv2d_1", "--filters", "a"], "filters are 'a'"),
+        (["conv2d_1", "--out", "/nowhere/x.png"], "expected a file in a folder that is there"),
+        (["", "--filters", "0"], "no layer ''"),
+    ],
+)
+def test_an_ascent_that_cannot_be_is_one_line(weights: Path, capsys: pytest.CaptureFixture, asked: list, words: str):
+    """Before anything is computed or held in memory."""
+    if not (weights / "cnn").exists():
+        checkpoint.save(Network("cnn"), weights / "cnn")
+    assert main(["ascend", "cnn", "--filters", "0", *asked]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and words in printed.err and printed.err.count("\n") == 1
+
+
+def test_a_stop_by_the_keyboard_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """With the status that shells give it, 130."""
+
+    def stopped(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "networks", stopped)
+    assert main(["networks"]) == 130
+    assert capsys.readouterr().err == "fer networks: stopped\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_name_that_is_no_text_does_not_hide_the_others(predicting: None, capsys, tmp_path: Path, kind: str):
+    """Two pictures, one of them named by a byte that is no UTF-8; a second run finds both answered."""
+    folder, out = tmp_path / "pictures", tmp_path / f"answers.{kind}"
+    folder.mkdir()
+    for name in (b"\xff.png", b"b.png"):
+        (folder / os.fsdecode(name)).write_bytes((EXAMPLES / "happy.png").read_bytes())
+    for _ in range(2):
+        assert run(capsys, "predict", folder, "--out", out)["pictures"] == 2
+
+
+def test_a_training_that_comes_apart_writes_nothing(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
+    """A loss that is no number ends in one line; the weights that were there are as before."""
+    checkpoint.save(Network("dnn"), weights / "dnn")
+    before = (weights / "dnn" / "model.safetensors").read_bytes()
+    asked = ["train", "dnn", "--data", str(folder_data), "--epochs", "1", "--optimizer", "sgd"]
+    assert main([*asked, "--learning-rate", "1e30", "--clip", "0", "--batch-size", "16", "--json"]) == 2
+    assert "the loss of epoch 1 is" in capsys.readouterr().err
+    assert (weights / "dnn" / "model.safetensors").read_bytes() == before
 
 
 def test_a_layer_or_filter_that_is_not_there_is_one_line_too(weights: Path, capsys: pytest.CaptureFixture):

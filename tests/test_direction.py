@@ -12,12 +12,13 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     set(rooms.split())
     for rooms in (
-        "augmentation committee data folders networks taggers",
+        "arrays augmentation committee configs data folders networks taggers writing",
         "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team windows",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
         "album annotation answers atlas cards charts election flags hub lessons mixups predictor pseudo published "
-        "reasons redundancy regions responses shipped space studies thinning tracking training trials trust video",
+        "reasons redundancy regions responses shipped soundness space studies thinning tracking training trials trust "
+        "video",
         "commands tabs",
         "__main__",
         "demo",
@@ -27,8 +28,8 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 # What a machine that only trains must be able to import.
 BARE = set(
     (
-        "augmentation cards checkpoint data election evaluation export folders hub inheritance lessons networks pseudo "
-        "recipes shipped studies taggers team training trials units windows"
+        "arrays augmentation cards checkpoint configs data election evaluation export folders hub inheritance lessons "
+        "networks pseudo recipes shipped studies taggers team training trials units windows writing"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

@@ -3,6 +3,7 @@
 Needs a folder of photographs of one face each in $FER_PHOTOS, of which at least two are read surely and differently.
 """
 
+import itertools
 import os
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_word_switches_once_a_change(two, network, detector):
         (face,) = tracker.read(two[step // (2 * RATE) % 2], step / RATE).faces
         words.append(face.settled)
         numbers.add(face.number)
-    switches = [after for before, after in zip(words, words[1:], strict=False) if before != after]
+    switches = [after for before, after in itertools.pairwise(words) if before != after]
     assert len(switches) == 3 and None not in words and len(numbers) == 1
 
 

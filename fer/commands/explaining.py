@@ -7,19 +7,19 @@ from pathlib import Path
 from torch import Tensor
 
 from fer import checkpoint, data
-from fer.commands.printing import print_json
+from fer.commands.printing import file_for, print_json
 
 
 def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bool, **question: object) -> None:
     """Writes three pictures side by side: a face, why it got its answer, and what is left of it when the rest blurs."""
     from fer import faces, plots, prediction, reasons
 
+    file = str(file_for(out, f"{Path(image).stem}-saliency.png"))
     trained = checkpoint.load(network)
     found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
     reason = reasons.of(trained, found[0].crop, **question)
-    file = out or f"{Path(image).stem}-saliency.png"
     plots.titled(reasons.pictures(reason)).savefig(file, dpi=150)
     scores = reasons.scores(reason, reasons.changes(trained, reason))
     if as_json:
@@ -74,8 +74,8 @@ def ascend(
 
     began, chain = time.perf_counter(), checkpoint.load(network)
     numbers = ascent.listed(filters) if filters else None
+    file = file_for(out, f"ascent-{chain.name}-{layer}.png")
     *_, frame = ascent.ascend(chain, layer, numbers, presets.exchanged(preset, **parts), seed=seed, steps=steps)
-    file = Path(out or f"ascent-{chain.name}-{layer}.png")
     tiles = frame.images[:, 0].numpy()
     plots.save(plots.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
     rows = [

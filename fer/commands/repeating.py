@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fer import checkpoint, data
-from fer.commands.printing import print_json
+from fer.commands.printing import file_for, print_json
 
 
 def activations(
@@ -12,12 +12,12 @@ def activations(
     """Writes what every filter of a layer answers to a face, as one picture."""
     from fer import faces, prediction, redundancy, responses
 
+    file = file_for(out, f"{Path(image).stem}-{layer}.png")
     trained, folder = checkpoint.load(network), checkpoint.find(network)
     found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
     answer = responses.of(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
-    file = Path(out or f"{Path(image).stem}-{layer}.png")
     responses.draw(answer, file, common)
     if as_json:
         return print_json(answer.summary() | {"file": str(file)})

@@ -19,7 +19,7 @@ from fer import responses
 from fer.tabs import cells, follow, ladder, onemap, repeats
 from fer.tabs.predict import example_files
 from fer.tabs.seeing import DIFFERENCE, NOBODY, ORDERS, Seen, measured, placed, see, status
-from fer.tabs.shared import Shared, Wanted, load_network, network_menu, picked, refusal
+from fer.tabs.shared import Shared, Wanted, load_network, network_menu, picked, refusal, sent
 
 EACH, LAYER = SCALES = ("one for each map", "one for the layer")
 
@@ -81,7 +81,7 @@ def turn(
         now,
         now.answer.layer,
         opened,
-        gr.HTML(answered=getattr(event, "number", 0)),
+        gr.HTML(answered=sent(event, "number") or 0),
         view(now, order, scale, opened),
         card(now, opened, weights=weights),
     )

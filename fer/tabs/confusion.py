@@ -10,10 +10,10 @@ from pathlib import Path
 import gradio as gr
 from gradio.context import get_render_context
 
-from fer import answers, checkpoint
+from fer import answers
 from fer.tabs import answering, behind, exhibits, matrix, owned, verdicts
 from fer.tabs.answering import NOBODY, OWN, Asked
-from fer.tabs.shared import Shared, choices, network_menu, refusal
+from fer.tabs.shared import Shared, alone, choices, network_menu, refusal
 
 OPENS = ("Saliency", "Activations", "Filters")  # the tabs that a face can be opened in, where the page has them
 TAGGERS = "Judged by FER+'s ten taggers"
@@ -30,6 +30,8 @@ def confusion(
     the threshold are left out; "answered" is the share that is left. A committee is "committee:compact+cnn"; with
     another network, "compared" has McNemar's test.
     """
+    if not isinstance(without_twins, bool):
+        raise refusal(f"without_twins is {str(without_twins)[:40]!r}: true or false would be right.")
     asked = Asked(network, split, matrix.COUNTINGS[0], other, threshold, without_twins, [], None)
     try:
         return answers.report(asked.found(weights), asked.other(weights))
@@ -70,9 +72,8 @@ def tab(shared: Shared) -> None:
 
 def menus(shared: Shared) -> list:
     """The visitor's choices, in the order of `Asked`."""
-    names = checkpoint.available(shared.weights)
     network = network_menu(shared, "confusion-network", first=True)
-    others = [("no other network", NOBODY), *checkpoint.shipped(shared.weights)]
+    others = [("no other network", NOBODY), *shared.names]
     against = gr.Dropdown(others, value=NOBODY, label="Compare with", elem_id="compare-with")
     split = gr.Radio([*answers.SPLITS, OWN], value=answers.SPLITS[0], label="Faces", elem_id="split")
     counting = gr.Radio(list(matrix.COUNTINGS), value=matrix.COUNTINGS[0], label="Show", elem_id="counting")
@@ -80,7 +81,11 @@ def menus(shared: Shared) -> list:
         threshold = gr.Slider(0, 0.95, 0, step=0.05, label="Leave out answers less sure than", elem_id="threshold")
         twins = gr.Checkbox(label="Only faces without a twin in Training", elem_id="without-twins")
         members = gr.Dropdown(
-            names, value=[], multiselect=True, label="Ask these as well, as a committee", elem_id="members"
+            alone(shared.names),
+            value=[],
+            multiselect=True,
+            label="Ask these as well, as a committee",
+            elem_id="members",
         )
     return [network, split, counting, against, threshold, twins, members, gr.State(None)]
 

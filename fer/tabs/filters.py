@@ -52,7 +52,8 @@ def asked_for(
     if origin == FACE and face is None:
         raise refusal("There is no face yet: choose a picture in the Predict tab, then start from it here.")
     start = {"face": face, "budget": budget} if origin == FACE else {}
-    exchanged = tuple((part, name) for part, name in zip(PARTS, parts, strict=False) if name != OF_PRESET)
+    named = zip(list(PARTS)[: len(parts)], parts, strict=True)
+    exchanged = tuple((part, name) for part, name in named if name != OF_PRESET)
     return growing.ask(weights, network, layer, which, preset, steps, seed, parts=exchanged, **start)
 
 

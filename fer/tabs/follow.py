@@ -13,7 +13,7 @@ import numpy as np
 
 from fer import faces, plots
 from fer.faces import open_picture
-from fer.tabs.shared import load_detector, refusal, said_kindly
+from fer.tabs.shared import load_detector, refusal, said_kindly, sent
 
 PREFIX = "data:image/jpeg;base64,"
 LONGEST = 200_000  # characters of a frame: 320x240 has about 16,000
@@ -132,7 +132,7 @@ def frame(event: gr.EventData) -> tuple[int, np.ndarray]:
 
     Raises gr.Error for what is no small JPEG.
     """
-    number, address = getattr(event, "number", None), getattr(event, "image", None)
+    number, address = sent(event, "number"), sent(event, "image")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**31:
         raise refusal("The webcam's frames are not counted. Please load the page again.")
     if not isinstance(address, str) or not address.startswith(PREFIX) or len(address) > LONGEST:

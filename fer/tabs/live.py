@@ -24,7 +24,7 @@ from PIL import Image
 from fer import annotation, checkpoint, data, saliency
 from fer.faces import PictureError, open_picture
 from fer.prediction import FaceReading, Reading
-from fer.tabs.shared import Shared, follow, load_detector, load_network, refusal, single_threaded
+from fer.tabs.shared import Shared, alone, follow, load_detector, load_network, refusal, sent, single_threaded
 from fer.tracking import Tracker
 
 HERE = Path(__file__).parent
@@ -142,7 +142,8 @@ def _add_reasons(drawn: list[dict], faces: Sequence[FaceReading], network: check
     """Adds the square that was read, and over it the plain gradient of the emotion shown, as 48x48 RGBA."""
     crops = data.to_unit(torch.from_numpy(np.stack([face.crop for face in faces[: len(drawn)]])))
     targets = torch.tensor([network.labels.index(face["emotion"]) for face in drawn])
-    for face, read, values in zip(drawn, faces, saliency.explain(network, crops, "gradient", targets), strict=False):
+    maps = saliency.explain(network, crops, "gradient", targets)
+    for face, read, values in zip(drawn, faces[: len(drawn)], maps, strict=True):
         square = read.square
         face["square"] = [round(value, 1) for value in (square.x, square.y, square.width, square.height)]
         face["why"] = base64.b64encode(annotation.veil(values[0].numpy()).tobytes()).decode()
@@ -187,7 +188,7 @@ def _small(jpeg: bytes) -> np.ndarray:
 def taken(event: gr.EventData) -> np.ndarray:
     """The frozen face, uint8 (48, 48), for the other tabs."""
     try:
-        pixels = np.frombuffer(base64.b64decode(getattr(event, "crop", None), validate=True), np.uint8)
+        pixels = np.frombuffer(base64.b64decode(sent(event, "crop"), validate=True), np.uint8)
         return pixels.reshape(48, 48).copy()
     except (TypeError, ValueError):
         raise refusal("There was no face to take over. Please freeze a moment in which one is in sight.") from None
@@ -195,7 +196,7 @@ def taken(event: gr.EventData) -> np.ndarray:
 
 def named(event: gr.EventData) -> str:
     """The network that was chosen under the camera; whether there is one of that name, its next reader says."""
-    return str(getattr(event, "name", ""))[:100]
+    return str(sent(event, "name") or "")[:100]
 
 
 # ---- layout
@@ -203,7 +204,7 @@ def named(event: gr.EventData) -> str:
 
 def tab(shared: Shared) -> gr.HTML:
     """Lays the view out and wires it; call inside a `gr.Tab`. Its `photograph` event asks for the other way in."""
-    camera = component(shared.weights, shared.network.value)
+    camera = component(shared.weights, shared.network.value, alone(shared.names))
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     camera.network(named, None, shared.network, **quiet)
     camera.freeze(taken, None, shared.face, **quiet)
@@ -211,7 +212,7 @@ def tab(shared: Shared) -> gr.HTML:
     return camera
 
 
-def component(weights: Path, network: str | None) -> gr.HTML:
+def component(weights: Path, network: str | None, names: list[str]) -> gr.HTML:
     visitors, turns = Visitors(), Turns()
 
     def look(payload: dict) -> dict:
@@ -228,6 +229,6 @@ def component(weights: Path, network: str | None) -> gr.HTML:
         server_functions=[look, leave],
         elem_id="camera",
         network=network,
-        networks=checkpoint.available(weights),
+        networks=names,
         hues=annotation.HUES,
     )

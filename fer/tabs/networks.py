@@ -4,6 +4,7 @@ tab(shared)     lays it out, inside a `gr.Tab`, whose first opening draws it
 """
 
 import json
+import logging
 import re
 import time
 from pathlib import Path
@@ -19,6 +20,9 @@ from fer.published import PUBLIC, REPORTS, System
 from fer.tabs import exhibits, studied, verdicts
 from fer.tabs.shared import Shared, filled, load_network, network_menu, outline
 
+log = logging.getLogger(__name__)
+
+PUBLIC_KEYS = ("public_loss", "public_accuracy")
 NO_CURVES = "<p>This network came without its history.csv.</p>"
 SIZES = (
     "<b>Accuracy against size.</b> Ours is of one view of each face, with epochs chosen on PublicTest; the others' are "
@@ -42,6 +46,16 @@ def overview(weights: Path) -> str:
     rows = [[cell.strip("`") for cell in cards.line(network)] for network in ours]
     table = exhibits.table(cards.COLUMNS, rows, "networks", "All networks")
     return figure + table
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    """The epochs that can be drawn; none of a file that is broken, of which the top of the page tells."""
+    try:
+        rows = checkpoint.read_history(folder)
+    except checkpoint.CheckpointError as error:
+        log.error("%s", error)
+        return []
+    return rows if all(row.keys() >= {"epoch", "loss", "accuracy", *PUBLIC_KEYS} for row in rows) else []
 
 
 def placed(network: checkpoint.Network | Committee) -> System | None:
@@ -84,8 +98,7 @@ def _share(figures: dict | None, key: str = "accuracy") -> str:
 def show(name: str, *, weights: Path) -> tuple[str, str, str, str, str]:
     """Facts, curves, layer table, recipe and card of a network."""
     network = outline(weights, name)
-    history = checkpoint.read_history(weights / name)
-    curves = NO_CURVES
+    history, curves = _history(weights / name), NO_CURVES
     if history:
         rows = [[f"{value:.6g}" for value in row.values()] for row in history]
         saved = exhibits.csv_link(list(history[0]), rows, f"{name}-history")
@@ -135,15 +148,19 @@ def recipe(network: checkpoint.Network) -> str:
     """The commands that train it, and all settings of each stage."""
     if not network.recipe:
         return "This network came without its recipe."
-    settings = json.dumps(network.recipe, indent=2)
-    return f"```sh\n{cards.commands(network.recipe)}\n```\n\nAll the settings:\n\n```json\n{settings}\n```"
+    settings = f"All the settings:\n\n```json\n{json.dumps(network.recipe, indent=2)}\n```"
+    try:
+        return f"```sh\n{cards.commands(network.recipe)}\n```\n\n{settings}"
+    except (KeyError, TypeError, ValueError):  # settings of other names than ours, as of somebody else's checkpoint
+        return settings
 
 
 def card(folder: Path) -> str:
     """The model card without its front matter, its title and its pictures, which lie beside it."""
     path = folder / "README.md"
-    text = path.read_text() if path.is_file() else "This network came without a card."
-    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
+    text = path.read_text(errors="replace") if path.is_file() else "This network came without a card."
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text).replace("![", "[")
+    text = re.sub(r"<(?!!--)", "&lt;", text)  # no markup but comments: the card may be a stranger's
     return re.sub(r"\A---\n.*?\n---\n+(# [^\n]*\n+)?", "", text, flags=re.DOTALL)
 
 

@@ -144,7 +144,7 @@ def _histogram(values: np.ndarray) -> str:
     bars = "".join(
         f'<b class="{"down" if high <= 0 else "up" if low >= 0 else "zero"}" '
         f'style="height:{100 * (count / counts.max()) ** 0.5:.1f}%"></b>'
-        for count, low, high in zip(counts, edges, edges[1:], strict=False)
+        for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True)
     )
     ends = f"<p><span>{values.min():.3g}</span><span>{values.max():.3g}</span></p>"
     return f'<h4>Its values on this face</h4><div class="values"><div>{bars}</div>{ends}</div>'

@@ -16,7 +16,7 @@ import torch
 from gradio.components import Component
 
 from fer import checkpoint, faces, prediction
-from fer.committee import PREFIX, Committee
+from fer.committee import ELECTED, PREFIX, Committee
 from fer.presets import PRESETS
 from fer.tabs import markup
 
@@ -49,6 +49,7 @@ class Shared:
     """
 
     weights: Path  # the folder that holds the networks
+    names: list[str]  # those of them that are sound, and the elected committee; see `soundness.py`
     network: gr.State  # the chosen network's name
     face: gr.State  # the chosen face as the network sees it, uint8 (48, 48), or None
     wanted: gr.State  # what the Filters tab is to show next, a Wanted, or None
@@ -160,8 +161,7 @@ def network_menu(shared: Shared, elem_id: str, first: bool = False) -> gr.Dropdo
 
     first: the tab reads this menu itself, so that the others, which are not seen, may wait until it has answered.
     """
-    names = checkpoint.available(shared.weights)
-    menu = gr.Dropdown(names, value=shared.network.value, label="Network", elem_id=elem_id)
+    menu = gr.Dropdown(alone(shared.names), value=shared.network.value, label="Network", elem_id=elem_id)
     # `blur` follows a choice once, where a click sends `input` twice.
     menu.blur(lambda name: name, menu, shared.network, js=AFTERWARDS if first else None, **QUIET)
     follow(shared, lambda name: name, menu)
@@ -198,9 +198,22 @@ def _values(function: Callable, count: int, *asked: object) -> Iterable:
     return values if count > 1 else [values]
 
 
+def alone(names: list[str]) -> list[str]:
+    """The networks, without the elected committee."""
+    return [name for name in names if name != ELECTED]
+
+
+def sent(event: gr.EventData, name: str) -> object:
+    """What the browser sent with an event under this name; None where it sent nothing."""
+    try:
+        return getattr(event, name, None)
+    except TypeError:  # of an event without data, Gradio looks into None
+        return None
+
+
 def picked(event: gr.EventData, count: int) -> int:
     """The number that a click in our own markup sent, checked: it comes from the browser."""
-    index = getattr(event, "index", None)
+    index = sent(event, "index")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < count:
         raise refusal("What you clicked is not there any more. Please choose another one.")
     return index

@@ -6,6 +6,7 @@ A study's folder, weights/studies/<name>/, holds table.json, curves.csv and figu
 import base64
 import csv
 import json
+import logging
 from html import escape
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from fer import plots
 from fer.tabs import exhibits
 from fer.tabs.shared import refusal
 from fer.trials import cell
+
+log = logging.getLogger(__name__)
 
 NONE = '<div class="empty">No study was run yet: <code>python -m fer study NAME</code> runs one.</div>'
 
@@ -28,8 +31,15 @@ def show(name: str, *, weights: Path) -> str:
     """A study's question, table, figure and notes."""
     if name not in names(weights):
         raise refusal(f"There is no study {str(name)[:40]!r} here.")
-    folder = weights / "studies" / name
-    table = json.loads((folder / "table.json").read_text())
+    try:
+        return _drawn(weights / "studies" / name)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        log.error("the study %s cannot be read: %r", name, error)
+        raise refusal(f"The study {name} is broken on the server; `python -m fer study {name}` repeats it.") from None
+
+
+def _drawn(folder: Path) -> str:
+    name, table = folder.name, json.loads((folder / "table.json").read_text())
     rows, notes = table["rows"], "".join(f"<p>{escape(note)}</p>" for note in table["notes"])
     columns = list(dict.fromkeys(key for row in rows for key in row if any(one.get(key) is not None for one in rows)))
     heads = [column.replace("_", " ") for column in columns]

@@ -6,6 +6,7 @@ API caller sends without Gradio's `meta` mark, and with the mark it fetches any 
 
 import base64
 import json
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -47,6 +48,9 @@ def picture_sent(picture: dict | str | None) -> Path | bytes:
     return picture_file({"path": unquote(path)})
 
 
+_FETCH = re.compile(r"/(file[=/]|proxy=)\s*https?:", re.IGNORECASE)
+
+
 class RefuseAddresses:
     """ASGI middleware: 400 for a request that names a file by its web address, which Gradio would go and fetch."""
 
@@ -54,6 +58,8 @@ class RefuseAddresses:
         self.app = app
 
     async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and _FETCH.search(scope["path"]):
+            return await _answer(send, 400, {"detail": "This page hands on no files of other addresses."})
         if scope["type"] != "http" or scope["method"] != "POST" or _is_upload(scope):
             return await self.app(scope, receive, send)
         body = await _whole_body(receive)
