@@ -270,12 +270,12 @@ def test_a_message_brings_no_markup_into_the_page(page, face):
 
 def test_what_nobody_foresaw_is_logged_and_told(page, face, monkeypatch, caplog):
     """An exception within a handler: the trace in the log, a sentence for the visitor."""
-    from fer.tabs import predict
+    from fer.tabs import api
 
     def broken(*_, **__):
         raise RuntimeError("/work/secret")
 
-    monkeypatch.setattr(predict, "open_picture", broken)
+    monkeypatch.setattr(api, "read", broken)
     answered, answer = ask(page, "predict", [face, "compact"])
     assert not answered and "Something went wrong on the server" in told(answer) and "secret" not in answer
     assert "/work/secret" in caplog.text and "Something went wrong" in guarded.UNFORESEEN
