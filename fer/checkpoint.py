@@ -157,7 +157,8 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
         with safe_open(path / _TENSORS, "pt") as file:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no dict)
     except (OSError, SafetensorError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be used ({error}); `{_remedy(name)}` makes it anew") from error
+        file = path / (_CONFIG if isinstance(error, TypeError) else _TENSORS)
+        raise CheckpointError(f"{file} cannot be used ({error}); `{_remedy(name)}` makes it anew") from error
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if stored != expected:
         raise CheckpointError(f"{path / _TENSORS} is of another network; `{_remedy(name)}` makes it anew")
