@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 from gradio.utils import get_upload_folder  # noqa: E402
-from test_browser import chromium, expect, pytestmark, uploads, url, visit  # noqa: E402, F401
+from test_browser import chromium, expect, pytestmark, uploads, url, visit, weights  # noqa: E402, F401
 
 ROOT = Path(__file__).parent.parent
 TRACK = "document.querySelector('#camera video').srcObject.getVideoTracks()[0]"
