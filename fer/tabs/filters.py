@@ -267,7 +267,8 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
         return visit(request, **weights)
 
     linked = [shared.network, layer, which, preset, steps, seed, *parts, sheet, grown, card, opened]
-    gr.on(None, visited, None, [link, sheet, grown], queue=False, **ours)  # no trigger: when the page is opened
+    # No trigger: when the page is opened. Not past the queue, whose answers alone change states that others follow.
+    gr.on(None, visited, None, [link, sheet, grown], concurrency_limit=None, **ours)
     revived = link.change(partial(open_link, **weights), link, linked, **long)
     sheet.choice(chosen, [grown, shared.face], [card, opened, other], **ours)
     wanted = shared.wanted.change(partial(open_link, **weights), shared.wanted, linked, **long)

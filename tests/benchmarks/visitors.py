@@ -180,7 +180,7 @@ class Visitor:
         except Refused:
             await self._happen(self.page.after(event, worked=False))
             raise
-        self._take(event, output.get("data", []))
+        self._take(event, output.get("data") or [])
         changed = [one for state in output.get("changed_state_ids") or () for one in self.page.at(state, "change")]
         await self._happen([*self.page.after(event, worked=True), *changed])
 
@@ -192,7 +192,7 @@ class Visitor:
         return self.page.components[key]["type"] == "state"
 
     def _take(self, event: dict, outputs: list) -> None:
-        for key, value in zip(event["outputs"], outputs, strict=False):
+        for key, value in zip(event["outputs"] if outputs else (), outputs, strict=True):
             if isinstance(value, dict) and value.get("__type__") == "update":
                 if "value" in value:
                     self.values[key] = value["value"]
