@@ -5,15 +5,20 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read by gradio, which therefore comes after
+# Read by gradio, which therefore comes after. It keeps a record of ten thousand events, and sums all of them up anew
+# after every one.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 
 import gradio as gr
 from starlette.middleware import Middleware
 
 from fer import checkpoint, soundness
-from fer.tabs import activations, api, confusion, filters, networks, notice, predict, saliency
+from fer.tabs import activations, api, confusion, ending, filters, networks, notice, predict, saliency, thrift
+from fer.tabs.bounds import BoundRequests
 from fer.tabs.guarded import Guarded
 from fer.tabs.headers import Strict
+from fer.tabs.lines import MOST, bound
 from fer.tabs.shared import Shared, keep_up
 from fer.tabs.uploads import RefuseAddresses
 
@@ -47,9 +52,10 @@ LAUNCH = {
     "run_history": False,  # it would keep visitors' pictures in their browser
     "show_error": False,  # traces name paths of the server; gr.Error is shown all the same
     "max_file_size": "16mb",
-    "state_session_capacity": 200,
+    "state_session_capacity": 100,  # visitors; who was here longest ago is forgotten first
+    "max_threads": 16,
     "ssr_mode": False,
-    "app_kwargs": {"middleware": [Middleware(Strict), Middleware(RefuseAddresses)]},
+    "app_kwargs": {"middleware": [Middleware(Strict), Middleware(BoundRequests), Middleware(RefuseAddresses)]},
 }
 
 TABS = {
@@ -79,8 +85,8 @@ def build(weights: Path | None = None) -> gr.Blocks:
         api.publish(shared)
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
         shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **quiet)
-        page.load(named, None, tabs, **quiet)
-    return page.queue(max_size=32, default_concurrency_limit=2)
+        page.load(named, None, tabs, queue=False, **quiet)
+    return bound(page.queue(max_size=MOST, default_concurrency_limit=2))
 
 
 def named(request: gr.Request) -> gr.Tabs:
@@ -99,9 +105,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs the package mcp: `pip install 'gradio[mcp]'` brings it")
-    build().launch(
-        server_name=args.host, server_port=args.port, share=args.share, mcp_server=args.mcp or None, **LAUNCH
-    )
+    ending.own_uploads()
+    page = build()
+    where = {"server_name": args.host, "server_port": args.port, "share": args.share}
+    page.launch(**where, mcp_server=args.mcp or None, prevent_thread_lock=True, **LAUNCH)
+    thrift.keep()
+    ending.wait(page)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from PIL import Image
 
 import demo
 from fer import data
-from fer.tabs import api, uploads
+from fer.tabs import api, growing, uploads
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,6 +100,12 @@ def test_what_cannot_be_answered_is_one_sentence(page, face, endpoint: str, aske
     given = asked if endpoint == "/ascend" else (handle_file(face), *asked)
     with pytest.raises(AppError, match=words):
         Client(page.url, verbose=False).predict(*given, api_name=endpoint)
+
+
+def test_an_ascent_that_takes_too_long_is_refused_and_not_given_half_grown(page, monkeypatch):
+    monkeypatch.setattr(growing, "TURN", -1)
+    with pytest.raises(AppError, match="ask for fewer filters or steps"):
+        Client(page.url, verbose=False).predict("compact-ferplus", "conv2d_1", "3,5", 4, 0, api_name="/ascend")
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])

@@ -2,16 +2,19 @@
 
 import base64
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
 import torch
+from captum import attr
 from pages import HAPPY, example_face, sealed_off, write_networks
 from PIL import Image
 
-from fer.tabs import live
+from fer.tabs import guarded, live
 
 VISITOR, OTHER = "0" * 36, "1" * 36
 
@@ -110,6 +113,35 @@ def test_who_finds_no_turn_is_told_so(weights, monkeypatch):
     with ask.turns.free:
         assert ask() == {"busy": True}
     assert "faces" in ask()
+
+
+def test_of_those_who_wait_for_a_turn_no_more_than_a_few_hold_a_thread_of_the_page():
+    """One reads, one may wait; a third is told so at once, although it would have half a minute's patience."""
+    turns, go = live.Turns(1, waiting=1), threading.Event()
+    with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "PATIENCE", 30)
+        both = [pool.submit(turns.take, lambda: {"read": go.wait(20)}) for _ in range(2)]
+        taken_up(turns.room)
+        assert turns.take(dict) is None
+        go.set()
+        assert [one.result() for one in both] == [{"read": True}] * 2
+    assert turns.take(dict) == {}
+
+
+def taken_up(room: threading.BoundedSemaphore) -> None:
+    """Returns once there is no room left."""
+    while room.acquire(blocking=False):
+        room.release()
+
+
+def test_what_breaks_within_captum_is_told_in_a_sentence_and_the_next_frame_is_read(weights, monkeypatch, caplog):
+    """Where the turn was not given back, or an exception left as no answer at all, the view would stand still."""
+    ask = Live(weights, turns=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(attr.Saliency, "attribute", lambda *_, **__: [][0])
+        assert ask(why=True) == {"refused": guarded.UNFORESEEN}
+    assert "list index out of range" in caplog.text
+    assert ask(why=True)["faces"][0]["why"]
 
 
 @pytest.mark.parametrize(

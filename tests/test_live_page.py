@@ -105,3 +105,17 @@ def test_another_network_reads_on_without_a_new_start_and_its_doubt_is_shown(liv
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.get_by_role("tab", name="Photo").click()
     expect(page.locator("#network input")).to_have_value("cnn")
+
+
+def test_the_view_goes_on_by_itself_after_the_server_was_away_and_says_when_the_camera_is_unplugged(live):
+    """As while it is started anew: first no frame gets an answer (Gradio says null), then all do."""
+    page = live()
+    page.route("**/component_server/**", lambda route: route.fulfill(content_type="application/json", body="null"))
+    expect(page.locator("#camera .note")).to_have_text("The server does not answer. Trying again.", timeout=20_000)
+    page.unroute("**/component_server/**")
+    page.wait_for_function("document.querySelector('#camera .note').hidden", timeout=20_000)
+    expect(page.locator("#camera h3 b")).to_have_text("Happy", timeout=20_000)
+    page.evaluate("track.dispatchEvent(new Event('ended'))")
+    expect(page.locator("#camera .say")).to_contain_text("The camera was unplugged")
+    expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
+    expect(page.get_by_role("button", name="Use a photograph instead")).to_be_visible()

@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from captum import attr
 from pages import example_face, write_networks
 from PIL import Image
 
@@ -61,6 +62,20 @@ def test_the_scores_and_curves_come_after_the_map(weights, face):
     assert third[1].count("<polyline") == 2 and known.shown is shown
     again = next(explaining.measure(shown, known, wish, weights=weights))
     assert again == (gr.skip(),) * 3  # an opened tab brings the same map: nothing is measured twice
+
+
+def test_what_breaks_within_captum_is_told_in_a_sentence_and_the_next_visitor_gets_their_map(
+    weights, face, monkeypatch
+):
+    """In the worker's thread; the network that all visitors share has no hook afterwards, and answers as before."""
+    network, before = load_network(weights, "compact-ferplus"), ask(face, weights)[-1].reason.map
+    question = (face, "compact-ferplus", "gradient", "", "", "blurred", "", 20, [], Wish())
+    with monkeypatch.context() as patch:
+        patch.setattr(attr.Saliency, "attribute", lambda *_, **__: [][0])
+        with pytest.raises(IndexError):  # the page says what `guarded.UNFORESEEN` says
+            list(explaining.show(*question, weights=weights))
+    assert not any(module._forward_hooks or module._backward_hooks for module in network.modules())
+    assert (ask(face, weights)[-1].reason.map == before).all()
 
 
 def test_what_becomes_of_a_changed_face_is_found_once_for_all_methods(weights, face):

@@ -6,6 +6,7 @@ Pictures go in as files that Gradio's clients upload (`handle_file`) or as data 
 addresses. By MCP each endpoint is a tool of that name; a language model gets no pictures, which it could not read.
 """
 
+from collections import deque
 from pathlib import Path
 
 import gradio as gr
@@ -131,7 +132,9 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
     asked = growing.ask(weights, network, layer, filters, "clear", steps, seed)
     if len(asked.filters) > 64:
         raise refusal(f"That is {len(asked.filters)} filters: ask for 64 at most, as in 0-63.")
-    last = growing.kept(asked, weights) or list(growing.grow(asked, weights))[-1]
+    last = growing.kept(asked, weights) or deque(growing.grow(asked, weights), maxlen=1).pop()
+    if last.late:
+        raise refusal(f"This takes longer than {growing.TURN} seconds here: ask for fewer filters or steps.")
     rows = [
         {"filter": number, "ascent": round(value, 4), "dead": dead}
         for number, value, dead in zip(asked.filters, last.values, last.dead, strict=True)

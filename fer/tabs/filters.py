@@ -136,13 +136,12 @@ def status(grown: Grown, stopped: bool = False) -> str:
     """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
     asked, at_end = grown.asked, grown.step == grown.asked.steps
     place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
-    place += ", from the atlas" if grown.of_atlas else ", done" if at_end else ", stopped" if stopped else ""
+    late = f", ended: {growing.TURN} seconds were over, and others may be waiting" if grown.late else ""
+    place += ", from the atlas" if grown.of_atlas else ", done" if at_end else late or ", stopped" * stopped
     gone = sum(grown.dead)
     place += f"; {gone} dead: no gradient from the start" if gone else ""
-    beyond = (
-        f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more." if grown.beyond else ""
-    )
-    return place + "." + beyond
+    beyond = grown.beyond and f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
+    return place + "." + (beyond or "")
 
 
 def settle(
@@ -153,17 +152,21 @@ def settle(
     return view(grown, order, opened), card
 
 
-def open_link(request: gr.Request, *, weights: Path) -> Iterator[tuple]:
-    """What a link to a card asks for, out of the atlas or grown anew.
+def visit(request: gr.Request, *, weights: Path) -> tuple[growing.Asked | None, gr.HTML, Grown | None]:
+    """When the page is opened: what a link asks for, if it was one to a card, and what the atlas has of that.
 
-    Yields the network, layer, filters, preset, steps, seed, parts, the sheet, what is behind it, the card and the
-    open tile. Without a link, only what the atlas has of the choices that the page opens with.
+    Without a link, of the choices that the page opens with. Nothing grows here, so that nobody waits in a line for it.
     """
     asked = onefilter.linked(dict(request.query_params), weights)
+    found = growing.kept(asked, weights) if asked else first(weights)
+    return asked, view(found, ORDERS[0]), found
+
+
+def open_link(link: growing.Asked | Wanted | None, *, weights: Path) -> Iterator[tuple]:
+    """What a link asks for, kept or grown: all choices, the sheet, what is behind it, the card and the open tile."""
+    asked = onefilter.linked(link.query_params, weights) if isinstance(link, Wanted) else link
     if asked is None:
-        grown = first(weights)
-        skipped = (gr.skip(),) * (6 + len(PARTS))
-        yield *skipped, view(grown, ORDERS[0]), grown, "", None  # without a yield, Gradio would empty them all
+        yield (gr.skip(),) * (10 + len(PARTS))  # without a yield, Gradio would empty them all
         return
     which = written(asked.filters)
     layer, numbers = menu(asked.network, asked.layer, which, weights=weights)
@@ -250,7 +253,7 @@ def _properties(update: dict) -> dict:
 
 def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card: gr.HTML, compare: gr.Button) -> None:
     network, layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
-    grown, opened, other = (gr.State(None) for _ in range(3))
+    grown, opened, other, link = (gr.State(None) for _ in range(4))
     weights = {"weights": shared.weights}
     ours = {"api_visibility": "private", "show_progress": "hidden"}
     long = {"concurrency_id": "ascent", **ours}
@@ -260,16 +263,15 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
         return onefilter.choose(grown, face, event, **weights)
 
-    def visited(request: gr.Request) -> Iterator[tuple]:
-        yield from open_link(request, **weights)
-
-    def led(wanted: Wanted) -> Iterator[tuple]:
-        yield from open_link(wanted, **weights)
+    def visited(request: gr.Request) -> tuple:
+        return visit(request, **weights)
 
     linked = [shared.network, layer, which, preset, steps, seed, *parts, sheet, grown, card, opened]
-    revived = gr.on(None, visited, None, linked, **long)  # no trigger: when the page is opened
+    # No trigger: when the page is opened. Not past the queue, whose answers alone change states that others follow.
+    gr.on(None, visited, None, [link, sheet, grown], concurrency_limit=None, **ours)
+    revived = link.change(partial(open_link, **weights), link, linked, **long)
     sheet.choice(chosen, [grown, shared.face], [card, opened, other], **ours)
-    wanted = shared.wanted.change(led, shared.wanted, linked, **long)
+    wanted = shared.wanted.change(partial(open_link, **weights), shared.wanted, linked, **long)
     compared = compare.click(
         partial(onefilter.compare, **weights), [grown, opened, other, shared.face], [card, other], **long
     )

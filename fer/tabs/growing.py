@@ -6,6 +6,7 @@ for grown in growing.grow(asked, weights):
     ...  # a Grown after every few steps, the first before any
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from fer.tabs.gpu import on_gpu, placed
 from fer.tabs.shared import load_network, refusal
 
 MOST = 128  # steps that a visitor may ask for
+TURN = 120  # seconds that one ascent may take, where others may be waiting
 BUDGET = 0.1  # how far from a face, as a root mean square of its pixels in 0..1
 
 
@@ -50,6 +52,7 @@ class Grown:
     history: tuple[tuple[int, tuple[float, ...]], ...]  # a step and its N ascent values, one entry a frame
     best: tuple[float | None, ...]  # what real faces get out of each filter at most, where that is known
     of_atlas: bool = False  # not grown now but once for all
+    late: bool = False  # it was ended before its last step, as `TURN` seconds were over
 
     @property
     def beyond(self) -> float | None:
@@ -91,7 +94,7 @@ def _whole(number: object, least: int, most: int) -> bool:
 
 def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
     """Frame by frame; the first comes before the first step, so that noise is seen. Raises gr.Error at the first."""
-    chain, history = load_network(weights, asked.network), ()
+    chain, history, ends = load_network(weights, asked.network), (), time.monotonic() + TURN
     try:
         ascent.check(chain, asked.layer, asked.filters)
     except ValueError as error:
@@ -99,7 +102,10 @@ def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
     names, best = _names(chain, asked), _best(asked, weights)
     for step, images, values, dead in _climb(asked, weights):
         history += ((step, tuple(values.tolist())),)
-        yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best)
+        late = step < asked.steps and time.monotonic() > ends
+        yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best, late=late)
+        if late:
+            return
 
 
 @on_gpu(duration=lambda asked, weights: 10 + len(asked.filters) * asked.steps // 500)

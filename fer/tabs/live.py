@@ -9,6 +9,7 @@ boxes and the smoothed probabilities of the faces in sight, under a token that t
 import base64
 import binascii
 import io
+import logging
 import re
 import threading
 import time
@@ -24,9 +25,11 @@ from PIL import Image
 from fer import annotation, checkpoint, data, saliency
 from fer.faces import PictureError, open_picture
 from fer.prediction import FaceReading, Reading
+from fer.tabs.guarded import UNFORESEEN
 from fer.tabs.shared import Shared, alone, follow, load_detector, load_network, refusal, sent, single_threaded
 from fer.tracking import Tracker
 
+log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 
 PREFIX = "data:image/jpeg;base64,"
@@ -35,6 +38,7 @@ SIDE = 640  # pixels of a frame's longer side, at most
 FACES = 8  # of one frame, the largest
 AT_ONCE = 2  # frames that are read at the same time; more would only share the cores
 PATIENCE = 0.5  # seconds for which a frame waits for its turn before it is dropped
+WAITING = 4  # frames that wait at most: each holds one of the page's threads
 
 
 class FrameError(ValueError):
@@ -77,19 +81,25 @@ class Visitors:
 
 
 class Turns:
-    """So many frames are read at once, each in a thread of its own; the others wait a moment, or are not read."""
+    """So many frames are read at once, each in a thread of its own; a few wait a moment, the others are not read."""
 
-    def __init__(self, most: int = AT_ONCE):
+    def __init__(self, most: int = AT_ONCE, waiting: int = WAITING):
         self.free, self._pool = threading.BoundedSemaphore(most), single_threaded(most)
+        self.room = threading.BoundedSemaphore(most + waiting)
 
     def take(self, work: Callable[[], dict]) -> dict | None:
-        """What the work returns, or None where there was no turn within `PATIENCE` seconds."""
-        if not self.free.acquire(timeout=PATIENCE):
+        """What the work returns, or None where there was no turn within `PATIENCE` seconds, or no room to wait."""
+        if not self.room.acquire(blocking=False):
             return None
         try:
-            return self._pool.submit(work).result()
+            if not self.free.acquire(timeout=PATIENCE):
+                return None
+            try:
+                return self._pool.submit(work).result()
+            finally:
+                self.free.release()
         finally:
-            self.free.release()
+            self.room.release()
 
 
 # ---- handlers
@@ -115,6 +125,9 @@ def answer(payload: dict, weights: Path, visitors: Visitors, turns: Turns) -> di
         return {"refused": str(error)}
     except gr.Error as error:
         return {"refused": error.message}
+    except Exception:  # whatever it is: the browser would take no answer for a lost one, and go on asking
+        log.exception("A frame was not read")
+        return {"refused": UNFORESEEN}
     return {"busy": True} if told is None else told | {"milliseconds": round(1000 * (time.perf_counter() - began), 1)}
 
 

@@ -52,13 +52,13 @@ h4 { width: 100%; margin: 4px 0 -6px; font-size: var(--text-sm); font-weight: 60
 )
 
 # On a phone the card lies below the sheet: whoever clicks a map there is taken to it.
-JS = """let clicked = 0;
+JS = """let clicked = -1e9;
 document.addEventListener('click', event => {
-  if (event.target.closest('#map-sheet [data-choice]')) clicked = Date.now();
+  if (event.target.closest('#map-sheet [data-choice]')) clicked = performance.now();
 });
 watch('value', () => {
-  if (Date.now() - clicked > 3000 || element.getBoundingClientRect().top < innerHeight - 160) return;
-  clicked = 0;
+  if (performance.now() - clicked > 3000 || element.getBoundingClientRect().top < innerHeight - 160) return;
+  clicked = -1e9;
   element.scrollIntoView({behavior: 'smooth', block: 'start'});
 });
 element.addEventListener('click', event => {

@@ -59,12 +59,12 @@ class RefuseAddresses:
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http" and _FETCH.search(scope["path"]):
-            return await _answer(send, 400, {"detail": "This page hands on no files of other addresses."})
+            return await answer(send, 400, {"detail": "This page hands on no files of other addresses."})
         if scope["type"] != "http" or scope["method"] != "POST" or _is_upload(scope):
             return await self.app(scope, receive, send)
         body = await _whole_body(receive)
         if names_an_address(body):
-            return await _answer(send, 400, {"detail": "A picture must be uploaded; its web address is not enough."})
+            return await answer(send, 400, {"detail": "A picture must be uploaded; its web address is not enough."})
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay():
@@ -107,7 +107,7 @@ async def _whole_body(receive) -> bytes:
     return body
 
 
-async def _answer(send, status: int, content: dict) -> None:
+async def answer(send, status: int, content: dict) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(content).encode()})
