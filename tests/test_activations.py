@@ -210,7 +210,9 @@ def folder(tmp_path):
 
 
 def test_what_is_kept_beside_the_weights_is_read_back_and_belongs_to_them_alone(folder):
-    found = redundancy.Redundancy(9, redundancy.measure(small(), pixels(9), quiet=True), [{"layer": "conv2d_1"}])
+    row = {"kept": 6, "accuracy": 0.5, "n": 9, "ci95": [0.2, 0.8]}
+    thinned = [{"layer": "conv2d_1", "filters": 6, "ways": {"merged": {"rows": [row], "can_go": 0}}}]
+    found = redundancy.Redundancy(9, redundancy.measure(small(), pixels(9), quiet=True), thinned)
     redundancy.write(found, folder)
     read = redundancy.read(folder)
     assert read.rows() == found.rows() and read.faces == 9 and read.thinned == found.thinned

@@ -182,6 +182,14 @@ def test_the_network_reads_the_masked_face_again_for_every_share(weights, face):
     assert (pixels == reason_face).all() and max(chances) == pytest.approx(shown.reason.chances[0], abs=1e-5)
 
 
+def test_a_share_that_is_set_while_the_map_is_made_is_taken_up_once_it_is_there(weights, face):
+    """A slider that stands where it stood costs nothing."""
+    shown = ask(face, weights)[-1]  # at 20 %
+    assert "highest 70% alone" in explaining.catch_up(shown, 70, weights=weights)
+    assert explaining.catch_up(shown, 20, weights=weights) == gr.skip()
+    assert explaining.catch_up(None, 70, weights=weights) == gr.skip()
+
+
 @pytest.mark.parametrize("which, words", [("last", "its last layer"), ("all", "all its layers")])
 def test_a_network_forgets_on_demand(weights, face, which, words):
     """A copy does: the next map is the old one."""

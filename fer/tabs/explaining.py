@@ -185,6 +185,11 @@ def remask(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
     return maps.left(shown.reason, pixels, chance, keep / 100)
 
 
+def catch_up(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
+    """The masked face for the share that was set while its map was still being made."""
+    return gr.skip() if shown is None or shown.reason.keep == keep / 100 else remask(shown, keep, weights=weights)
+
+
 def _masked(shown: Shown, keep: float, weights: Path) -> tuple[np.ndarray, float]:
     network, reason = load_network(weights, shown.network), shown.reason
     with said():

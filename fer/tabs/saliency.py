@@ -97,6 +97,7 @@ def wire(
         **quiet,
     )
     for event in (chosen, entered):
+        event.success(partial(explaining.catch_up, **weights), [shown, keep], left, **quiet)
         event.success(
             partial(explaining.measure, **weights),
             [shown, known, wish],
