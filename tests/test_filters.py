@@ -356,14 +356,9 @@ def test_a_tile_that_is_not_there_cannot_be_opened(weights, index):
 # ---- links
 
 
-def opened(link: str, weights: Path) -> tuple:
-    """What a page with this address begins with: what is to be grown, the sheet, and what is behind it."""
-    return filters.visit(SimpleNamespace(query_params=dict(parse_qsl(link.removeprefix("?")))), weights=weights)
-
-
 def visit(link: str, weights: Path) -> list[tuple]:
-    """What comes of a link to a card."""
-    return list(filters.open_link(opened(link, weights)[0], weights=weights))
+    request = SimpleNamespace(query_params=dict(parse_qsl(link.removeprefix("?"))))
+    return list(filters.open_link(request, weights=weights))
 
 
 def test_a_link_grows_the_very_same_picture_and_opens_its_card(weights):
@@ -389,9 +384,8 @@ def test_a_face_goes_into_no_link(weights):
 
 @pytest.mark.parametrize("link", ["", "?tab=Filters", "?tab=Predict&filter=3"])
 def test_an_address_that_names_no_filter_leaves_the_choices_and_an_empty_sheet(weights, link):
-    asked, view, found = opened(link, weights)
-    assert asked is found is None and view.props["picture"] == ""
-    assert visit(link, weights) == [(gr.skip(),) * 14]
+    ((*chosen, view, found, card, opened),) = visit(link, weights)
+    assert chosen == [gr.skip()] * 10 and view.props["picture"] == card == "" and found is opened is None
 
 
 @pytest.mark.parametrize(
@@ -408,7 +402,7 @@ def test_a_link_that_was_tampered_with_is_refused_in_a_sentence(weights, change,
     query = {"tab": "Filters", "network": "cnn", "layer": "conv2d_1", "filter": "3", "preset": "clear"}
     request = SimpleNamespace(query_params=query | {"steps": "5", "seed": "0"} | change)
     with pytest.raises(gr.Error, match=words):
-        list(filters.open_link(filters.visit(request, weights=weights)[0], weights=weights))
+        list(filters.open_link(request, weights=weights))
 
 
 # ---- a lent GPU

@@ -273,9 +273,9 @@ def test_what_nobody_foresaw_is_logged_and_told(page, face, monkeypatch, caplog)
     from fer.tabs import api
 
     def broken(*_, **__):
-        raise RuntimeError("/work/secret")
+        raise RuntimeError("/home/secret")
 
     monkeypatch.setattr(api, "read", broken)
     answered, answer = ask(page, "predict", [face, "compact"])
     assert not answered and "Something went wrong on the server" in told(answer) and "secret" not in answer
-    assert "/work/secret" in caplog.text and "Something went wrong" in guarded.UNFORESEEN
+    assert "/home/secret" in caplog.text and "Something went wrong" in guarded.UNFORESEEN

@@ -152,21 +152,16 @@ def settle(
     return view(grown, order, opened), card
 
 
-def visit(request: gr.Request, *, weights: Path) -> tuple[growing.Asked | None, gr.HTML, Grown | None]:
-    """When the page is opened: what a link asks for, if it was one to a card, and what the atlas has of that.
+def open_link(link: gr.Request | Wanted, *, weights: Path) -> Iterator[tuple]:
+    """What a link asks for, kept or grown: all choices, the sheet, what is behind it, the card and the open tile.
 
-    Without a link, of the choices that the page opens with. Nothing grows here, so that nobody waits in a line for it.
+    Without a link, only what the atlas has of the choices that the page opens with.
     """
-    asked = onefilter.linked(dict(request.query_params), weights)
-    found = growing.kept(asked, weights) if asked else first(weights)
-    return asked, view(found, ORDERS[0]), found
-
-
-def open_link(link: growing.Asked | Wanted | None, *, weights: Path) -> Iterator[tuple]:
-    """What a link asks for, kept or grown: all choices, the sheet, what is behind it, the card and the open tile."""
-    asked = onefilter.linked(link.query_params, weights) if isinstance(link, Wanted) else link
+    asked = onefilter.linked(dict(link.query_params), weights)
     if asked is None:
-        yield (gr.skip(),) * (10 + len(PARTS))  # without a yield, Gradio would empty them all
+        grown = first(weights)
+        skipped = (gr.skip(),) * (6 + len(PARTS))
+        yield *skipped, view(grown, ORDERS[0]), grown, "", None  # without a yield, Gradio would empty them all
         return
     which = written(asked.filters)
     layer, numbers = menu(asked.network, asked.layer, which, weights=weights)
@@ -253,7 +248,7 @@ def _properties(update: dict) -> dict:
 
 def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card: gr.HTML, compare: gr.Button) -> None:
     network, layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
-    grown, opened, other, link = (gr.State(None) for _ in range(4))
+    grown, opened, other = (gr.State(None) for _ in range(3))
     weights = {"weights": shared.weights}
     ours = {"api_visibility": "private", "show_progress": "hidden"}
     long = {"concurrency_id": "ascent", **ours}
@@ -263,13 +258,12 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
         return onefilter.choose(grown, face, event, **weights)
 
-    def visited(request: gr.Request) -> tuple:
-        return visit(request, **weights)
+    def visited(request: gr.Request) -> Iterator[tuple]:
+        yield from open_link(request, **weights)
 
     linked = [shared.network, layer, which, preset, steps, seed, *parts, sheet, grown, card, opened]
-    # No trigger: when the page is opened. Not past the queue, whose answers alone change states that others follow.
-    gr.on(None, visited, None, [link, sheet, grown], concurrency_limit=None, **ours)
-    revived = link.change(partial(open_link, **weights), link, linked, **long)
+    # No trigger: when the page is opened. In a line of its own, so that no visitor waits for another's ascent.
+    revived = gr.on(None, visited, None, linked, concurrency_limit=8, **ours)
     sheet.choice(chosen, [grown, shared.face], [card, opened, other], **ours)
     wanted = shared.wanted.change(partial(open_link, **weights), shared.wanted, linked, **long)
     compared = compare.click(
