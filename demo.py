@@ -19,7 +19,7 @@ from fer.tabs.bounds import BoundRequests
 from fer.tabs.guarded import Guarded
 from fer.tabs.headers import Strict
 from fer.tabs.lines import MOST, bound
-from fer.tabs.shared import Shared, keep_up
+from fer.tabs.shared import QUIET, Shared, keep_up
 from fer.tabs.uploads import RefuseAddresses
 
 TITLE = "Facial-expression laboratory"
@@ -83,9 +83,8 @@ def build(weights: Path | None = None) -> gr.Blocks:
                     tab(shared)
         keep_up(shared)
         api.publish(shared)
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **quiet)
-        page.load(named, None, tabs, queue=False, **quiet)
+        shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
+        page.load(named, None, tabs, queue=False, **QUIET)
     return bound(page.queue(max_size=MOST, default_concurrency_limit=2))
 
 

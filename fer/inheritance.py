@@ -25,7 +25,8 @@ def inherit(network: Network, earlier: Network) -> None:
     """
     mine, theirs = _weighted(network), _weighted(earlier)
     if network.labels != earlier.labels:
-        mine[-1].pop(), theirs[-1].pop()
+        for blocks in (mine, theirs):
+            blocks[-1].pop()
     partners = dict(pair for blocks in zip_longest(mine, theirs, fillvalue=()) for pair in _paired(*blocks))
     taken = {layer: other for layer, other in partners.items() if other is not None}
     if len(taken) < sum(map(len, theirs)):

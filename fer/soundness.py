@@ -13,8 +13,11 @@ from fer.checkpoint import CheckpointError
 from fer.committee import ELECTED
 
 # What is measured of a network and kept beside it: the file, and what reads it, which gives nothing if it is stale.
-_MEASURED = {"trust": (trust.FILE, trust.read), "regions": (regions.FILE, regions.read)}
-_MEASURED["redundancy"] = (redundancy.FILE, redundancy.read)
+_MEASURED = {
+    "trust": (trust.FILE, trust.read),
+    "regions": (regions.FILE, regions.read),
+    "redundancy": (redundancy.FILE, redundancy.read),
+}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from fer import responses
 from fer.tabs import cells, follow, ladder, onemap, repeats
 from fer.tabs.predict import example_files
 from fer.tabs.seeing import DIFFERENCE, NOBODY, ORDERS, Seen, measured, placed, see, status
-from fer.tabs.shared import Shared, Wanted, load_network, network_menu, picked, refusal, sent
+from fer.tabs.shared import QUIET, Shared, Wanted, load_network, network_menu, picked, refusal, sent
 
 EACH, LAYER = SCALES = ("one for each map", "one for the layer")
 
@@ -180,19 +180,18 @@ def _wire(shared: Shared, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
     face, slider, sheet, one = parts
     seen, layer, opened = (gr.State(None) for _ in range(3))
     weights = {"weights": shared.weights}
-    ours = {"api_visibility": "private", "show_progress": "hidden"}
     read = [shared.face, network, layer, beside, order, scale, seen, opened]
     everything = [seen, layer, opened, face, slider, sheet, one]
     for asked in (get_render_context().select, network.input):
-        asked(partial(enter, **weights), read, everything, **ours)
-    beside.input(partial(compare, **weights), read, [seen, order, sheet], **ours)
-    gr.on([order.input, scale.input], redraw, [seen, order, scale, opened], sheet, **ours)
+        asked(partial(enter, **weights), read, everything, **QUIET)
+    beside.input(partial(compare, **weights), read, [seen, order, sheet], **QUIET)
+    gr.on([order.input, scale.input], redraw, [seen, order, scale, opened], sheet, **QUIET)
 
-    many = {"trigger_mode": "multiple", **ours}
+    many = {"trigger_mode": "multiple", **QUIET}
     slider.choice(_with_event(turn, weights), read, [seen, layer, opened, slider, sheet, one], **many)
     for clicked in (sheet.choice, one.choice):
         clicked(_with_event(choose, weights), seen, [opened, one, sheet], **many)
-    one.jump(partial(jump, **weights), [seen, opened, shared.wanted], shared.wanted, **ours)
+    one.jump(partial(jump, **weights), [seen, opened, shared.wanted], shared.wanted, **QUIET)
     face.frame(
         _with_event(live, weights), [network, layer, beside, order, scale, opened], [seen, face, sheet, one],
         concurrency_id="follow", concurrency_limit=2, **many,

@@ -13,11 +13,10 @@ from gradio.context import get_render_context
 from fer import answers
 from fer.tabs import answering, behind, exhibits, matrix, owned, verdicts
 from fer.tabs.answering import NOBODY, OWN, Asked
-from fer.tabs.shared import Shared, alone, choices, network_menu, refusal
+from fer.tabs.shared import QUIET, Shared, alone, choices, network_menu, refusal
 
 OPENS = ("Saliency", "Activations", "Filters")  # the tabs that a face can be opened in, where the page has them
 TAGGERS = "Judged by FER+'s ten taggers"
-QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 AT_ONCE = {"queue": False, **QUIET}  # what is quick need not wait in a line
 
 

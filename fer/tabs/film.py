@@ -14,7 +14,7 @@ from pathlib import Path
 import gradio as gr
 
 from fer import annotation, plots, video
-from fer.tabs.shared import Shared, load_detector, load_network, network_menu, said_kindly, single_threaded
+from fer.tabs.shared import QUIET, Shared, load_detector, load_network, network_menu, said_kindly, single_threaded
 from fer.tabs.uploads import picture_file
 
 SECONDS = 60  # of a film; the command line has no limit
@@ -112,11 +112,10 @@ def tab(shared: Shared) -> None:
     gr.Markdown(PRIVACY, elem_id="film-privacy")
     stopping = gr.State({"stop": False})
     outputs = [view, marked, timeline, files, stop]
-    ours = {"api_visibility": "private", "show_progress": "hidden"}
     handler = partial(watch, weights=shared.weights, reader=single_threaded(1))
     watched = film.change(
         handler, [film, network, smoothing, stopping], outputs,
-        preprocess=False, concurrency_limit=1, concurrency_id="film", **ours,
+        preprocess=False, concurrency_limit=1, concurrency_id="film", **QUIET,
     )  # fmt: skip
-    watched.failure(lambda: (gr.HTML(EMPTY), *[gr.update(visible=False)] * 4), None, outputs, **ours)
-    stop.click(lambda state: state.update(stop=True), stopping, None, queue=False, **ours)
+    watched.failure(lambda: (gr.HTML(EMPTY), *[gr.update(visible=False)] * 4), None, outputs, **QUIET)
+    stop.click(lambda state: state.update(stop=True), stopping, None, queue=False, **QUIET)

@@ -18,7 +18,7 @@ from fer.presets import PARTS, PRESETS
 from fer.tabs import growing, morph, onefilter, tiles
 from fer.tabs.growing import BUDGET, MOST, Grown
 from fer.tabs.menus import menu, menu_after, pages, written
-from fer.tabs.shared import Shared, Wanted, choices, load_network, network_menu, refusal
+from fer.tabs.shared import QUIET, Shared, Wanted, choices, load_network, network_menu, refusal
 
 COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
 SMALL = 64  # from so many tiles on, they are drawn small
@@ -250,8 +250,7 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     network, layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
     grown, opened, other = (gr.State(None) for _ in range(3))
     weights = {"weights": shared.weights}
-    ours = {"api_visibility": "private", "show_progress": "hidden"}
-    long = {"concurrency_id": "ascent", **ours}
+    long = {"concurrency_id": "ascent", **QUIET}
     asked = [order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
 
     # Gradio hands an event or a request over only where it can read the parameter's type, which a partial hides.
@@ -263,31 +262,31 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
 
     linked = [shared.network, layer, which, preset, steps, seed, *parts, sheet, grown, card, opened]
     # No trigger: when the page is opened. In a line of its own, so that no visitor waits for another's ascent.
-    revived = gr.on(None, visited, None, linked, concurrency_limit=8, **ours)
-    sheet.choice(chosen, [grown, shared.face], [card, opened, other], **ours)
+    revived = gr.on(None, visited, None, linked, concurrency_limit=8, **QUIET)
+    sheet.choice(chosen, [grown, shared.face], [card, opened, other], **QUIET)
     wanted = shared.wanted.change(partial(open_link, **weights), shared.wanted, linked, **long)
     compared = compare.click(
         partial(onefilter.compare, **weights), [grown, opened, other, shared.face], [card, other], **long
     )
-    opened.change(lambda opened: gr.Button(visible=opened is not None), opened, compare, **ours)
-    gr.on([opened.change, order.input], view, [grown, order, opened], sheet, **ours)
+    opened.change(lambda opened: gr.Button(visible=opened is not None), opened, compare, **QUIET)
+    gr.on([opened.change, order.input], view, [grown, order, opened], sheet, **QUIET)
 
-    start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, wanted, compared], **ours)
+    start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, wanted, compared], **QUIET)
     climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
     running = [climbing, revived, wanted, compared]
-    climbing.then(partial(settle, **weights), [grown, order, opened, shared.face], [sheet, card], **ours)
-    end.click(partial(view, stopped=True), [grown, order, opened], sheet, cancels=running, queue=False, **ours)
+    climbing.then(partial(settle, **weights), [grown, order, opened, shared.face], [sheet, card], **QUIET)
+    end.click(partial(view, stopped=True), [grown, order, opened], sheet, cancels=running, queue=False, **QUIET)
     press_start = "() => document.querySelector('#start').click()"
-    again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **ours).then(None, js=press_start)
+    again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **QUIET).then(None, js=press_start)
 
     # Unchecked by Gradio, which would refuse a layer of the network before; `menu` and `pages` check for themselves.
-    unchecked = {"preprocess": False, **ours}
+    unchecked = {"preprocess": False, **QUIET}
     now, shown = [shared.network, layer, which, grown], [sheet, grown, card, opened]
-    gr.on([network.input, layer.input, which.input], None, cancels=running, queue=False, **ours)
+    gr.on([network.input, layer.input, which.input], None, cancels=running, queue=False, **QUIET)
     turned = shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
     turned.then(partial(browse_after, **weights), [grown, opened, *asked], shown, **unchecked)
     paged = layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
     for event in (paged.then, which.input):
         event(partial(browse, **weights), [grown, opened, *asked], shown, **unchecked)
-    preset.input(lambda name: PRESETS[name].steps, preset, steps, **ours)
-    origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **ours)
+    preset.input(lambda name: PRESETS[name].steps, preset, steps, **QUIET)
+    origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **QUIET)

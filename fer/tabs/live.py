@@ -26,7 +26,7 @@ from fer import annotation, checkpoint, data, saliency
 from fer.faces import PictureError, open_picture
 from fer.prediction import FaceReading, Reading
 from fer.tabs.guarded import UNFORESEEN
-from fer.tabs.shared import Shared, alone, follow, load_detector, load_network, refusal, sent, single_threaded
+from fer.tabs.shared import QUIET, Shared, alone, follow, load_detector, load_network, refusal, sent, single_threaded
 from fer.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -218,9 +218,8 @@ def named(event: gr.EventData) -> str:
 def tab(shared: Shared) -> gr.HTML:
     """Lays the view out and wires it; call inside a `gr.Tab`. Its `photograph` event asks for the other way in."""
     camera = component(shared.weights, shared.network.value, alone(shared.names))
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    camera.network(named, None, shared.network, **quiet)
-    camera.freeze(taken, None, shared.face, **quiet)
+    camera.network(named, None, shared.network, **QUIET)
+    camera.freeze(taken, None, shared.face, **QUIET)
     follow(shared, lambda name: gr.HTML(network=name), camera)
     return camera
 

@@ -18,7 +18,7 @@ from fer.presets import PRESETS
 from fer.tabs import tiles
 from fer.tabs.gpu import on_gpu, placed
 from fer.tabs.reality import best_logit
-from fer.tabs.shared import Shared, follow, load_network, refusal
+from fer.tabs.shared import QUIET, Shared, follow, load_network, refusal
 
 STOPS = 9
 
@@ -139,9 +139,8 @@ def section(shared: Shared) -> None:
         end = gr.Button("Stop", elem_id="morph-stop", min_width=140)
     slider = gr.Slider(0, 100, value=50, step=100 / (STOPS - 1), label="How far on the way, in %", elem_id="morph-at")
     sheet = gr.HTML(**NOTHING, html_template=VIEW, css_template=CSS, apply_default_css=False, elem_id="morph")
-    ours = {"api_visibility": "private", "show_progress": "hidden"}
     climb = partial(grow, weights=shared.weights)
-    climbing = start.click(climb, [shared.network, *ends], sheet, concurrency_id="ascent", **ours)
-    end.click(None, cancels=[climbing], **ours)
-    slider.change(None, slider, None, js=MOVE, **ours)
+    climbing = start.click(climb, [shared.network, *ends], sheet, concurrency_id="ascent", **QUIET)
+    end.click(None, cancels=[climbing], **QUIET)
+    slider.change(None, slider, None, js=MOVE, **QUIET)
     follow(shared, partial(classes, weights=shared.weights), *ends)

@@ -18,7 +18,7 @@ from fer import cards, charts, checkpoint, networks, plots
 from fer.committee import ELECTED, Committee
 from fer.published import PUBLIC, REPORTS, System
 from fer.tabs import exhibits, studied, verdicts
-from fer.tabs.shared import Shared, filled, load_network, network_menu, outline
+from fer.tabs.shared import QUIET, Shared, filled, load_network, network_menu, outline
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,6 @@ def tab(shared: Shared) -> None:
 
 def wire(shared: Shared, menu: gr.Dropdown, outputs: list, everything: gr.HTML, clocks: tuple) -> None:
     """The tab's opening draws what is not there yet; the menu draws another network."""
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     timing, took = clocks
     weights, opened = {"weights": shared.weights}, gr.State(False)
 
@@ -218,7 +217,7 @@ def wire(shared: Shared, menu: gr.Dropdown, outputs: list, everything: gr.HTML, 
             return (gr.skip(),) * (len(outputs) + 2)
         return overview(shared.weights), True, *shown(name, True)
 
-    get_render_context().select(first, [menu, opened], [everything, opened, *outputs], **quiet)
-    menu.change(shown, [menu, opened], outputs, trigger_mode="always_last", **quiet)
-    menu.change(lambda: filled(""), None, took, **quiet)
-    timing.click(lambda name: filled(clock(name, **weights)), menu, took, **quiet)
+    get_render_context().select(first, [menu, opened], [everything, opened, *outputs], **QUIET)
+    menu.change(shown, [menu, opened], outputs, trigger_mode="always_last", **QUIET)
+    menu.change(lambda: filled(""), None, took, **QUIET)
+    timing.click(lambda name: filled(clock(name, **weights)), menu, took, **QUIET)

@@ -16,7 +16,7 @@ from fer import plots
 from fer.faces import open_picture
 from fer.prediction import Reading
 from fer.tabs import film, live, markup
-from fer.tabs.shared import Shared, choices, load_detector, network_menu, picked, read, said_kindly
+from fer.tabs.shared import QUIET, Shared, choices, load_detector, network_menu, picked, read, said_kindly
 from fer.tabs.uploads import picture_file
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -103,7 +103,7 @@ def tab(shared: Shared) -> None:
             camera = live.tab(shared)
         with gr.Tab("Video", id="Video"):
             film.tab(shared)
-    camera.photograph(lambda: gr.Tabs(selected="Photo"), None, ways, api_visibility="private", show_progress="hidden")
+    camera.photograph(lambda: gr.Tabs(selected="Photo"), None, ways, **QUIET)
 
 
 def photo(shared: Shared) -> None:
@@ -132,7 +132,7 @@ def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
         css_template=markup.EXAMPLES_CSS,
         elem_id="examples",
     )
-    examples.choice(example, None, picture, api_visibility="private", show_progress="hidden")
+    examples.choice(example, None, picture, **QUIET)
     return picture, network
 
 

@@ -13,7 +13,7 @@ from fer.attributions import METHODS
 from fer.tabs import explaining, habits, maps
 from fer.tabs.explaining import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, Wish
 from fer.tabs.folds import fold
-from fer.tabs.shared import Shared, choices, network_menu
+from fer.tabs.shared import QUIET, Shared, choices, network_menu
 
 FORGET = {"Let it forget its last layer": "last", "Let it forget all": "all"}
 COMPARE = {"All methods side by side": "methods", "All emotions side by side": "emotions"}
@@ -77,39 +77,38 @@ def wire(
     words, explained, left, trusted, curves, forgot, everything = answer
     shown, known, found, wish = gr.State(None), gr.State(None), gr.State(None), gr.State(Wish())
     weights = {"weights": shared.weights}
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     inputs = [field.input for field in question[1:]]
     seen = [words, explained, left, shown, trusted, curves, forgot, everything, found]
     outputs = [*menus, *seen]
-    gr.on(inputs, explaining.hurry, [*question, wish], None, queue=False, **quiet)
+    gr.on(inputs, explaining.hurry, [*question, wish], None, queue=False, **QUIET)
     chosen = gr.on(
         inputs,
         partial(explaining.show, **weights),
         [*question, keep, drawn, wish],
         outputs,
         trigger_mode="always_last",
-        **quiet,
+        **QUIET,
     )
     entered = get_render_context().select(
         partial(explaining.opened, **weights),
         [face, network, method, baseline, keep, drawn, wish, shown],
         outputs,
-        **quiet,
+        **QUIET,
     )
     for event in (chosen, entered):
-        event.success(partial(explaining.catch_up, **weights), [shown, keep], left, **quiet)
+        event.success(partial(explaining.catch_up, **weights), [shown, keep], left, **QUIET)
         event.success(
             partial(explaining.measure, **weights),
             [shown, known, wish],
             [trusted, curves, known],
             trigger_mode="always_last",
-            **quiet,
+            **QUIET,
         )
         # After an error, the map of an earlier question must not stand beside this one.
-        event.failure(explaining.stop, [face, wish], seen, **quiet)
-    explained.choice(explaining.stop, [face, wish], seen, cancels=[chosen, entered], **quiet)
-    keep.input(partial(explaining.remask, **weights), [shown, keep], left, trigger_mode="always_last", **quiet)
-    drawn.input(explaining.redraw, [shown, found, drawn], [explained, everything], **quiet)
+        event.failure(explaining.stop, [face, wish], seen, **QUIET)
+    explained.choice(explaining.stop, [face, wish], seen, cancels=[chosen, entered], **QUIET)
+    keep.input(partial(explaining.remask, **weights), [shown, keep], left, trigger_mode="always_last", **QUIET)
+    drawn.input(explaining.redraw, [shown, found, drawn], [explained, everything], **QUIET)
     for which, button in zip(FORGET.values(), buttons[:2], strict=True):
         button.click(
             partial(explaining.forget, which=which, **weights), [shown, drawn], forgot, show_progress_on=button, **BUSY
@@ -119,14 +118,14 @@ def wire(
             partial(explaining.compare, which=which, **weights),
             [shown, known, drawn, wish],
             [everything, found],
-            **quiet,
+            **QUIET,
         )
         for which, button in zip(COMPARE.values(), buttons[2:4], strict=True)
     ]
-    everything.choice(explaining.stop_comparing, [shown, found, drawn], everything, cancels=comparing, **quiet)
+    everything.choice(explaining.stop_comparing, [shown, found, drawn], everything, cancels=comparing, **QUIET)
     address, name = gr.Textbox(visible=False), gr.Textbox(visible=False)
-    taken = buttons[4].click(partial(explaining.download, **weights), [shown, keep, drawn], [address, name], **quiet)
-    taken.success(None, [address, name], None, js=SAVE, **quiet)
+    taken = buttons[4].click(partial(explaining.download, **weights), [shown, keep, drawn], [address, name], **QUIET)
+    taken.success(None, [address, name], None, js=SAVE, **QUIET)
 
 
 def _html(name: str, value: str = "", **place) -> gr.HTML:

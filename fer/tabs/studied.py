@@ -14,7 +14,7 @@ import gradio as gr
 
 from fer import plots
 from fer.tabs import exhibits
-from fer.tabs.shared import refusal
+from fer.tabs.shared import QUIET, refusal
 from fer.trials import cell
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,10 @@ def _picture(folder: Path) -> str:
 def section(weights: Path) -> None:
     """Lays the studies out, closed; a study is read when the section is opened, or another one is chosen."""
     known = names(weights)
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     with gr.Accordion("The reports' experiments, repeated", open=False) as accordion:
         menu = gr.Dropdown(
             known, value=known[0] if known else None, label="Study", elem_id="study", visible=bool(known)
         )
         view = exhibits.box("" if known else NONE, "studied")
     if known:
-        gr.on([menu.change, accordion.expand], lambda name: show(name, weights=weights), menu, view, **quiet)
+        gr.on([menu.change, accordion.expand], lambda name: show(name, weights=weights), menu, view, **QUIET)

@@ -8,6 +8,7 @@ hundreds of MB that nothing uses any more.
 
 import ctypes
 import threading
+import time
 
 EVERY = 60  # seconds; it takes some milliseconds
 
@@ -19,7 +20,7 @@ def keep() -> None:
 
 def _go_on() -> None:
     while give_back() is not None:
-        threading.Event().wait(EVERY)
+        time.sleep(EVERY)
 
 
 def give_back() -> bool | None:
