@@ -94,6 +94,14 @@ def named(request: gr.Request) -> gr.Tabs:
     return gr.Tabs(selected=name) if name in TABS else gr.skip()
 
 
+def launch(page: gr.Blocks, **where: object) -> tuple:
+    """Starts the page as `LAUNCH` has it and goes on; gives what `Blocks.launch` does.
+
+    Gradio puts the page's own start and end into `app_kwargs`, so no other page may be given the same.
+    """
+    return page.launch(**where, prevent_thread_lock=True, **LAUNCH | {"app_kwargs": dict(LAUNCH["app_kwargs"])})
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     on_space = "SPACE_ID" in os.environ
@@ -107,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     ending.own_uploads()
     page = build()
     where = {"server_name": args.host, "server_port": args.port, "share": args.share}
-    page.launch(**where, mcp_server=args.mcp or None, prevent_thread_lock=True, **LAUNCH)
+    launch(page, **where, mcp_server=args.mcp or None)
     thrift.keep()
     ending.wait(page)
 

@@ -94,8 +94,8 @@ def sealed_off(uploads: Path) -> Iterator[Path]:
 @contextmanager
 def served(weights: Path, **launch: object) -> Iterator[SimpleNamespace]:
     """The page over these networks, at `.url`."""
-    page, listening = demo.build(weights), {"server_name": "127.0.0.1", "prevent_thread_lock": True, "quiet": True}
-    _, url, _ = page.launch(**listening, **demo.LAUNCH, **launch)
+    page = demo.build(weights)
+    _, url, _ = demo.launch(page, server_name="127.0.0.1", quiet=True, **launch)
     try:
         yield SimpleNamespace(url=url, blocks=page)
     finally:

@@ -192,6 +192,11 @@ def test_web_addresses_are_found_wherever_json_can_hide_them(body, found):
     assert uploads.names_an_address(body) is found
 
 
+def test_a_page_that_was_started_leaves_the_settings_of_the_next_one_alone(page):
+    """Gradio would hand its start on: a page of MCP's, which can be begun once only, and the next one never came up."""
+    assert page.url and demo.LAUNCH["app_kwargs"].keys() == {"middleware"}
+
+
 def test_nothing_is_reported_home_and_nothing_kept_in_the_browser(page):
     config = httpx.get(f"{page.url}config").json()
     assert config["analytics_enabled"] is False and demo.LAUNCH["run_history"] is False

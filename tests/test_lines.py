@@ -53,7 +53,7 @@ def slow() -> Iterator[Slow]:
 def page(slow, tmp_path, monkeypatch) -> Iterator[str]:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     page = page_of(slow)
-    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **demo.LAUNCH)
+    _, url, _ = demo.launch(page, server_name="127.0.0.1", quiet=True)
     yield url + "gradio_api/"
     slow.go.set()
     page.close(verbose=False)
