@@ -154,7 +154,7 @@ def first_stage(stored: dict) -> dict:
 
 # What Keras does unless told otherwise, as report 2 names no optimiser; nothing that would rescue a bad scale.
 _KERAS = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "clip": 0.0}
-_KERAS |= {"label_smoothing": 0.0, "epochs": 25, "small_epochs": 0, "votes": 0.0}
+_KERAS |= {"label_smoothing": 0.0, "epochs": 25, "small_epochs": 0, "votes": 0.0, "start": ""}
 _NONE = Augmentation(flip=0.0)
 
 
@@ -209,7 +209,7 @@ def augmentation(settings: Settings) -> Result:
     """How much does each kind of augmentation gain VGG16 with ReLU?"""
     rows, curves = [], {}
     for number, (arm, changes) in enumerate(augmentations(recipe("vgg16-relu").augmentation).items()):
-        config = settings.config("vgg16-relu", votes=0.0, **asdict(changes))
+        config = settings.config("vgg16-relu", votes=0.0, start="", **asdict(changes))
         row, curves[arm], _ = _arm(settings, f"{number}-{arm.replace(', ', '-').replace(' ', '-')}", config)
         amounts = ", ".join(f"{key} {value:g}" for key, value in vars(changes).items() if value) or "none"
         rows.append({"augmentation": arm, "amounts": amounts} | row | _theirs(_AUGMENTATION, arm))
