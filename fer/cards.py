@@ -41,6 +41,11 @@ _WHAT = {
     "cnn": "The convolutional network of a first coursework report: three valid 3x3 convolutions of 64, dense 512 "
     "(ReLU) and dense 256 (sigmoid).",
     "dnn": "The network without convolutions that the first report sets against its CNN, of about the same size.",
+    "vgg16-relu": "The VGG16 of a second coursework report: thirteen 3x3 convolutions in five blocks, each with batch "
+    "normalisation and ReLU, then dense layers of 4096 and 1000.",
+    "vgg16-selu": "The VGG16 of a second coursework report with SELU in place of ReLU, against dead units.",
+    "vgg19-selu": "The VGG19 of a second coursework report, its largest network and its best: sixteen 3x3 convolutions "
+    "with batch normalisation and SELU, then two dense layers of 4096 and one of 1000.",
     "compact": "The laboratory's own network and its demo's default: a plain chain of 3x3 convolutions with ReLU, then "
     "the average over the face and one dense layer.",
     "compact-ferplus": "The layers of `compact`, taught by how ten people voted on each face (FER+): eight labels, "
