@@ -110,7 +110,10 @@ def accuracies(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
 
 
 def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], what: str) -> Figure:
-    """A group of bars for every name, with a bar a series; None leaves its place empty. ``what`` names the axis."""
+    """A group of bars for every name, with a bar a series; None leaves its place empty. ``what`` names the axis.
+
+    Values are 0 or more, as shares are: the axis begins with 0 even where there is nothing else.
+    """
     figure = Figure(figsize=(max(5.0, 1.1 * len(groups) + 1), 3.6), layout="constrained")
     axes, width = figure.subplots(), 0.8 / len(series)
     for number, (name, values) in enumerate(series.items()):
@@ -121,6 +124,7 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], wh
     axes.set_xticks(range(len(groups)), groups, rotation=25, ha="right", fontsize=8)
     axes.set(ylabel=what)
     axes.margins(y=0.3)  # room for the legend above the bars
+    axes.set_ylim(bottom=0)
     inked(axes)
     return figure
 

@@ -1,6 +1,7 @@
 """Studies of the networks that ``weights/`` holds: which of their units are dead, and what twins are worth to them."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -31,6 +32,8 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
         "included): SELU is 0 for no number but 0, so only the second is a fair comparison.",
         "The accuracy is the shipped network's on PrivateTest, the report's its own score.",
     ]
+    begun = {network.name: Path(start).name for network in nets if (start := network.recipe.get("start"))}
+    notes += [f"{name} began with the weights of {start}, not with fresh ones." for name, start in begun.items()]
     shares = [[row.changeless / row.units for row in layers] for layers in counted]
     series = dict(zip(names, shares, strict=True))
     return Result(rows, notes, bars=Bars([row.layer for row in counted[0]], series, "share of changeless units"))

@@ -129,6 +129,11 @@ def test_bars_stand_in_groups_and_a_missing_one_leaves_its_place():
     assert [text.get_text() for text in axes.texts] == ["0.600", "0.700", "0.640", ""]
 
 
+def test_bars_that_are_all_0_stand_on_an_axis_that_begins_with_0():
+    (axes,) = plots.bars(["one", "two"], {"ours": [0.0, 0.0]}, "share").axes
+    assert axes.get_ylim()[0] == 0
+
+
 def test_an_ascent_s_curve_has_its_points_and_a_line_at_the_best_real_face():
     axes = plots.climb([0, 4, 8], [0.0, 2.5, 3.0], best=1.5).axes[0]
     curve, best = axes.lines
