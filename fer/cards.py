@@ -46,10 +46,12 @@ _WHAT = {
     "vgg16-selu": "The VGG16 of a second coursework report with SELU in place of ReLU, against dead units.",
     "vgg19-selu": "The VGG19 of a second coursework report, its largest network and its best: sixteen 3x3 convolutions "
     "with batch normalisation and SELU, then two dense layers of 4096 and one of 1000.",
-    "compact": "The laboratory's own network and its demo's default: a plain chain of 3x3 convolutions with ReLU, then "
-    "the average over the face and one dense layer.",
-    "compact-ferplus": "The layers of `compact`, taught by how ten people voted on each face (FER+): eight labels, "
-    "contempt among them.",
+    "compact": "The laboratory's own network and its demo's default: a plain chain of ten 3x3 convolutions with ReLU, "
+    "then the average over the face and one dense layer.",
+    "compact-small": "What `compact` began as: a plain chain of seven 3x3 convolutions with ReLU, then the average "
+    "over the face and one dense layer.",
+    "compact-ferplus": "The layers of `compact-small`, taught by how ten people voted on each face (FER+): eight "
+    "labels, contempt among them.",
 }
 
 

@@ -21,7 +21,7 @@ def test_of_the_same_layers_it_takes_all_the_weights() -> None:
 
 
 def test_of_other_labels_it_takes_all_but_the_last_layer() -> None:
-    earlier, network = Network("compact"), Network("compact-ferplus", FERPLUS)
+    earlier, network = Network("compact-small"), Network("compact-ferplus", FERPLUS)
     inherit(network, earlier)
     assert torch.equal(network["conv2d_7"].weight, earlier["conv2d_7"].weight)
     assert network["dense_1"].weight.shape == (8, 512)
@@ -39,9 +39,9 @@ def test_vgg19_takes_vgg16s_convolutions_and_its_three_new_ones_hand_on_what_the
     assert torch.equal(network["dense_3"].weight, earlier["dense_2"].weight)
 
 
-def test_vgg16_grows_out_of_compact_and_its_convolutions_begin_by_reading_as_compacts() -> None:
-    """Twice as wide and six convolutions deeper; black about the face is compact's own frame where its mean is 0."""
-    earlier, network = Network("compact").eval(), Network("vgg16-relu").eval()
+def test_vgg16_grows_out_of_compact_small_and_its_convolutions_begin_by_reading_as_those() -> None:
+    """Twice as wide and six convolutions deeper; a black frame is that of normalised pixels where the mean is 0."""
+    earlier, network = Network("compact-small").eval(), Network("vgg16-relu").eval()
     earlier[0].mean = 0.0
     inherit(network, earlier)
     faces = torch.rand(2, 1, 48, 48)
@@ -51,17 +51,17 @@ def test_vgg16_grows_out_of_compact_and_its_convolutions_begin_by_reading_as_com
 
 
 def test_a_channel_that_is_new_has_no_share_in_those_taken_over() -> None:
-    earlier, network = Network("compact"), Network("vgg16-relu")
+    earlier, network = Network("compact-small"), Network("vgg16-relu")
     inherit(network, earlier)
-    weight = network["conv2d_3"].weight  # (128, 64, 3, 3), of which compact has (64, 32, 3, 3)
+    weight = network["conv2d_3"].weight  # (128, 64, 3, 3), of which compact-small has (64, 32, 3, 3)
     assert torch.equal(weight[:64, :32], earlier["conv2d_2"].weight)
     assert not weight[:64, 32:].any()
     assert weight[64:].std() > 0.01
 
 
 def test_pixels_that_were_normalised_by_a_layer_are_normalised_by_the_first_convolution() -> None:
-    """Inside the frame: a grey face of compact's mean, .5077, gives nothing but the bias it had, 0."""
-    earlier, network = Network("compact"), Network("vgg16-relu")
+    """Inside the frame: a grey face of Training's mean, .5077, gives nothing but the bias it had, 0."""
+    earlier, network = Network("compact-small"), Network("vgg16-relu")
     inherit(network, earlier)
     values = network["conv2d_1"](torch.full((1, 1, 48, 48), 0.5077))  # (1, 64, 48, 48)
     assert values[:, :32, 1:-1, 1:-1].abs().max() < 1e-5
