@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from fer import checkpoint
 from fer.checkpoint import Network
-from fer.data import VOTES, Faces
+from fer.data import VOTES, Faces, to_unit
 from fer.evaluation import calibrate, predict_logits, unsure_below
 from fer.inheritance import inherit
 from fer.lessons import lesson, taught
@@ -62,9 +62,9 @@ class Learner(nn.Module):
 class Run:
     """What changes while a network trains, and what has to be kept to go on after a stop."""
 
-    def __init__(self, config: TrainConfig, team: Team) -> None:
+    def __init__(self, config: TrainConfig, team: Team, pixels: Tensor | None = None) -> None:
         torch.manual_seed(config.seed)
-        network = _begun(config).to(team.device, memory_format=torch.channels_last)
+        network = _begun(config, pixels).to(team.device, memory_format=torch.channels_last)
         self.learner = Learner(network, votes=config.votes > 0).to(team.device)
         self.forward = team.share(self.learner)
         self.average = None
@@ -105,11 +105,11 @@ class Run:
         self.history, self.best = state["history"], state["best"]
 
 
-def _begun(config: TrainConfig) -> Network:
-    """The network before its first step, in training mode."""
+def _begun(config: TrainConfig, pixels: Tensor | None) -> Network:
+    """The network before its first step, in training mode; one that inherits sees a batch of ``pixels`` for that."""
     network = Network(config.network, labels_of(config.network))
     if config.start:
-        inherit(network, checkpoint.load(config.start))
+        inherit(network, checkpoint.load(config.start), to_unit(pixels[: config.batch_size]))
     return network
 
 
@@ -146,7 +146,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     folder.mkdir(parents=True, exist_ok=True)
     training = taught(config, training)
     with assembled() as team:
-        run, state = Run(config, team), folder / UNFINISHED
+        run, state = Run(config, team, training.pixels), folder / UNFINISHED
         if state.exists():
             run.restore(state, config)
         _train(run, config, team, training, validation, state, quiet)
