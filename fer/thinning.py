@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from fer import cards, data, plots, pruning, redundancy
 from fer.activations import TWIN
+from fer.checkpoint import Network
 from fer.data import Faces
 from fer.evaluation import predict_logits, wilson
 from fer.networks import Chain
@@ -25,7 +26,7 @@ _LOST = 0.6  # of the whole network's accuracy: below, fewer filters are not tri
 
 
 def record(
-    network: Chain, folder: Path | None, splits: dict[str, Faces], faces: int, layers: str | None, quiet: bool = False
+    network: Network, folder: Path | None, splits: dict[str, Faces], faces: int, layers: str | None, quiet: bool = False
 ) -> redundancy.Redundancy:
     """Measures which filters say the same, over so many faces of PublicTest, and what is lost without those of layers.
 
@@ -33,6 +34,7 @@ def record(
     found is added to it in the network's folder. Raises ValueError for a layer whose filters cannot be removed.
     """
     training, public = data.require(splits, "Training", "PublicTest")
+    public = data.relabelled(public, network.labels)
     wanted = layers.split(",") if layers else pruning.removable(network)[:1]
     for layer in wanted:
         pruning.reader(network, layer)

@@ -350,3 +350,14 @@ def test_a_layer_is_drawn_into_a_file(tmp_path):
     with Image.open(tmp_path / "conv2d_1.png") as picture:
         assert picture.size == (6 * (46 * 2 + 2) - 2, 46 * 2)
     assert (tmp_path / "dense_1.png").stat().st_size > 1000
+
+
+def test_a_network_of_other_labels_is_thinned_by_those():
+    """Of 12 faces, eight that all FER+'s taggers call neutral and four on which they differ: 8 count."""
+    votes = torch.zeros(12, 10, dtype=torch.uint8)
+    votes[:8, 0], votes[8:, :5] = 10, 2
+    faces = Faces(pixels(12), torch.zeros(12, dtype=torch.long), votes, torch.zeros(12, dtype=torch.bool))
+    network = checkpoint.Network("compact-ferplus", networks.FERPLUS).eval()
+    splits = {"Training": faces, "PublicTest": faces}
+    (found,) = thinning.record(network, None, splits, 12, "conv2d_1", quiet=True).thinned
+    assert found["ways"]["cut"]["rows"][0]["n"] == 8
