@@ -175,9 +175,9 @@ def test_receptive_fields_of_cnn(field: int, layer: str):
     assert filters.receptive_field(Chain(networks.layers("cnn", 7)), layer) == field
 
 
-def test_receptive_fields_of_compact():
+def test_receptive_fields_of_compact_small():
     """By hand: each convolution adds twice the stride, each pool once, and doubles it."""
-    network = Chain(networks.layers("compact", 7))
+    network = Chain(networks.layers("compact-small", 7))
     fields = [filters.receptive_field(network, f"conv2d_{number}") for number in range(1, 8)]
     assert fields == [3, 8, 18, 26, 46, 62, 102]
     assert [filters.canvas(network, f"conv2d_{number}") for number in (1, 3, 4, 5)] == [8, 26, 34, 48]
@@ -185,8 +185,8 @@ def test_receptive_fields_of_compact():
 
 @pytest.mark.parametrize("number, field", [(1, 3), (2, 8), (3, 18), (4, 26)])
 def test_the_middle_neuron_sees_no_edge_of_its_canvas(number: int, field: int):
-    """In compact with average pools, its gradient covers exactly the receptive field, a margin from every edge."""
-    network = Chain(networks.layers("compact", 7)).eval()[: f"conv2d_{number}"]
+    """In compact-small with average pools, its gradient covers exactly the receptive field, a margin from every edge."""
+    network = Chain(networks.layers("compact-small", 7)).eval()[: f"conv2d_{number}"]
     side = filters.canvas(network, f"conv2d_{number}")
     linear = chain(*[nn.AvgPool2d(2) if isinstance(part, nn.MaxPool2d) else part for part in network])
     linear = chain(*[part for part in linear if not isinstance(part, nn.ReLU)])

@@ -340,7 +340,7 @@ def test_a_committee_is_explained_by_its_gradients_but_not_by_layers():
 
 @pytest.mark.parametrize(
     "architecture, layer, side",
-    [("cnn", "activation_3", 20), ("compact", "activation_6", 6), ("vgg19-selu", "activation_12", 6)],
+    [("cnn", "activation_3", 20), ("compact", "activation_9", 6), ("vgg19-selu", "activation_12", 6)],
 )
 def test_maps_are_weighed_at_the_last_activation_with_6x6_pixels(architecture, layer, side):
     """3x3, which both others end with, would say little more of a face than that it is in the middle."""

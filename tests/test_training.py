@@ -101,10 +101,11 @@ def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs
 
 
 def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_last_layer(tmp_path: Path):
-    """compact-ferplus takes compact's convolutions over, to float16, and draws eight rows of its own."""
-    earlier = checkpoint.Network("compact")
+    """compact-ferplus takes compact-small's convolutions over, to float16, and draws eight rows of its own."""
+    earlier = checkpoint.Network("compact-small")
     checkpoint.save(earlier, tmp_path)
-    begun = training._begun(recipe("compact-ferplus", start=str(tmp_path)))
+    pixels = torch.zeros(2, 48, 48, dtype=torch.uint8)
+    begun = training._begun(recipe("compact-ferplus", start=str(tmp_path)), pixels)
     torch.testing.assert_close(begun["conv2d_7"].weight, earlier["conv2d_7"].weight, atol=1e-3, rtol=0)
     assert begun["dense_1"].weight.shape == (8, 512)
 
