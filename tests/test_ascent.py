@@ -185,7 +185,7 @@ def test_receptive_fields_of_compact_small():
 
 @pytest.mark.parametrize("number, field", [(1, 3), (2, 8), (3, 18), (4, 26)])
 def test_the_middle_neuron_sees_no_edge_of_its_canvas(number: int, field: int):
-    """In compact-small with average pools, its gradient covers exactly the receptive field, a margin from every edge."""
+    """In compact-small with average pools, its gradient covers exactly the receptive field, and no edge."""
     network = Chain(networks.layers("compact-small", 7)).eval()[: f"conv2d_{number}"]
     side = filters.canvas(network, f"conv2d_{number}")
     linear = chain(*[nn.AvgPool2d(2) if isinstance(part, nn.MaxPool2d) else part for part in network])
