@@ -35,7 +35,7 @@ def weights(tmp_path_factory) -> Path:
 
 def test_a_network_shows_its_facts_its_curves_its_layers_and_its_card(weights):
     facts, curves, layers, recipe, card = networks.show("compact", weights=weights)
-    assert "<b>0.7000</b>n 3,589; 0.685 to 0.715" in facts and "<b>2.31 M</b>2,313,383" in facts
+    assert "<b>0.7000</b>n 3,589; 0.685 to 0.715" in facts and "<b>3.09 M</b>3,089,319" in facts
     assert 'src="data:image/svg+xml;base64,' in curves and 'download="compact-history.csv"' in curves
     assert 'download="compact-layers.csv"' in layers and "without its recipe" in recipe
     assert "## Use and limits" in card and "license:" not in card
