@@ -115,9 +115,10 @@ def main(argv: list[str] | None = None) -> None:
     ending.own_uploads()
     page = build()
     where = {"server_name": args.host, "server_port": args.port, "share": args.share}
+    told = ending.listen()
     launch(page, **where, mcp_server=args.mcp or None)
     thrift.keep()
-    ending.wait(page)
+    ending.wait(page, told)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How the page ends: within five seconds of SIGTERM or Ctrl+C, and with nothing of its visitors left on the disk.
 
 own_uploads()    gives uploads a folder of ours, before the page is built, and empties it of what a killed page left
-wait(page)       until the page is told to end; does not return
+listen()         from when on SIGTERM and Ctrl+C are heard, before the page answers its first visitor
+wait(page, told) until the page is told to end; does not return
 """
 
 import logging
@@ -40,15 +41,20 @@ def forget(folder: Path, now: float) -> None:
             file.unlink(missing_ok=True)
 
 
-def wait(page: gr.Blocks) -> NoReturn:
-    """Until SIGTERM or SIGINT, in the main thread; then answers under way get a second, and the process ends with 0.
+def listen() -> threading.Event:
+    """What SIGTERM or SIGINT sets from now on, in place of ending the process; call in the main thread."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    return told
+
+
+def wait(page: gr.Blocks, told: threading.Event) -> NoReturn:
+    """Until ``told`` is set; then answers under way get a second, and the process ends with 0.
 
     A thread in the midst of an ascent cannot be stopped, and Python would wait for it; it writes nothing, and so is
     left alone.
     """
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
     told.wait()
     closing = threading.Thread(target=_close, args=[page], daemon=True)
     closing.start()
