@@ -111,13 +111,13 @@ _REPORT |= {"label_smoothing": 0.0, "clip": 0.0, "augmentation": Augmentation()}
 _STRONG = Augmentation(rotate=10, shift=0.06, zoom=0.1, light=0.2, erase=0.2)
 # The reports' VGGs grow out of a smaller network, which spares most of the hours that they take from scratch.
 _GROWN = {"start": "compact-small", "epochs": 8, "learning_rate": 0.03, "votes": 1.0}
-_TAUGHT = {"teacher": "compact-small", "teaching": 0.5, "learning_rate": 0.02}
 RECIPES: dict[str, dict] = {
     "cnn": _REPORT,
     "dnn": _REPORT,
     "vgg16-relu": _GROWN,
-    "vgg16-selu": _GROWN | _TAUGHT | {"start": "vgg16-relu", "epochs": 7},
-    "vgg19-selu": _GROWN | _TAUGHT | {"start": "vgg16-selu", "epochs": 5},
+    "vgg16-selu": _GROWN
+    | {"start": "vgg16-relu", "epochs": 7, "learning_rate": 0.02, "teacher": "compact-small", "teaching": 0.5},
+    "vgg19-selu": _GROWN | {"start": "compact", "epochs": 4, "learning_rate": 0.015},
     "compact": {"epochs": 34, "small_epochs": 28, "votes": 1.0},
     "compact-small": {"epochs": 34, "small_epochs": 28, "votes": 1.0},
     "compact-ferplus": {"epochs": 34, "small_epochs": 28},
