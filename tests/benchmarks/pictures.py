@@ -1,6 +1,6 @@
 """Makes the README's pictures of filters and classes: tests/pictures/classes.png and filters.png.
 
-    python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_6]
+    python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_8]
 
 classes: the prototypes of all classes, preset `clear`. filters: the first 16 filters of a layer by `report`, by `clear`
 and by `clear` within faces, a row each; the share of fine waves is printed, which says why the first look like noise.
@@ -21,7 +21,7 @@ PICTURES = Path(__file__).resolve().parent.parent / "pictures"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="compact")
-    parser.add_argument("--layer", default="conv2d_6")
+    parser.add_argument("--layer", default="conv2d_8")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
     network = checkpoint.load(options.network)
