@@ -195,7 +195,8 @@ def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weight
     monkeypatch.setenv("SPACE_ID", space) if space else monkeypatch.delenv("SPACE_ID", raising=False)
     launched = {}
     monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
-    monkeypatch.setattr(demo.ending, "wait", lambda page: None)
+    monkeypatch.setattr(demo.ending, "wait", lambda page, told: None)
+    monkeypatch.setattr(demo.ending, "listen", lambda: None)
     demo.main(["--port", "7999"])
     assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
 
@@ -218,6 +219,7 @@ def test_mcp_is_served_where_it_is_asked_for_and_left_to_gradio_s_variable_else(
     launched = []
     monkeypatch.setattr(demo, "find_spec", lambda name: name)
     monkeypatch.setattr(demo, "build", lambda: SimpleNamespace(launch=lambda **how: launched.append(how)))
-    monkeypatch.setattr(demo.ending, "wait", lambda page: None)
+    monkeypatch.setattr(demo.ending, "wait", lambda page, told: None)
+    monkeypatch.setattr(demo.ending, "listen", lambda: None)
     demo.main(flags)
     assert launched[0]["mcp_server"] is asked
