@@ -6,6 +6,7 @@ written once and then belongs to people.
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -150,9 +151,8 @@ def commands(recipe: dict) -> str:
     if earlier:
         flags |= {key: "EARLIER" for key in ("start", "teacher") if flags.get(key) == flags["start"]}
     changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
-    line = " ".join(
-        [f"python -m fer train {name}", *(f"--{key.replace('_', '-')} {value}" for key, value in changed.items())]
-    )
+    told = (f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in changed.items())
+    line = " ".join([f"python -m fer train {name}", *told])
     return f"{commands(earlier)} --out EARLIER\n{line}" if earlier else line
 
 

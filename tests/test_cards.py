@@ -41,6 +41,12 @@ def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
     assert second.metric_value == 0.6 and second.metric_name == "PrivateTest: accuracy without twins (n 3,279)"
 
 
+def test_a_setting_that_is_empty_is_written_so_that_a_shell_hands_it_over():
+    """vgg16-selu is taught by another network unless told otherwise."""
+    told = cards.commands(asdict(recipe("vgg16-selu", teacher="")))
+    assert told == "python -m fer train vgg16-selu --teacher ''"
+
+
 def test_a_card_gives_the_commands_of_both_stages():
     """Only what differs from the network's own recipe is a flag; one that teaches what comes of it is EARLIER too."""
     first = asdict(recipe("dnn", epochs=9))
