@@ -21,7 +21,7 @@ from fer.tabs.predict import example_files
 from fer.tabs.seeing import DIFFERENCE, NOBODY, ORDERS, Seen, measured, placed, see, status
 from fer.tabs.shared import QUIET, Shared, Wanted, load_network, network_menu, picked, refusal, sent
 
-EACH, LAYER = SCALES = ("each its own", "one for all")
+EACH, LAYER = SCALES = ("per map", "per layer")
 
 INTRO = "What does each filter see in this face? Slide from pixels to probabilities. Red is above 0, blue below, white \
 is 0. Click a map to enlarge it."
