@@ -63,9 +63,9 @@ def test_windows_of_cnn_are_what_a_neuron_sees(layer, at, seen):
     assert filters.window(Network("cnn"), layer, *at) == seen
 
 
-def test_windows_of_compact_are_cut_at_the_face_s_edge():
+def test_windows_of_compact_small_are_cut_at_the_face_s_edge():
     """Padded by 1, the first neuron sees one pixel less; one in the middle sees 18 pixels around itself."""
-    network = Network("compact")
+    network = Network("compact-small")
     assert filters.window(network, "conv2d_1", 0, 0) == (0, 0, 2, 2)
     top, left, bottom, right = filters.window(network, "conv2d_3", 6, 6)
     assert (bottom - top, right - left) == (18, 18) and top == left == 17
