@@ -1,12 +1,15 @@
 """Who trains one network together, and how exactly: one process or as many as torchrun starts, and their numbers."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -58,9 +61,31 @@ def assembled() -> Iterator[Team]:
 
 
 def precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the machine has units for it, else float32.
+    """bfloat16 where this machine computes faster in it, else float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or halves_pay())
 
-    A CPU needs AMX: by AVX512's bfloat16 instructions alone a convolution takes longer than in float32.
+
+@cache
+def halves_pay() -> bool:
+    """Whether this processor convolves faster in bfloat16 than in float32.
+
+    With AMX it does; by AVX512's instructions alone some take half the time (AMD's) and some longer than in float32,
+    so that those are timed, once a process. The two lie far apart, so that every process finds the same.
     """
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    if torch.cpu._is_amx_tile_supported() or not torch.cpu._is_avx512_bf16_supported():
+        return torch.cpu._is_amx_tile_supported()
+    return _seconds(torch.bfloat16) < 0.85 * _seconds(torch.float32)
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def _seconds(kind: torch.dtype, repeats: int = 5) -> float:
+    """The shortest time of a convolution, forward and back. It draws no random number, as a training counts them."""
+    faces = torch.ones(16, 64, 24, 24).to(kind, memory_format=torch.channels_last)
+    weight = torch.ones(64, 64, 3, 3).to(kind, memory_format=torch.channels_last).requires_grad_()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        functional.conv2d(faces, weight, padding=1).sum().backward()
+        times.append(time.perf_counter() - began)
+    return min(times)

@@ -13,7 +13,7 @@ from torch import Generator, multiprocessing, nn
 
 from fer import data, training
 from fer.recipes import recipe
-from fer.team import Team, assembled
+from fer.team import Team, assembled, halves_pay, precision
 
 
 def one_of_two(rank: int, port: int, out: Path) -> None:
@@ -70,3 +70,13 @@ def test_torchrun_trains_and_one_process_writes(folder_data: Path, tmp_path: Pat
     assert run.stdout.count('"accuracy"') == 1
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
     assert not (tmp_path / training.UNFINISHED).exists()
+
+
+def test_the_choice_of_precision_draws_no_random_number_and_may_be_made_where_nothing_learns():
+    """A seed gives the same weights whichever processor chooses; a network's first use may be a reading."""
+    halves_pay.cache_clear()
+    torch.manual_seed(0)
+    with torch.inference_mode(), precision(torch.device("cpu")):
+        drawn = torch.rand(())
+    torch.manual_seed(0)
+    assert drawn == torch.rand(())
