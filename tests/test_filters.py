@@ -2,6 +2,7 @@
 
 import sys
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
@@ -152,6 +153,17 @@ def test_a_card_that_was_opened_on_the_way_is_brought_up_to_date_at_the_end(weig
     assert "<h3>Filter 3, conv2d_1 of cnn</h3>" in card and "5 of 5" in card
     assert 'data-choice="1" aria-pressed="true"' in view.value
     assert filters.settle(found, filters.ORDERS[0], None, None, weights=weights)[1] == ""
+
+
+def test_what_comes_after_a_stop_changes_nothing_and_the_stop_itself_closes_no_card(weights):
+    """After 2 of 5 steps: a later reading of the same would overwrite "stopped", and close what was just opened."""
+    found = grown(weights)
+    found = replace(found, history=((2, found.values),))
+    late = filters.rest(found, filters.ORDERS[0], 1, None, weights=weights)
+    assert late == (gr.skip(), gr.skip())
+    drawn, card = filters.rest(found, filters.ORDERS[0], None, None, stopped=True, weights=weights)
+    assert "step 2 of 5, stopped" in drawn.props["status"] and card == gr.skip()
+    assert "<h3>Filter 1" in filters.rest(found, filters.ORDERS[0], 1, None, stopped=True, weights=weights)[1]
 
 
 def test_by_ascent_value_the_highest_comes_first_and_keeps_its_number(weights):

@@ -118,7 +118,7 @@ def view(grown: Grown | None, order: str, opened: int | None = None, stopped: bo
     sheet = plots.sheet(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
     return gr.HTML(
         _buttons(grown, places, opened),
-        status=status(grown, stopped),
+        status=growing.status(grown, stopped),
         picture=plots.data_url(sheet, longest=8000),
         size="small" if count >= SMALL else "",
         columns=min(COLUMNS, count),
@@ -132,24 +132,24 @@ def _buttons(grown: Grown, places: list[int], opened: int | None) -> str:
     return tiles.buttons(places, grown.names, grown.values, grown.dead, shape, opened)
 
 
-def status(grown: Grown, stopped: bool = False) -> str:
-    """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
-    asked, at_end = grown.asked, grown.step == grown.asked.steps
-    place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
-    late = f", ended: {growing.TURN} seconds were over, and others may be waiting" if grown.late else ""
-    place += ", from the atlas" if grown.of_atlas else ", done" if at_end else late or ", stopped" * stopped
-    gone = sum(grown.dead)
-    place += f"; {gone} dead: no gradient from the start" if gone else ""
-    beyond = grown.beyond and f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
-    return place + "." + (beyond or "")
-
-
 def settle(
-    grown: Grown | None, order: str, opened: int | None, face: np.ndarray | None, *, weights: Path
-) -> tuple[gr.HTML, str]:
+    grown: Grown | None, order: str, opened: int | None, face: np.ndarray | None, *,
+    stopped: bool = False, weights: Path,
+) -> tuple[gr.HTML, str]:  # fmt: skip
     """The sheet and, where one was opened meanwhile, the card, once nothing changes any more."""
     card = "" if grown is None or opened is None else onefilter.card(grown, opened, face, weights)
-    return view(grown, order, opened), card
+    return view(grown, order, opened, stopped), card
+
+
+def rest(grown: Grown | None, *seen, stopped: bool = False, weights: Path) -> tuple:
+    """The same after an ascent or a Stop, which leaves a card that was opened meanwhile.
+
+    What follows an ascent follows one that was stopped as well, and comes late then: it changes nothing.
+    """
+    if not (stopped or grown and grown.ended):
+        return gr.skip(), gr.skip()
+    sheet, card = settle(grown, *seen, stopped=stopped, weights=weights)
+    return sheet, card or gr.skip()
 
 
 def open_link(link: gr.Request | Wanted, *, weights: Path) -> Iterator[tuple]:
@@ -274,8 +274,9 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, wanted, compared], **QUIET)
     climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
     running = [climbing, revived, wanted, compared]
-    climbing.then(partial(settle, **weights), [grown, order, opened, shared.face], [sheet, card], **QUIET)
-    end.click(partial(view, stopped=True), [grown, order, opened], sheet, cancels=running, queue=False, **QUIET)
+    seen = [grown, order, opened, shared.face]
+    climbing.then(partial(rest, **weights), seen, [sheet, card], **QUIET)
+    end.click(partial(rest, stopped=True, **weights), seen, [sheet, card], cancels=running, queue=False, **QUIET)
     press_start = "() => document.querySelector('#start').click()"
     again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **QUIET).then(None, js=press_start)
 

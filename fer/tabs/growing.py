@@ -65,8 +65,25 @@ class Grown:
         return self.history[-1][0]
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of itself."""
+        return self.late or self.step == self.asked.steps
+
+    @property
     def values(self) -> tuple[float, ...]:
         return self.history[-1][1]
+
+
+def status(grown: Grown, stopped: bool = False) -> str:
+    """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
+    asked, at_end = grown.asked, grown.step == grown.asked.steps
+    place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
+    late = f", ended: {TURN} seconds were over, and others may be waiting" if grown.late else ""
+    place += ", from the atlas" if grown.of_atlas else ", done" if at_end else late or ", stopped" * stopped
+    gone = sum(grown.dead)
+    place += f"; {gone} dead: no gradient from the start" if gone else ""
+    beyond = grown.beyond and f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
+    return place + "." + (beyond or "")
 
 
 def ask(weights: Path, network: str, layer: str, filters: str, preset: str, steps: float, seed: float, **more) -> Asked:
