@@ -6,8 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fer import checkpoint, evaluation, units
-from fer.recipes import recipe
-from fer.trials import Bars, Result, Settings, differences, share, trained
+from fer.trials import Bars, Result, Settings, share, trained
 
 REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
 _SPLITS = ("PublicTest", "PrivateTest")
@@ -42,8 +41,8 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
 def twins(settings: Settings) -> Result:
     """How much better is a test face read whose twin is in Training, and does a network need the twins at all?
 
-    Shipped networks by the answers that ``evaluate`` kept; and compact trained once more, without the faces of
-    Training that have a twin in a test split.
+    Shipped networks by the answers that ``evaluate`` kept; and compact trained with and without the faces of Training
+    that have a twin in a test split.
     """
     rows, notes = [], []
     for name in checkpoint.available():
@@ -52,29 +51,28 @@ def twins(settings: Settings) -> Result:
                 rows.append(twin_row(name, split, *evaluation.kept(checkpoint.WEIGHTS / name, split)))
             except ValueError as error:
                 notes.append(f"Left out: {error}.")
-    rows += _without_twins(settings)
+    rows += _with_and_without(settings)
     public = [row for row in rows if row["split"] == "PublicTest"]
     series = {key.replace("_", " "): [row[key] for row in public] for key in ("with_twin", "without_twin")}
     notes.append(
         "A twin is the same picture in Training, mirrored ones included, with a correlation above .99. Faces with a "
-        "twin may also be easier ones: what is learnt by heart shows in the network that was trained without."
+        "twin may also be easier ones: what is learnt by heart shows between the last two networks, trained in the "
+        "same way from fresh weights, one on all of Training, one without the faces that have a twin in a test split."
     )
-    shipped = "compact" in checkpoint.available() and checkpoint.load("compact")
-    if shipped and (changed := differences(shipped.recipe, recipe("compact"))):
-        notes.append(f"The shipped compact was trained with another {', '.join(changed)} than the one without twins.")
     return Result(rows, notes, bars=Bars([row["network"] for row in public], series, "accuracy on PublicTest"))
 
 
-def _without_twins(settings: Settings) -> list[dict]:
-    """The row of compact trained without twins for every seed, measured on PublicTest."""
+def _with_and_without(settings: Settings) -> list[dict]:
+    """Rows of compact trained on all faces and on those without a twin, for every seed, measured on PublicTest."""
     faces, public = settings.splits
     rows = []
     for seed in range(settings.seeds):
         config = replace(settings.config("compact"), seed=seed)
-        network = trained(settings, f"without-twins-{seed}", config, faces[~faces.twin])
-        logits = evaluation.predict_logits(network, public.pixels)
-        name = f"{config.network} without twins" + (f", seed {seed}" if seed else "")
-        rows.append(twin_row(name, "PublicTest", logits, public.labels, public.twin))
+        for kind, taught in (("with", faces), ("without", faces[~faces.twin])):
+            network = trained(settings, f"{kind}-twins-{seed}", config, taught)
+            logits = evaluation.predict_logits(network, public.pixels)
+            name = f"{config.network} trained {kind} twins" + (f", seed {seed}" if seed else "")
+            rows.append(twin_row(name, "PublicTest", logits, public.labels, public.twin))
     return rows
 
 

@@ -93,7 +93,8 @@ VARIANTS = {
     "small-plain": plain(small, raw=False),
     "small-raw": plain(small, raw=True),
 }
-_STAND_INS = {"vgg16-relu": "small", "vgg16-relu-plain": "small-plain", "vgg16-relu-raw": "small-raw"}
+_STAND_INS = {"vgg16-relu-plain": "small-plain", "vgg16-relu-raw": "small-raw"}
+_STAND_INS |= dict.fromkeys(("vgg16-relu", "compact-small"), "small")
 
 
 @contextmanager
