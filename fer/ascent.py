@@ -8,7 +8,7 @@
 of pixels, small random movements, and one neuron before its activation, so that a shut ReLU does not end the ascent.
 
 The network is cut off after the layer and runs without hooks; its weights are read and never written. Where the
-machine computes in bfloat16 the way up is found in it, in less than half the time; values are always float32's.
+machine has units for bfloat16 the way up is found in it, in less than half the time; values are always float32's.
 """
 
 from collections.abc import Iterable, Iterator
@@ -124,7 +124,7 @@ class _Run:
 
     def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
         moved = self.preset.transform(images, draws)
-        with precision(images.device):
+        with precision(images.device, same=True):
             values = self.stem(moved.contiguous(memory_format=torch.channels_last))
         return torch.autograd.grad(self.preset.objective(values.float(), chosen).sum(), images)[0]
 
@@ -186,9 +186,9 @@ def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
 
 def _suited(preset: Preset, network: Chain, layer: str) -> Preset:
     """The preset as it is for this layer: a dense one sees the face as a whole."""
-    if preset.whole is None or not sees_all(network, layer):
+    if not preset.whole or not sees_all(network, layer):
         return preset
-    return replace(preset, parametrise=preset.whole, canvas=SIDE)
+    return replace(preset, canvas=SIDE, **preset.whole)
 
 
 def _is_activation(module: nn.Module) -> bool:

@@ -29,7 +29,7 @@ PRESET, SEED, OTHER_SEED = "clear", 0, 1
 STEPS = PRESETS[PRESET].steps
 EVERY = 8  # steps from one point of a curve to the next
 BEST = 9  # faces that are kept of each filter
-RECIPE = f"{PRESET} 1, {STEPS} steps, seed {SEED}"  # count up whenever the preset's pictures change
+VERSIONS = {"conv2d": 1, "dense": 2}  # of the preset's pictures of such a layer: count up whenever they change
 ALIKE = 0.95  # faces that correlate more than this, mirrored or not, are taken for one picture
 _FOLDER, _COLUMNS, _QUALITY = "atlas", 16, 80
 _TOGETHER = 64  # filters, or faces, at once
@@ -167,6 +167,11 @@ def figures(found: Layer) -> dict[str, int | float]:
 # ------------------------------------------------------------------------------------------------ keeping
 
 
+def recipe(layer: str) -> str:
+    """What the pictures of a layer were made by: the same words, the same pictures."""
+    return f"{PRESET} {VERSIONS[layer.split('_')[0]]}, {STEPS} steps, seed {SEED}"
+
+
 def write(folder: Path, layer: str, found: Layer) -> None:
     """Keeps a layer beside the weights in `folder`."""
     (folder / _FOLDER).mkdir(exist_ok=True)
@@ -177,7 +182,7 @@ def write(folder: Path, layer: str, found: Layer) -> None:
     with whole(folder / _FOLDER / f"{layer}.webp") as partial:
         Image.fromarray(sheet).save(partial, quality=_QUALITY, method=6)
     rest = {field.name: getattr(found, field.name) for field in fields(Layer) if field.name != "images"}
-    made = json.dumps({"weights": checkpoint.mark(folder), "recipe": RECIPE})
+    made = json.dumps({"weights": checkpoint.mark(folder), "recipe": recipe(layer)})
     with whole(folder / _FOLDER / f"{layer}.npz") as partial:
         np.savez_compressed(partial, made=made, **rest)
 
@@ -195,7 +200,7 @@ def read(folder: Path, layer: str) -> Layer | None:
 def _read(path: Path, changed: int, mark: str) -> Layer | None:
     try:
         kept = arrays.read(path)
-        if json.loads(str(kept["made"])) != {"weights": mark, "recipe": RECIPE}:
+        if json.loads(str(kept["made"])) != {"weights": mark, "recipe": recipe(path.stem)}:
             return None
         rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
         with Image.open(path.with_suffix(".webp"), formats=("WEBP",)) as picture:

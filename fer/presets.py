@@ -7,7 +7,7 @@ picture is shaken before the network sees it (*transform*), what is to grow (*ob
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch.nn import functional
 from fer import facespace
 from fer.networks import SIDE
 
-SHIFT = 2.0  # pixels by which `clear` moves a picture
+SHIFT = 2.0  # pixels by which `clear` moves the picture of a filter
 
 Drawing = Callable[[Tensor], Tensor]  # parameters -> images (B, 1, S, S) in 0..1
 # Noise and what to start from, (B, 1, S, S) both, None for nothing -> parameters, drawing
@@ -70,14 +70,18 @@ def within_faces(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
     """Not freely but as faces differ: the average face, or `start`, moved along eigenfaces by so many deviations.
 
     The prior has seen faces and no label (see `facespace.py`): what it lets grow always looks somewhat like a face;
-    which face is the network's own choice. Pictures are of 48x48, as faces have their places.
+    which face is the network's own choice. The ways in which faces differ most count more, so that a mouth opens before
+    wrinkles grow that only the network sees, and none goes beyond two deviations. Pictures are of 48x48, as faces have
+    their places.
     """
     average, ways = (part.to(noise.device) for part in facespace.load())  # (48, 48), (K, 48, 48)
+    weights = torch.arange(1, len(ways) + 1, device=noise.device) ** -0.3  # (K,)
 
     def draw(parameters: Tensor) -> Tensor:
-        return _cut((average if start is None else start) + torch.einsum("bk,khw->bhw", parameters, ways)[:, None])
+        moved = torch.einsum("bk,khw->bhw", 2 * torch.tanh(parameters * weights), ways)
+        return _cut((average if start is None else start) + moved[:, None])
 
-    return 0.1 * noise.flatten(1)[:, : len(ways)], draw
+    return 0.05 * noise.flatten(1)[:, : len(ways)], draw
 
 
 # ------------------------------------------------------------------------------------------------ how it is shaken
@@ -202,11 +206,12 @@ class Preset:
     steps: int = 48
     canvas: int | None = None  # side of the picture; None: what one neuron of the layer sees, and a margin
     activated: bool = False  # take a layer with the activation next to it, as Keras writes them; else always before it
-    whole: Parametrisation | None = None  # in place of the first for dense layers, which see the face as a whole
+    whole: dict[str, Callable] = field(default_factory=dict)
+    """Parts in place of those for dense layers, which see the face as a whole."""
 
 
 PRESETS = {
-    "clear": Preset(whole=within_faces),
+    "clear": Preset(whole={"parametrise": within_faces, "transform": moving(4.0, 0.15, 10.0)}),
     "report": Preset(pixels, still, total, plain(0.02), steps=10, canvas=SIDE, activated=True),
 }
 
@@ -232,6 +237,5 @@ def exchanged(preset: str, **parts: str | None) -> Preset:
             changes[part] = PARTS[part][name]
     if changes.get("parametrise") is within_faces:
         changes["canvas"] = SIDE
-    if "parametrise" in changes:
-        changes["whole"] = None
-    return replace(PRESETS[preset], **changes)
+    whole = {part: function for part, function in PRESETS[preset].whole.items() if part not in changes}
+    return replace(PRESETS[preset], whole=whole, **changes)

@@ -60,9 +60,13 @@ def assembled() -> Iterator[Team]:
         distributed.destroy_process_group()
 
 
-def precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where this machine computes faster in it, else float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or halves_pay())
+def precision(device: torch.device, same: bool = False) -> torch.autocast:
+    """bfloat16 where this machine computes faster in it, else float32.
+
+    same: only where what comes out of a face is the same whatever others are in the batch, as with AMX.
+    """
+    fast = torch.cpu._is_amx_tile_supported() if same else halves_pay()
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or fast)
 
 
 @cache

@@ -43,7 +43,7 @@ def test_parts_are_exchanged_by_name():
     *_, frame = ascent.ascend(Network("cnn").eval(), "conv2d_1", [0], preset, steps=1)
     assert frame.images.shape == (1, 1, 48, 48)
     assert presets.exchanged("report") == presets.PRESETS["report"]
-    assert presets.exchanged("clear", parametrise="waves").whole is None
+    assert list(presets.exchanged("clear", parametrise="waves").whole) == ["transform"]
 
 
 @pytest.mark.parametrize("parts", [{"parametrise": "clay"}, {"loop": "climb"}])

@@ -1,9 +1,10 @@
 """Makes the README's pictures of filters and classes: tests/pictures/classes.png and filters.png.
 
-    python -m tests.benchmarks.pictures [--network compact] [--layer conv2d_8]
+    python -m tests.benchmarks.pictures [--network compact] [--beside vgg19-selu] [--layer conv2d_8]
 
-classes: the prototypes of all classes, preset `clear`. filters: the first 16 filters of a layer by `report`, by `clear`
-and by `clear` within faces, a row each; the share of fine waves is printed, which says why the first look like noise.
+classes: the prototypes of all classes of two networks, preset `clear`. filters: the first 16 filters of a layer by
+`report`, by `clear` and by `clear` within faces, a row each; the share of fine waves is printed, which says why the
+first look like noise.
 """
 
 import argparse
@@ -21,22 +22,27 @@ PICTURES = Path(__file__).resolve().parent.parent / "pictures"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="compact")
+    parser.add_argument("--beside", default="vgg19-selu", help="whose classes come below")
     parser.add_argument("--layer", default="conv2d_8")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    network = checkpoint.load(options.network)
-    *_, frame = ascent.classes(network)
-    with torch.inference_mode():
-        read = network(frame.images).argmax(1).tolist()
-    print("read as", ", ".join(network.labels[answer] for answer in read))
-    plots.save(_row(frame.images), PICTURES / "classes.png")
-    rows = []
+    plots.save(np.concatenate([_classes(name) for name in (options.network, options.beside)]), PICTURES / "classes.png")
+    network, rows = checkpoint.load(options.network), []
     for name, parts in (("report", {}), ("clear", {}), ("clear", {"parametrise": "faces"})):
         *_, frame = ascent.ascend(network, options.layer, range(16), exchanged(name, **parts))
         fine = filters.spectral_share(frame.images).median().item()
         print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
     plots.save(np.concatenate(rows), PICTURES / "filters.png")
+
+
+def _classes(name: str) -> np.ndarray:
+    network = checkpoint.load(name)
+    *_, frame = ascent.classes(network)
+    with torch.inference_mode():
+        read = network(frame.images).argmax(1).tolist()
+    print(f"{name} reads", ", ".join(network.labels[answer] for answer in read))
+    return _row(frame.images)
 
 
 def _row(images: torch.Tensor, width: int = 144) -> np.ndarray:
