@@ -268,6 +268,23 @@ def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, ga
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 
 
+def test_who_waits_for_two_others_is_told_and_starts_when_one_of_them_stops(visit, gate):
+    """Two ascents run at once; the page of a third says that it waits, above the sheet that was there."""
+    pages = [visit(query="?tab=Filters") for _ in range(3)]
+    for page in pages[:2]:
+        page.locator("#start").click()
+        expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
+    pages[2].locator("#start").click()
+    expect(pages[2].locator("#sheet .status")).to_have_text("Waiting for its turn.")
+    pages[0].locator("#stop").click()
+    expect(pages[0].locator("#sheet .status")).to_contain_text("stopped")
+    gate.release(2)
+    expect(pages[2].locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
+    pages[0].locator("#start").click()
+    expect(pages[0].locator("#sheet .status")).to_have_text("Waiting for its turn.")
+    expect(pages[0].locator("#sheet .tiles button")).to_have_count(16)
+
+
 def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
     """Two steps from seed 3: the link leads to the very same picture on a new page, and nothing else grows there."""
     page = visit()

@@ -63,6 +63,11 @@ def grow(order: str, *choices, weights: Path) -> Iterator[tuple[gr.HTML, Grown]]
         yield view(grown, order), grown
 
 
+def wait() -> tuple[gr.HTML, str, None]:
+    """What is seen of a Start until its first frame; no card, no open tile. Others may be before it."""
+    return gr.HTML(status="Waiting for its turn."), "", None
+
+
 def browse(
     grown: Grown | None, opened: int | None, order: str, *choices, weights: Path
 ) -> tuple[gr.HTML, Grown | None, str, int | None]:
@@ -271,11 +276,12 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     opened.change(lambda opened: gr.Button(visible=opened is not None), opened, compare, **QUIET)
     gr.on([opened.change, order.input], view, [grown, order, opened], sheet, **QUIET)
 
-    start.click(lambda: ("", None), None, [card, opened], queue=False, cancels=[revived, wanted, compared], **QUIET)
+    start.click(wait, None, [sheet, card, opened], queue=False, cancels=[revived, wanted, compared], **QUIET)
     climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
     running = [climbing, revived, wanted, compared]
     seen = [grown, order, opened, shared.face]
-    climbing.then(partial(rest, **weights), seen, [sheet, card], **QUIET)
+    climbing.success(partial(rest, **weights), seen, [sheet, card], **QUIET)
+    climbing.failure(partial(rest, stopped=True, **weights), seen, [sheet, card], **QUIET)
     end.click(partial(rest, stopped=True, **weights), seen, [sheet, card], cancels=running, queue=False, **QUIET)
     press_start = "() => document.querySelector('#start').click()"
     again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **QUIET).then(None, js=press_start)
