@@ -1,15 +1,17 @@
-"""Studies of the networks that ``weights/`` holds: which of their units are dead, and what twins are worth to them."""
+"""Studies of what ``weights/`` holds: which units are dead, what twins are worth, how much chance decides."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import mean, stdev
 
 from torch import Tensor
 
-from fer import checkpoint, evaluation, units
+from fer import cards, checkpoint, configs, evaluation, units
 from fer.trials import Bars, Result, Settings, share, trained
 
 REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
 _SPLITS = ("PublicTest", "PrivateTest")
+SEEDS = ("compact", "studies/seeds/1", "studies/seeds/2")  # in weights/: the same recipe with the seeds 0, 1 and 2
 
 
 def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)) -> Result:
@@ -87,3 +89,50 @@ def twin_row(name: str, split: str, logits: Tensor, labels: Tensor, twin: Tensor
         found = share(part.float().mean().item(), len(part)) if len(part) else {"accuracy": None, "n": 0, "ci95": None}
         row |= {key: found["accuracy"], f"n_{key}": found["n"], f"ci95_{key}": found["ci95"]}
     return row
+
+
+# ------------------------------------------------------------------------------------------------ seeds
+
+
+def seeds(settings: Settings, names: tuple[str, ...] = SEEDS) -> Result:
+    """How far apart are trainings of compact that differ in their seed?
+
+    By the answers that ``evaluate`` kept; weights are kept of the first alone. The deviation is that of a sample: it
+    estimates that of all seeds.
+    """
+    if settings.seeds > 1:
+        raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
+    folders = [checkpoint.WEIGHTS / name for name in names]
+    rows, series = [], {}
+    for split in _SPLITS:
+        measured = [_seed_row(folder, split) for folder in folders]
+        keys = ("accuracy", "without_twins")
+        shares = {key: [row[key] for row in measured] for key in keys}
+        row = {"seed": "mean", "split": split} | {key: mean(shares[key]) for key in keys}
+        row |= {f"{key}_deviation": stdev(shares[key]) for key in keys}
+        rows += [*measured, row]
+        series[split] = shares["accuracy"]
+    notes = [
+        "Each with the epoch that is best on PublicTest without twins. The seed is that of order, augmentation and new "
+        "weights; the first layers of all three begin as those of compact-small. Seed 0 began with 36 epochs more, "
+        "under mixup (see compact's card), and is the shipped one.",
+        "Repeated by " + ", ".join(f"`{_repeats(folder)}`" for folder in folders[1:]) + ".",
+    ]
+    return Result(rows, notes, bars=Bars([f"seed {row['seed']}" for row in rows[: len(names)]], series, "accuracy"))
+
+
+def _seed_row(folder: Path, split: str) -> dict:
+    logits, labels, twin = evaluation.kept(folder, split)
+    right = (logits.argmax(1) == labels).float()
+    row = {"seed": str(_recipe(folder)["seed"]), "split": split} | share(right.mean().item(), len(right))
+    return row | {"without_twins": right[~twin].mean().item()}
+
+
+def _repeats(folder: Path) -> str:
+    """The last command of the training that made what is in ``folder``."""
+    return cards.commands({key: value for key, value in _recipe(folder).items() if key != "earlier"})
+
+
+def _recipe(folder: Path) -> dict:
+    """How a network was trained whose weights need not be there."""
+    return configs.read(folder / "config.json")["recipe"]

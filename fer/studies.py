@@ -19,7 +19,7 @@ from fer.checkpoint import Network
 from fer.data import Faces
 from fer.pseudo import pseudo_labels
 from fer.recipes import TrainConfig, recipe
-from fer.shipped import relu_against_selu, twins
+from fer.shipped import relu_against_selu, seeds, twins
 from fer.trials import (
     History,
     Result,
@@ -237,4 +237,5 @@ STUDIES: dict[str, Callable[[Settings], Result]] = {
     "augmentation": augmentation,
     "relu-against-selu": relu_against_selu,
     "twins": twins,
+    "seeds": seeds,
 }
