@@ -6,7 +6,7 @@ from statistics import mean, stdev
 
 from torch import Tensor
 
-from fer import cards, checkpoint, configs, evaluation, units
+from fer import cards, checkpoint, configs, evaluation, redundancy, units
 from fer.trials import Bars, Result, Settings, share, trained
 
 REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
@@ -22,8 +22,11 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
     counted = [units.count_dead(network, settings.splits[1].pixels) for network in nets]
     rows = []
     for network, layers in zip(nets, counted, strict=True):
-        rows += [{"network": network.name, **asdict(row)} for row in layers]
+        alike = redundancy.read(checkpoint.WEIGHTS / network.name)
+        said = [_said(alike, row.layer) for row in layers]
+        rows += [{"network": network.name, **asdict(row), **more} for row, more in zip(layers, said, strict=True)]
         whole = {"network": network.name, "layer": "all", **units.total(layers)}
+        whole |= {"say_the_same": sum(more["say_the_same"] for more in said)} if alike else {}
         private = network.figures.get("private_test", {})
         measured = {key: private.get(key) for key in ("accuracy", "n", "ci95")}
         rows.append(whole | measured | {"report": REPORT.get(network.name)})
@@ -31,6 +34,8 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
         f"Counted on {len(settings.splits[1]):,} faces of PublicTest. A unit is an output channel of an activation "
         "layer. It is dead if it is 0 for every face, and changeless if it varies by less than 0.001 (the dead ones "
         "included): SELU is 0 for no number but 0, so only the second is a fair comparison.",
+        "Which say the same, with maps that correlate above .95, and the effective rank, as many units as would be as "
+        "varied with nothing in common, are those of `python -m fer redundancy` where that was run.",
         "The accuracy is the shipped network's on PrivateTest, the report's its own score.",
     ]
     begun = {network.name: Path(start).name for network in nets if (start := network.recipe.get("start"))}
@@ -38,6 +43,13 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
     shares = [[row.changeless / row.units for row in layers] for layers in counted]
     series = dict(zip(names, shares, strict=True))
     return Result(rows, notes, bars=Bars([row.layer for row in counted[0]], series, "share of changeless units"))
+
+
+def _said(alike: redundancy.Redundancy | None, layer: str) -> dict:
+    if alike is None:
+        return {}
+    row = alike.layers[layer].row()
+    return {"say_the_same": row["repeated"], "effective_rank": row["rank"]}
 
 
 def twins(settings: Settings) -> Result:

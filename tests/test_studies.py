@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fer import checkpoint, data, pseudo, shipped, studies, training, trials
+from fer import checkpoint, data, pseudo, redundancy, shipped, studies, training, trials
 from fer.__main__ import main
 from fer.augmentation import Augmentation
 from fer.checkpoint import Network
@@ -247,19 +247,28 @@ def test_the_last_run_learns_the_labelled_faces_and_the_sure_ones(
 
 
 def test_relu_and_selu_are_compared_layer_by_layer(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A shipped network whose 64 units are all shut has 64 dead of 64, in the layer and in the whole; one has none."""
+    """A shipped network whose 64 units are all shut has 64 dead of 64, in the layer and in the whole; one has none.
+
+    Of that one the redundancy is known, and that unit 0 says what unit 1 does.
+    """
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with trials.variants():
         shut, open_ = Network("small-plain", name="shut"), Network("small-plain", name="open")
         for network, bias in ((shut, -100.0), (open_, 100.0)):
             nn.init.constant_(network["dense_1"].bias, bias)
+            network["dense_1"].weight.data[0] = network["dense_1"].weight.data[1]
             checkpoint.save(network, tmp_path / network.name)
+        pixels = torch.randint(0, 256, (20, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        alike = redundancy.measure(open_.eval(), pixels, quiet=True)
+        redundancy.write(redundancy.Redundancy(20, alike), tmp_path / "open")
         result = shipped.relu_against_selu(quick(root, tmp_path / "study"), ("shut", "open"))
     found = [(row["network"], row["layer"], row["units"], row["dead"]) for row in result.rows]
     assert found == [
         (name, layer, 64, dead) for name, dead in (("shut", 64), ("open", 0)) for layer in ("activation_1", "all")
     ]
     assert result.bars.series == {"shut": [1.0], "open": [0.0]}
+    assert [row.get("say_the_same") for row in result.rows] == [None, None, 1, 1]
+    assert 2 < result.rows[2]["effective_rank"] < 20
 
 
 def test_three_seeds_have_their_mean_and_the_deviation_of_a_sample(
