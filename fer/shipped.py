@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from torch import Tensor
 
 from fer import cards, checkpoint, configs, evaluation, redundancy, units
-from fer.trials import Bars, Result, Settings, share, trained
+from fer.trials import Bars, Result, Settings, scores, share, trained
 
 REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
 _SPLITS = ("PublicTest", "PrivateTest")
@@ -16,8 +16,7 @@ SEEDS = ("compact", "studies/seeds/1", "studies/seeds/2")  # in weights/: the sa
 
 def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)) -> Result:
     """Which units of the shipped VGG16 are dead with ReLU, which with SELU, which report 2 took against dead units?"""
-    if settings.seeds > 1:
-        raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
+    _trains_nothing(settings)
     nets = [checkpoint.load(name) for name in names]
     counted = [units.count_dead(network, settings.splits[1].pixels) for network in nets]
     rows = []
@@ -43,6 +42,11 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
     shares = [[row.changeless / row.units for row in layers] for layers in counted]
     series = dict(zip(names, shares, strict=True))
     return Result(rows, notes, bars=Bars([row.layer for row in counted[0]], series, "share of changeless units"))
+
+
+def _trains_nothing(settings: Settings) -> None:
+    if settings.seeds > 1:
+        raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
 
 
 def _said(alike: redundancy.Redundancy | None, layer: str) -> dict:
@@ -112,8 +116,7 @@ def seeds(settings: Settings, names: tuple[str, ...] = SEEDS) -> Result:
     By the answers that ``evaluate`` kept; weights are kept of the first alone. The deviation is that of a sample: it
     estimates that of all seeds.
     """
-    if settings.seeds > 1:
-        raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
+    _trains_nothing(settings)
     folders = [checkpoint.WEIGHTS / name for name in names]
     rows, series = [], {}
     for split in _SPLITS:
@@ -135,9 +138,7 @@ def seeds(settings: Settings, names: tuple[str, ...] = SEEDS) -> Result:
 
 def _seed_row(folder: Path, split: str) -> dict:
     logits, labels, twin = evaluation.kept(folder, split)
-    right = (logits.argmax(1) == labels).float()
-    row = {"seed": str(_recipe(folder)["seed"]), "split": split} | share(right.mean().item(), len(right))
-    return row | {"without_twins": right[~twin].mean().item()}
+    return {"seed": str(_recipe(folder)["seed"]), "split": split} | scores([logits.argmax(1) == labels], [twin])
 
 
 def _repeats(folder: Path) -> str:
