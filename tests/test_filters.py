@@ -41,7 +41,7 @@ def weights(tmp_path_factory) -> Path:
 def grow(weights: Path, layer="conv2d_1", which="0-3", preset="clear", steps=5.0, seed=0, face=None, **more):
     """What the visitor sees and what is behind it, frame by frame."""
     rest = [more.get("origin", filters.NOISE), more.get("budget", 0.1), face, *more.get("parts", ())]
-    return list(filters.grow(filters.ORDERS[0], "cnn", layer, which, preset, steps, seed, *rest, weights=weights))
+    return list(filters.grow(None, filters.ORDERS[0], "cnn", layer, which, preset, steps, seed, *rest, weights=weights))
 
 
 def grown(weights: Path, *arguments, **options) -> growing.Grown:
@@ -166,6 +166,34 @@ def test_what_comes_after_a_stop_changes_nothing_and_the_stop_itself_closes_no_c
     assert "<h3>Filter 1" in filters.rest(found, filters.ORDERS[0], 1, None, stopped=True, weights=weights)[1]
 
 
+def test_what_fails_on_its_way_leaves_the_last_frame_and_says_that_it_stopped(weights, monkeypatch):
+    """Nothing listens to an ascent's failure: after a Stop, that came late, and overwrote "Waiting for its turn."."""
+    ascend = filters.ascent.ascend
+
+    def failing(*arguments, **options):
+        yield next(ascend(*arguments, **options))
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(filters.ascent, "ascend", failing)
+    choices = (filters.ORDERS[0], "cnn", "conv2d_1", "0-3", "clear", 5, 0, filters.NOISE, 0.1, None)
+    frames = filters.grow(None, *choices, weights=weights)
+    first, last = next(frames), next(frames)
+    assert "step 0 of 5." in first[0].props["status"]
+    assert "step 0 of 5, stopped." in last[0].props["status"] and last[1] is first[1]
+    with pytest.raises(RuntimeError, match="no memory"):
+        next(frames)
+
+
+def test_what_cannot_be_asked_for_leaves_the_sheet_that_was_there(weights):
+    found = grown(weights)
+    choices = (filters.ORDERS[0], "cnn", "conv2d_1", "0-3", "clear", 0, 0, filters.NOISE, 0.1, None)
+    frames = filters.grow(found, *choices, weights=weights)
+    view, kept = next(frames)
+    assert "step 5 of 5, done" in view.props["status"] and kept is found
+    with pytest.raises(gr.Error, match="1 to 128 steps"):
+        next(frames)
+
+
 def test_by_ascent_value_the_highest_comes_first_and_keeps_its_number(weights):
     found = grown(weights)
     ordered = filters.view(found, filters.ORDERS[1], opened=2).value
@@ -244,7 +272,7 @@ def test_what_the_atlas_holds_is_shown_at_once(with_atlas):
 def test_what_the_atlas_has_not_leaves_the_sheet_alone(with_atlas, change):
     """It and the open card are sent once more in full, since Gradio forgets what it is not told."""
     shown = grown(with_atlas, which="2,3", steps=1)
-    view, found, card, opened = browse(with_atlas, **change, shown=(shown, 1))
+    view, found, card, opened = browse(with_atlas, **change, shown=(1, shown))
     assert found is shown and opened == 1 and "<h3>Filter 3, conv2d_1 of cnn</h3>" in card
     assert view.value == filters.view(shown, filters.ORDERS[0], 1).value
 
@@ -258,7 +286,7 @@ def test_of_a_stale_atlas_the_visitor_is_told(with_atlas, monkeypatch):
 def test_after_a_link_to_another_network_its_picture_stays(with_atlas):
     _, found, *_ = browse(with_atlas, which="5")
     choices = [filters.ORDERS[0], "cnn", "conv2d_2", "0-15", "clear", 48, 0, filters.NOISE, 0.1, None]
-    assert filters.browse_after(found, 0, *choices, weights=with_atlas)[1] is found
+    assert filters.browse_after(0, found, *choices, weights=with_atlas)[1] is found
     assert filters.browse_after(None, None, *choices, weights=with_atlas)[1].asked.filters == tuple(range(16))
 
 

@@ -57,10 +57,18 @@ def asked_for(
     return growing.ask(weights, network, layer, which, preset, steps, seed, parts=exchanged, **start)
 
 
-def grow(order: str, *choices, weights: Path) -> Iterator[tuple[gr.HTML, Grown]]:
-    """The view and what is behind it, after every few steps of what the controls say."""
-    for grown in growing.grow(asked_for(weights, *choices), weights):
-        yield view(grown, order), grown
+def grow(grown: Grown | None, order: str, *choices, weights: Path) -> Iterator[tuple[gr.HTML, Grown | None]]:
+    """The view and what is behind it, after every few steps of what the controls say.
+
+    What fails leaves the sheet as far as it has come, or with `grown`, which was there before. That is said here, not
+    by an event that listens to failures: Gradio fires it after a Stop as well, and late.
+    """
+    try:
+        for grown in growing.grow(asked_for(weights, *choices), weights):
+            yield view(grown, order), grown
+    except Exception:
+        yield view(grown, order, stopped=True), grown
+        raise
 
 
 def wait() -> tuple[gr.HTML, str, None]:
@@ -69,7 +77,7 @@ def wait() -> tuple[gr.HTML, str, None]:
 
 
 def browse(
-    grown: Grown | None, opened: int | None, order: str, *choices, weights: Path
+    opened: int | None, grown: Grown | None, order: str, *choices, weights: Path
 ) -> tuple[gr.HTML, Grown | None, str, int | None]:
     """What the atlas has of what the controls say: the view, what is behind it, no card, no open tile.
 
@@ -87,11 +95,11 @@ def browse(
     return view(found, order, told=_stale(asked.network)), found, "", None
 
 
-def browse_after(grown: Grown | None, opened: int | None, order: str, network: str, *choices, weights: Path) -> tuple:
+def browse_after(opened: int | None, grown: Grown | None, order: str, network: str, *choices, weights: Path) -> tuple:
     """The same once another network is chosen; a link, which has its filters on the sheet already, is left alone."""
     if grown is not None and grown.asked.network == network:
         return _as_it_was(grown, opened, order, _face_of((network, *choices)), weights)
-    return browse(grown, opened, order, network, *choices, weights=weights)
+    return browse(opened, grown, order, network, *choices, weights=weights)
 
 
 def _face_of(choices: tuple) -> np.ndarray | None:
@@ -256,7 +264,7 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     grown, opened, other = (gr.State(None) for _ in range(3))
     weights = {"weights": shared.weights}
     long = {"concurrency_id": "ascent", **QUIET}
-    asked = [order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
+    asked = [grown, order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
 
     # Gradio hands an event or a request over only where it can read the parameter's type, which a partial hides.
     def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
@@ -281,7 +289,6 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     running = [climbing, revived, wanted, compared]
     seen = [grown, order, opened, shared.face]
     climbing.success(partial(rest, **weights), seen, [sheet, card], **QUIET)
-    climbing.failure(partial(rest, stopped=True, **weights), seen, [sheet, card], **QUIET)
     end.click(partial(rest, stopped=True, **weights), seen, [sheet, card], cancels=running, queue=False, **QUIET)
     press_start = "() => document.querySelector('#start').click()"
     again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **QUIET).then(None, js=press_start)
@@ -291,9 +298,9 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     now, shown = [shared.network, layer, which, grown], [sheet, grown, card, opened]
     gr.on([network.input, layer.input, which.input], None, cancels=running, queue=False, **QUIET)
     turned = shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
-    turned.then(partial(browse_after, **weights), [grown, opened, *asked], shown, **unchecked)
+    turned.then(partial(browse_after, **weights), [opened, *asked], shown, **unchecked)
     paged = layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
     for event in (paged.then, which.input):
-        event(partial(browse, **weights), [grown, opened, *asked], shown, **unchecked)
+        event(partial(browse, **weights), [opened, *asked], shown, **unchecked)
     preset.input(lambda name: PRESETS[name].steps, preset, steps, **QUIET)
     origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **QUIET)
