@@ -48,12 +48,14 @@ def ascend(
     every: int = 4,
     start: Tensor | None = None,
     budget: float = 0.1,
+    same: bool = True,
 ) -> Iterator[Frame]:
     """One picture for each filter, all in one batch, each independent of the others; a frame every few steps.
 
     The first frame is step 0, the last one step `steps` (the preset's own number unless given). The same seed gives a
     filter the same picture whatever others are in the batch. With a face `start` (1 or B, 1, 48, 48) in 0..1, it is
-    this face that is changed, by a root mean square of at most `budget`.
+    this face that is changed, by a root mean square of at most `budget`. Without `same`, rounding may depend
+    on the batch, where that is faster: the pictures are others then, as good as these.
 
     Raises:
         ValueError: no such layer or filter, no step, or a start that is no face.
@@ -71,7 +73,7 @@ def ascend(
     face = None if start is None else _face(start, len(chosen)).to(device)
     parameters, draw = preset.parametrise(noise, face)
     within = draw if face is None else lambda moved: _within(draw(moved), face, budget)
-    return _frames(_Run(stem, preset, chosen.to(device), within), parameters, draws, every)
+    return _frames(_Run(stem, preset, chosen.to(device), within, same), parameters, draws, every)
 
 
 def classes(network: Chain, preset: Preset = PRESETS["clear"], **options) -> Iterator[Frame]:
@@ -116,6 +118,7 @@ class _Run:
     preset: Preset
     chosen: Tensor
     draw: Drawing
+    same: bool = True
 
     def slopes(self, images: Tensor, draws: Tensor) -> Tensor:
         """The gradient of each picture's own objective with respect to its pixels, after one shake."""
@@ -124,7 +127,7 @@ class _Run:
 
     def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
         moved = self.preset.transform(images, draws)
-        with precision(images.device, same=True):
+        with precision(images.device, self.same):
             values = self.stem(moved.contiguous(memory_format=torch.channels_last))
         return torch.autograd.grad(self.preset.objective(values.float(), chosen).sum(), images)[0]
 

@@ -98,7 +98,7 @@ def grow(network: Chain, layer: str, best: tuple[np.ndarray, ...] | None = None,
 
 def _frames(network: Chain, layer: str, numbers: range, seed: int) -> list[ascent.Frame]:
     every = EVERY if seed == SEED else STEPS
-    return list(ascent.ascend(network, layer, numbers, PRESETS[PRESET], seed=seed, every=every))
+    return list(ascent.ascend(network, layer, numbers, PRESETS[PRESET], seed=seed, every=every, same=False))
 
 
 def _stretched(images: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -74,6 +75,15 @@ def test_a_filter_s_picture_is_the_same_alone_and_in_a_batch(preset: str):
     assert torch.allclose(together.images[1], alone.images[0], atol=1e-3)
     other = last(ascent.ascend(deep(), "layer_5", [1], seed=1, **options))
     assert not torch.allclose(other.images, alone.images, atol=1e-2)
+
+
+def test_rounding_depends_on_the_batch_only_where_that_was_asked_for(monkeypatch: pytest.MonkeyPatch):
+    """`atlas.grow` asks for it, as it takes every filter in one and the same batch."""
+    asked = []
+    monkeypatch.setattr(ascent, "precision", lambda device, same: asked.append(same) or nullcontext())
+    last(ascent.ascend(deep(), "layer_5", [1], steps=1))
+    last(ascent.ascend(deep(), "layer_5", [1], steps=1, same=False))
+    assert asked == [True, False]
 
 
 def test_a_large_batch_passes_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch):

@@ -68,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.exact:
-        ascent.precision = lambda device: nullcontext()
+        ascent.precision = lambda device, same: nullcontext()
     told("cnn", "conv2d_1", 64, 48)
     told("compact", "conv2d_3", 16, 48)
     told("compact", "dense_1", 7, 48)
