@@ -159,6 +159,31 @@ def test_a_slow_method_shows_how_far_it_is_and_can_be_stopped(weights, face, slo
     assert "No map." in explaining.stop(face, Wish())[1]
 
 
+def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_a_later_one(weights, face, monkeypatch):
+    """13 outputs, the menus as they were; once another question is wanted, a failure says nothing of the page."""
+    wish = Wish()
+    question = (face, "compact-ferplus", "gradient", "", "", "blurred", "", 20, [], wish)
+
+    def failing(*_, **__):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(explaining.reasons, "of", failing)
+    asked = explaining.show(*question, weights=weights)
+    menus, (hint, explained, *_, found) = (lambda left: (left[:4], left[4:]))(next(asked))
+    assert menus == (gr.skip(),) * 4 and hint == "" and "No map." in explained and found is None
+    with pytest.raises(RuntimeError, match="no memory"):
+        next(asked)
+
+    def overtaken(*_, **__):
+        wish.asked = "another question"
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(explaining.reasons, "of", overtaken)
+    with pytest.raises(RuntimeError, match="no memory"):
+        next(explaining.show(*question, weights=weights))
+    assert wish.asked == "another question"
+
+
 def test_a_visitor_who_asks_for_something_else_is_not_kept_waiting(weights, face, slow):
     """The old work leaves the page as it is; the handlers share what is wanted."""
     wish = Wish()

@@ -75,12 +75,28 @@ def show(
     face: np.ndarray | None, name: str, method: str, target: str, against: str, baseline: str, layer: str,
     keep: float, drawn: list[str], wish: Wish, *, weights: Path,
 ) -> Iterator[tuple]:  # fmt: skip
-    """The outputs for a face and a question about it; what the network does not offer is chosen no longer."""
-    wish.asked = None if face is None else asked(face, name, method, target, against, baseline, layer)
+    """The outputs for a face and a question about it; what the network does not offer is chosen no longer.
+
+    What fails leaves no map, as that of an earlier question must not stand beside this one. That is said here, not by
+    an event that listens to failures: Gradio fires it after a Stop as well, late, and it would end the next question.
+    """
+    mine = wish.asked = None if face is None else asked(face, name, method, target, against, baseline, layer)
     if face is None:
         yield *[gr.skip()] * 4, "", *placed(maps.NO_FACE)
         return
-    network, measured, mine = load_network(weights, name), trust.read(weights / name), wish.asked
+    try:
+        yield from _answer(face, name, method, target, against, baseline, layer, keep, drawn, wish, mine, weights)
+    except Exception:
+        if wish.asked == mine:
+            yield *[gr.skip()] * 4, *stop(face, wish)
+        raise
+
+
+def _answer(
+    face: np.ndarray, name: str, method: str, target: str, against: str, baseline: str, layer: str,
+    keep: float, drawn: list[str], wish: Wish, mine: Asked, weights: Path,
+) -> Iterator[tuple]:  # fmt: skip
+    network, measured = load_network(weights, name), trust.read(weights / name)
     methods = order(network, measured)
     method = method if method in methods else methods[0]
     target, against = (label if label in network.labels else "" for label in (target, against))

@@ -104,8 +104,6 @@ def wire(
             trigger_mode="always_last",
             **QUIET,
         )
-        # After an error, the map of an earlier question must not stand beside this one.
-        event.failure(explaining.stop, [face, wish], seen, **QUIET)
     explained.choice(explaining.stop, [face, wish], seen, cancels=[chosen, entered], **QUIET)
     keep.input(partial(explaining.remask, **weights), [shown, keep], left, trigger_mode="always_last", **QUIET)
     drawn.input(explaining.redraw, [shown, found, drawn], [explained, everything], **QUIET)
