@@ -1,10 +1,10 @@
-"""Makes the README's pictures of filters and classes: tests/pictures/classes.png and filters.png.
+"""Makes the README's pictures of filters and classes: tests/pictures/classes.png, filters.png and depth.png.
 
-    python -m tests.benchmarks.pictures [--network compact] [--beside vgg19-selu] [--layer conv2d_8]
+    python -m tests.benchmarks.pictures [--network compact] [--beside vgg19-selu] [--layer conv2d_8] [--deep vgg16-relu]
 
 classes: the prototypes of all classes of two networks, preset `clear`. filters: the first 16 filters of a layer by
 `report`, by `clear` and by `clear` within faces, a row each; the share of fine waves is printed, which says why the
-first look like noise.
+first look like noise. depth: the first 16 filters of five layers of a deep network, out of its atlas.
 """
 
 import argparse
@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer import ascent, checkpoint, filters, plots
+from fer import ascent, atlas, checkpoint, filters, plots
 from fer.presets import exchanged
 
+DEPTHS = ("conv2d_2", "conv2d_4", "conv2d_6", "conv2d_8", "conv2d_10")
 PICTURES = Path(__file__).resolve().parent.parent / "pictures"
 
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--network", default="compact")
     parser.add_argument("--beside", default="vgg19-selu", help="whose classes come below")
     parser.add_argument("--layer", default="conv2d_8")
+    parser.add_argument("--deep", default="vgg16-relu", help="of which five layers are shown")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
     plots.save(np.concatenate([_classes(name) for name in (options.network, options.beside)]), PICTURES / "classes.png")
@@ -34,6 +36,12 @@ def main() -> None:
         print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
     plots.save(np.concatenate(rows), PICTURES / "filters.png")
+    plots.save(np.concatenate([_kept(options.deep, layer) for layer in DEPTHS]), PICTURES / "depth.png")
+
+
+def _kept(name: str, layer: str) -> np.ndarray:
+    images = torch.from_numpy(atlas.read(checkpoint.WEIGHTS / name, layer).images[:16])
+    return _row(images[:, None].float() / 255, width=62)
 
 
 def _classes(name: str) -> np.ndarray:
