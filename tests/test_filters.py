@@ -265,6 +265,12 @@ def test_what_the_atlas_holds_is_shown_at_once(with_atlas):
     assert [step for step, _ in found.history] == [0, 8, 16, 24, 32, 40, 48]
 
 
+def test_of_a_single_filter_there_is_no_half(with_atlas):
+    place = "conv2d_2 of cnn, step 48 of 48, from the atlas."
+    view, *_ = browse(with_atlas, which="5")
+    assert view.props["status"] == place + " It gets 2.5 times what its best real face gets."
+
+
 @pytest.mark.parametrize(
     "change",
     [{"layer": "conv2d_3"}, {"which": "64"}, {"seed": 1}, {"steps": 47}, {"preset": "report"}, {"parts": ["pixels"]}],

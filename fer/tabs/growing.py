@@ -82,8 +82,16 @@ def status(grown: Grown, stopped: bool = False) -> str:
     place += ", from the atlas" if grown.of_atlas else ", done" if at_end else late or ", stopped" * stopped
     gone = sum(grown.dead)
     place += f"; {gone} dead: no gradient from the start" if gone else ""
-    beyond = grown.beyond and f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
-    return place + "." + (beyond or "")
+    return place + "." + _beyond(grown)
+
+
+def _beyond(grown: Grown) -> str:
+    """How far beyond what real faces get it has come, where that is known."""
+    if not grown.beyond:
+        return ""
+    if len(grown.names) == 1:
+        return f" It gets {grown.beyond:.1f} times what its best real face gets."
+    return f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
 
 
 def ask(weights: Path, network: str, layer: str, filters: str, preset: str, steps: float, seed: float, **more) -> Asked:
