@@ -2,7 +2,6 @@
 
 import sys
 from collections import OrderedDict
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
@@ -41,7 +40,17 @@ def weights(tmp_path_factory) -> Path:
 def grow(weights: Path, layer="conv2d_1", which="0-3", preset="clear", steps=5.0, seed=0, face=None, **more):
     """What the visitor sees and what is behind it, frame by frame."""
     rest = [more.get("origin", filters.NOISE), more.get("budget", 0.1), face, *more.get("parts", ())]
-    return list(filters.grow(None, filters.ORDERS[0], "cnn", layer, which, preset, steps, seed, *rest, weights=weights))
+    choices = (filters.ORDERS[0], "cnn", layer, which, preset, steps, seed, *rest)
+    frames = list(filters.grow(begun(), *choices, weights=weights))
+    assert frames.pop() == (gr.skip(), gr.skip())
+    return frames
+
+
+def begun() -> growing.Turn:
+    """After a visitor's first Start."""
+    turn = growing.Turn()
+    turn.begin()
+    return turn
 
 
 def grown(weights: Path, *arguments, **options) -> growing.Grown:
@@ -155,43 +164,39 @@ def test_a_card_that_was_opened_on_the_way_is_brought_up_to_date_at_the_end(weig
     assert filters.settle(found, filters.ORDERS[0], None, None, weights=weights)[1] == ""
 
 
-def test_what_comes_after_a_stop_changes_nothing_and_the_stop_itself_closes_no_card(weights):
-    """After 2 of 5 steps: a later reading of the same would overwrite "stopped", and close what was just opened."""
-    found = grown(weights)
-    found = replace(found, history=((2, found.values),))
-    late = filters.rest(found, filters.ORDERS[0], 1, None, weights=weights)
-    assert late == (gr.skip(), gr.skip())
-    drawn, card = filters.rest(found, filters.ORDERS[0], None, None, stopped=True, weights=weights)
-    assert "step 2 of 5, stopped" in drawn.props["status"] and card == gr.skip()
-    assert "<h3>Filter 1" in filters.rest(found, filters.ORDERS[0], 1, None, stopped=True, weights=weights)[1]
-
-
-def test_what_fails_on_its_way_leaves_the_last_frame_and_says_that_it_stopped(weights, monkeypatch):
-    """Nothing listens to an ascent's failure: after a Stop, that came late, and overwrote "Waiting for its turn."."""
-    ascend = filters.ascent.ascend
-
-    def failing(*arguments, **options):
-        yield next(ascend(*arguments, **options))
-        raise RuntimeError("no memory")
-
-    monkeypatch.setattr(filters.ascent, "ascend", failing)
+def test_a_stop_ends_what_grows_and_says_so_and_closes_no_card(weights):
+    """At step 0 of 5; the page hears "stopped" at once, and once more when the ascent has ended."""
     choices = (filters.ORDERS[0], "cnn", "conv2d_1", "0-3", "clear", 5, 0, filters.NOISE, 0.1, None)
-    frames = filters.grow(None, *choices, weights=weights)
-    first, last = next(frames), next(frames)
-    assert "step 0 of 5." in first[0].props["status"]
-    assert "step 0 of 5, stopped." in last[0].props["status"] and last[1] is first[1]
-    with pytest.raises(RuntimeError, match="no memory"):
-        next(frames)
+    turn = begun()
+    frames = filters.grow(turn, *choices, weights=weights)
+    _, found = next(frames)
+    for opened, card in ((None, gr.skip()), (1, "<h3>Filter 1")):
+        drawn, shown = filters.stop(turn, found, filters.ORDERS[0], opened, None, weights=weights)
+        assert "step 0 of 5, stopped" in drawn.props["status"]
+        assert shown == card if opened is None else card in shown
+    assert list(frames) == [(gr.skip(), gr.skip())]
+    assert "stopped" in filters.rest(turn, found, filters.ORDERS[0], None, None, weights=weights)[0].props["status"]
 
 
-def test_what_cannot_be_asked_for_leaves_the_sheet_that_was_there(weights):
-    found = grown(weights)
-    choices = (filters.ORDERS[0], "cnn", "conv2d_1", "0-3", "clear", 0, 0, filters.NOISE, 0.1, None)
-    frames = filters.grow(found, *choices, weights=weights)
-    view, kept = next(frames)
-    assert "step 5 of 5, done" in view.props["status"] and kept is found
-    with pytest.raises(gr.Error, match="1 to 128 steps"):
-        next(frames)
+def test_a_start_takes_the_place_of_what_grows_whose_end_changes_nothing(weights):
+    """Stopped or not: the next is waiting for its turn, or has frames of its own, when the last one ends."""
+    choices = (filters.ORDERS[0], "cnn", "conv2d_1", "0-3", "clear", 5, 0, filters.NOISE, 0.1, None)
+    turn = begun()
+    frames = filters.grow(turn, *choices, weights=weights)
+    _, found = next(frames)
+    turn.end()
+    drawn, card, opened = filters.wait(turn)
+    assert drawn.props["status"] == "Waiting for its turn." and (card, opened) == ("", None)
+    assert list(frames) == [(gr.skip(), gr.skip())]
+    late = filters.rest(turn, found, filters.ORDERS[0], 1, None, weights=weights)
+    assert late == (gr.skip(), gr.skip())
+    assert len(list(filters.grow(turn, *choices, weights=weights))) == 4
+
+
+def test_what_was_stopped_while_it_waited_for_others_does_not_begin(weights):
+    turn = begun()
+    turn.end()
+    assert list(filters.grow(turn, "by number", weights=weights)) == [(gr.skip(), gr.skip())]
 
 
 def test_by_ascent_value_the_highest_comes_first_and_keeps_its_number(weights):
@@ -278,7 +283,7 @@ def test_of_a_single_filter_there_is_no_half(with_atlas):
 def test_what_the_atlas_has_not_leaves_the_sheet_alone(with_atlas, change):
     """It and the open card are sent once more in full, since Gradio forgets what it is not told."""
     shown = grown(with_atlas, which="2,3", steps=1)
-    view, found, card, opened = browse(with_atlas, **change, shown=(1, shown))
+    view, found, card, opened = browse(with_atlas, **change, shown=(shown, 1))
     assert found is shown and opened == 1 and "<h3>Filter 3, conv2d_1 of cnn</h3>" in card
     assert view.value == filters.view(shown, filters.ORDERS[0], 1).value
 
@@ -292,7 +297,7 @@ def test_of_a_stale_atlas_the_visitor_is_told(with_atlas, monkeypatch):
 def test_after_a_link_to_another_network_its_picture_stays(with_atlas):
     _, found, *_ = browse(with_atlas, which="5")
     choices = [filters.ORDERS[0], "cnn", "conv2d_2", "0-15", "clear", 48, 0, filters.NOISE, 0.1, None]
-    assert filters.browse_after(0, found, *choices, weights=with_atlas)[1] is found
+    assert filters.browse_after(found, 0, *choices, weights=with_atlas)[1] is found
     assert filters.browse_after(None, None, *choices, weights=with_atlas)[1].asked.filters == tuple(range(16))
 
 

@@ -184,6 +184,15 @@ def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_
     assert wish.asked == "another question"
 
 
+def test_a_question_that_was_sent_away_leaves_no_map_and_one_that_is_worked_on_is_left_alone(face):
+    """What follows a failure follows a Stop as well, when the next question may have begun."""
+    wish = Wish(asked="the next", begun="the last")
+    hint, explained, *_ = explaining.refused(face, wish)
+    assert "No map." in explained and hint == "" and wish.asked is None
+    wish = Wish(asked="the next", begun="the next")
+    assert explaining.refused(face, wish) == (gr.skip(),) * 9 and wish.asked == "the next"
+
+
 def test_a_visitor_who_asks_for_something_else_is_not_kept_waiting(weights, face, slow):
     """The old work leaves the page as it is; the handlers share what is wanted."""
     wish = Wish()

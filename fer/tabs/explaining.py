@@ -48,6 +48,7 @@ class Wish:
     """What a visitor wants to see now; the one object of a session that handlers share while they work."""
 
     asked: Asked | None = None
+    begun: Asked | None = None  # what was last worked on
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ def show(
 ) -> Iterator[tuple]:  # fmt: skip
     """The outputs for a face and a question about it; what the network does not offer is chosen no longer.
 
-    What fails leaves no map, as that of an earlier question must not stand beside this one. That is said here, not by
-    an event that listens to failures: Gradio fires it after a Stop as well, late, and it would end the next question.
+    What fails leaves no map, as that of an earlier question must not stand beside this one.
     """
-    mine = wish.asked = None if face is None else asked(face, name, method, target, against, baseline, layer)
+    mine = wish.asked = wish.begun = (
+        None if face is None else asked(face, name, method, target, against, baseline, layer)
+    )
     if face is None:
         yield *[gr.skip()] * 4, "", *placed(maps.NO_FACE)
         return
@@ -151,6 +153,14 @@ def stop(face: np.ndarray | None, wish: Wish) -> tuple:
     """The face without a map."""
     wish.asked = None
     return "", *placed(maps.NO_FACE if face is None else maps.stopped(face))
+
+
+def refused(face: np.ndarray | None, wish: Wish) -> tuple:
+    """The same for a question that nobody began on, as too many others wait.
+
+    What follows a failure follows a Stop as well, and late: then another question may be worked on.
+    """
+    return (gr.skip(),) * 9 if wish.begun == wish.asked else stop(face, wish)
 
 
 def placed(explained: str, left: str = "", shown: Shown | None = None) -> tuple:

@@ -2,8 +2,9 @@
 
 tab(shared)     lays it out, inside a `gr.Tab`
 
-A frame is one composed picture, sent as a data address: nothing is written to disk. `growing.py` grows, `onefilter.py`
-fills the card of a tile, `morph.py` goes from one class to another, `menus.py` and `tiles.py` hold menus and markup.
+A frame is one composed picture, sent as a data address: nothing is written to disk. `growing.py` grows, `sheet.py`
+shows it, `onefilter.py` fills the card of a tile, `morph.py` goes from one class to another, `menus.py` and `tiles.py`
+hold menus and markup.
 """
 
 from collections.abc import Iterator
@@ -13,16 +14,14 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from fer import ascent, atlas, checkpoint, plots
+from fer import ascent, atlas, checkpoint
 from fer.presets import PARTS, PRESETS
 from fer.tabs import growing, morph, onefilter, tiles
-from fer.tabs.growing import BUDGET, MOST, Grown
+from fer.tabs.growing import BUDGET, MOST, Grown, Turn
 from fer.tabs.menus import menu, menu_after, pages, written
 from fer.tabs.shared import QUIET, Shared, Wanted, choices, load_network, network_menu, refusal
+from fer.tabs.sheet import NOTHING, ORDERS, rest, settle, view
 
-COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
-SMALL = 64  # from so many tiles on, they are drawn small
-ORDERS = ("by number", "by ascent value")
 NOISE, FACE = ORIGINS = ("noise", "your face")
 OF_PRESET = "preset"
 
@@ -37,8 +36,6 @@ of the four parts of a preset can be exchanged: what is moved (pixels, waves, or
 PART_LABELS = {
     "parametrise": "What is moved", "transform": "How it is shaken", "objective": "What is to grow", "loop": "Steps by",
 }  # fmt: skip
-
-NOTHING = {"value": "", "status": "", "picture": "", "size": "", "columns": 1, "rows": 1}
 
 
 # ---- handlers: the sheet
@@ -57,27 +54,35 @@ def asked_for(
     return growing.ask(weights, network, layer, which, preset, steps, seed, parts=exchanged, **start)
 
 
-def grow(grown: Grown | None, order: str, *choices, weights: Path) -> Iterator[tuple[gr.HTML, Grown | None]]:
-    """The view and what is behind it, after every few steps of what the controls say.
-
-    What fails leaves the sheet as far as it has come, or with `grown`, which was there before. That is said here, not
-    by an event that listens to failures: Gradio fires it after a Stop as well, and late.
-    """
-    try:
-        for grown in growing.grow(asked_for(weights, *choices), weights):
-            yield view(grown, order), grown
-    except Exception:
-        yield view(grown, order, stopped=True), grown
-        raise
+def grow(turn: Turn, order: str, *choices, weights: Path) -> Iterator[tuple]:
+    """The view and what is behind it, after every few steps of what the controls say, for as long as it is wanted."""
+    mine = turn.wanted
+    for grown in growing.grow(asked_for(weights, *choices), weights) if mine else ():  # none: stopped as it waited
+        if turn.wanted != mine:
+            break
+        yield view(grown, order), grown
+    yield gr.skip(), gr.skip()  # without a yield, Gradio would empty them
 
 
-def wait() -> tuple[gr.HTML, str, None]:
+def wait(turn: Turn) -> tuple[gr.HTML, str, None]:
     """What is seen of a Start until its first frame; no card, no open tile. Others may be before it."""
+    turn.begin()
     return gr.HTML(status="Waiting for its turn."), "", None
 
 
+def stop(turn: Turn, *seen, weights: Path) -> tuple:
+    """Ends what grows, at its next frame; the sheet says so at once."""
+    turn.end()
+    return rest(turn, *seen, weights=weights)
+
+
+def reseed(turn: Turn, seed: float) -> int:
+    turn.end()
+    return int(seed) + 1
+
+
 def browse(
-    opened: int | None, grown: Grown | None, order: str, *choices, weights: Path
+    grown: Grown | None, opened: int | None, order: str, *choices, weights: Path
 ) -> tuple[gr.HTML, Grown | None, str, int | None]:
     """What the atlas has of what the controls say: the view, what is behind it, no card, no open tile.
 
@@ -95,11 +100,11 @@ def browse(
     return view(found, order, told=_stale(asked.network)), found, "", None
 
 
-def browse_after(opened: int | None, grown: Grown | None, order: str, network: str, *choices, weights: Path) -> tuple:
+def browse_after(grown: Grown | None, opened: int | None, order: str, network: str, *choices, weights: Path) -> tuple:
     """The same once another network is chosen; a link, which has its filters on the sheet already, is left alone."""
     if grown is not None and grown.asked.network == network:
         return _as_it_was(grown, opened, order, _face_of((network, *choices)), weights)
-    return browse(opened, grown, order, network, *choices, weights=weights)
+    return browse(grown, opened, order, network, *choices, weights=weights)
 
 
 def _face_of(choices: tuple) -> np.ndarray | None:
@@ -116,53 +121,6 @@ def _as_it_was(
 
 def _stale(network: str) -> str:
     return f"The atlas of {network} is of earlier weights (python -m fer atlas {network} makes it anew): press Start."
-
-
-def view(grown: Grown | None, order: str, opened: int | None = None, stopped: bool = False, told: str = "") -> gr.HTML:
-    """The composed picture with its buttons; without one, what is told in its place.
-
-    Always with all of its properties: Gradio drops those that an update leaves out where the tab is not drawn yet.
-    """
-    if grown is None:
-        return gr.HTML(**NOTHING | {"status": told})
-    count, side = len(grown.names), grown.images.shape[-1]
-    places = sorted(range(count), key=lambda index: -grown.values[index] if order == ORDERS[1] else index)
-    # At three pixels for one, a browser's rounding at a tile's edge is too little to see.
-    sheet = plots.sheet(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
-    return gr.HTML(
-        _buttons(grown, places, opened),
-        status=growing.status(grown, stopped),
-        picture=plots.data_url(sheet, longest=8000),
-        size="small" if count >= SMALL else "",
-        columns=min(COLUMNS, count),
-        rows=-(-count // COLUMNS),
-    )
-
-
-def _buttons(grown: Grown, places: list[int], opened: int | None) -> str:
-    count = len(places)
-    shape = (-(-count // COLUMNS), min(COLUMNS, count))
-    return tiles.buttons(places, grown.names, grown.values, grown.dead, shape, opened)
-
-
-def settle(
-    grown: Grown | None, order: str, opened: int | None, face: np.ndarray | None, *,
-    stopped: bool = False, weights: Path,
-) -> tuple[gr.HTML, str]:  # fmt: skip
-    """The sheet and, where one was opened meanwhile, the card, once nothing changes any more."""
-    card = "" if grown is None or opened is None else onefilter.card(grown, opened, face, weights)
-    return view(grown, order, opened, stopped), card
-
-
-def rest(grown: Grown | None, *seen, stopped: bool = False, weights: Path) -> tuple:
-    """The same after an ascent or a Stop, which leaves a card that was opened meanwhile.
-
-    What follows an ascent follows one that was stopped as well, and comes late then: it changes nothing.
-    """
-    if not (stopped or grown and grown.ended):
-        return gr.skip(), gr.skip()
-    sheet, card = settle(grown, *seen, stopped=stopped, weights=weights)
-    return sheet, card or gr.skip()
 
 
 def open_link(link: gr.Request | Wanted, *, weights: Path) -> Iterator[tuple]:
@@ -261,10 +219,10 @@ def _properties(update: dict) -> dict:
 
 def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card: gr.HTML, compare: gr.Button) -> None:
     network, layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
-    grown, opened, other = (gr.State(None) for _ in range(3))
+    (grown, opened, other), turn = (gr.State(None) for _ in range(3)), gr.State(Turn())
     weights = {"weights": shared.weights}
     long = {"concurrency_id": "ascent", **QUIET}
-    asked = [grown, order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
+    asked = [order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
 
     # Gradio hands an event or a request over only where it can read the parameter's type, which a partial hides.
     def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
@@ -284,23 +242,25 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     opened.change(lambda opened: gr.Button(visible=opened is not None), opened, compare, **QUIET)
     gr.on([opened.change, order.input], view, [grown, order, opened], sheet, **QUIET)
 
-    start.click(wait, None, [sheet, card, opened], queue=False, cancels=[revived, wanted, compared], **QUIET)
-    climbing = start.click(partial(grow, **weights), asked, [sheet, grown], **long)
-    running = [climbing, revived, wanted, compared]
-    seen = [grown, order, opened, shared.face]
+    others = [revived, wanted, compared]
+    start.click(wait, turn, [sheet, card, opened], queue=False, cancels=others, **QUIET)
+    # Where one still runs, it ends at its next frame; then Gradio follows the Start that it has put off.
+    climbing = start.click(partial(grow, **weights), [turn, *asked], [sheet, grown], trigger_mode="always_last", **long)
+    seen = [turn, grown, order, opened, shared.face]
     climbing.success(partial(rest, **weights), seen, [sheet, card], **QUIET)
-    end.click(partial(rest, stopped=True, **weights), seen, [sheet, card], cancels=running, queue=False, **QUIET)
+    climbing.failure(partial(stop, **weights), seen, [sheet, card], **QUIET)
+    end.click(partial(stop, **weights), seen, [sheet, card], cancels=others, queue=False, **QUIET)
     press_start = "() => document.querySelector('#start').click()"
-    again.click(lambda seed: int(seed) + 1, seed, seed, cancels=running, **QUIET).then(None, js=press_start)
+    again.click(reseed, [turn, seed], seed, cancels=others, queue=False, **QUIET).then(None, js=press_start)
 
     # Unchecked by Gradio, which would refuse a layer of the network before; `menu` and `pages` check for themselves.
     unchecked = {"preprocess": False, **QUIET}
     now, shown = [shared.network, layer, which, grown], [sheet, grown, card, opened]
-    gr.on([network.input, layer.input, which.input], None, cancels=running, queue=False, **QUIET)
+    gr.on([network.input, layer.input, which.input], Turn.end, turn, cancels=others, queue=False, **QUIET)
     turned = shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
-    turned.then(partial(browse_after, **weights), [opened, *asked], shown, **unchecked)
+    turned.then(partial(browse_after, **weights), [grown, opened, *asked], shown, **unchecked)
     paged = layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
     for event in (paged.then, which.input):
-        event(partial(browse, **weights), [opened, *asked], shown, **unchecked)
+        event(partial(browse, **weights), [grown, opened, *asked], shown, **unchecked)
     preset.input(lambda name: PRESETS[name].steps, preset, steps, **QUIET)
     origin.input(lambda origin: gr.Slider(visible=origin == FACE), origin, budget, **QUIET)

@@ -41,6 +41,24 @@ class Asked:
     parts: tuple[tuple[str, str], ...] = ()  # parts of the preset that are exchanged, and for what
 
 
+@dataclass
+class Turn:
+    """Which of a visitor's ascents is wanted; the one object of a session that its handlers share while they work.
+
+    Gradio's own way to end one waits for it, takes a Start meanwhile for the same that still runs, and drops it.
+    """
+
+    wanted: int = 0  # its number, 0 for none
+    begun: int = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+        self.wanted = self.begun
+
+    def end(self) -> None:
+        self.wanted = 0
+
+
 @dataclass(frozen=True)
 class Grown:
     """What an ascent has come to; kept in a `gr.State`."""

@@ -104,6 +104,7 @@ def wire(
             trigger_mode="always_last",
             **QUIET,
         )
+        event.failure(explaining.refused, [face, wish], seen, **QUIET)
     explained.choice(explaining.stop, [face, wish], seen, cancels=[chosen, entered], **QUIET)
     keep.input(partial(explaining.remask, **weights), [shown, keep], left, trigger_mode="always_last", **QUIET)
     drawn.input(explaining.redraw, [shown, found, drawn], [explained, everything], **QUIET)
