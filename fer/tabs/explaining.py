@@ -88,7 +88,7 @@ def show(
         return
     try:
         yield from _answer(face, name, method, target, against, baseline, layer, keep, drawn, wish, mine, weights)
-    except Exception:
+    except Exception:  # raised again: Gradio tells it
         if wish.asked == mine:
             yield *[gr.skip()] * 4, *stop(face, wish)
         raise
