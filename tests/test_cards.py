@@ -87,3 +87,14 @@ def test_each_shipped_card_agrees_with_its_config(name: str):
     card = (checkpoint.WEIGHTS / name / "README.md").read_text()
     assert cards.figures_table(network) in card and card.startswith(f"---\n{cards.front_matter(network)}\n---\n")
     assert network.figures["private_test"]["n"] == {7: 3589, 8: 3153}[len(network.labels)]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_float16_changes_the_accuracy_of_no_shipped_network_by_more_than_a_thousandth(name: str):
+    """On PublicTest: the epoch that was chosen, measured while it was trained in float32, and what was kept of it."""
+    network, key = checkpoint.load(name), "public_accuracy_without_twins"
+    epochs = checkpoint.read_history(checkpoint.WEIGHTS / name)[-network.recipe["epochs"] :]
+    before = max(epochs, key=lambda row: row[key])
+    after = network.figures["public_test"]
+    assert after["accuracy"] == pytest.approx(before["public_accuracy"], abs=0.001)
+    assert after["accuracy_without_twins"] == pytest.approx(before[key], abs=0.001)
