@@ -234,14 +234,23 @@ def _stamp(source: Path) -> str:
 
 def _read_cache(cache: Path, stamp: str) -> dict[str, Faces] | None:
     try:
+        before = _identity(cache)
         with safe_open(cache, "pt") as file:
             if (file.metadata() or {}).get("stamp") != stamp:
                 return None
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+        if _identity(cache) != before:
+            return None  # safe_open opens its file twice: the places of one cache, the bytes of another
     except (OSError, SafetensorError):
         return None  # missing, half-written or unreadable: the source is there to read again
     names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.twin"} <= tensors.keys()]
     return {name: Faces(*(tensors.get(f"{name}.{part}") for part in Faces.__annotations__)) for name in names} or None
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Changes when another file takes this one's place."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _write_cache(cache: Path, stamp: str, splits: dict[str, Faces]) -> None:

@@ -127,6 +127,21 @@ def test_two_processes_that_write_a_cache_at_once_leave_a_whole_one(tmp_path: Pa
     assert len(data._read_cache(cache, "stamp")["Training"]) in (30, 50)
 
 
+def test_a_cache_that_is_replaced_while_it_is_read_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """safe_open opens its file twice: 30 faces' places in 50 faces' bytes are nobody's faces."""
+    cache, opened = tmp_path / "cache.safetensors", data.safe_open
+    data._write_cache(cache, "stamp", {"Training": faces(30)})
+
+    def overtaken(path: Path, framework: str):
+        data._write_cache(cache, "stamp", {"Training": faces(50)})
+        return opened(path, framework)
+
+    monkeypatch.setattr(data, "safe_open", overtaken)
+    assert data._read_cache(cache, "stamp") is None
+    monkeypatch.undo()
+    assert len(data._read_cache(cache, "stamp")["Training"]) == 50
+
+
 @pytest.mark.parametrize("spoil", [{}, {"Training.pixels": torch.zeros(3, 48, 48)}])
 def test_a_cache_that_lacks_something_is_read_anew(tmp_path: Path, spoil: dict):
     """One of the right stamp, but without any labels."""
