@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -241,14 +241,18 @@ def test_the_chosen_face_is_explained_in_the_next_tab(visit):
 @pytest.fixture
 def gate(monkeypatch) -> Iterator[threading.Semaphore]:
     """Ascents wait here after every frame but the last, so that none is missed however fast the machine is."""
-    ascend, semaphore = ascent.ascend, threading.Semaphore(0)
+    semaphore = threading.Semaphore(0)
 
-    def waiting(*arguments, **options):
-        for frame in ascend(*arguments, **options):
-            yield frame
-            semaphore.acquire(timeout=60)
+    def waiting(ascend: Callable) -> Callable:
+        def slowly(*arguments, **options):
+            for frame in ascend(*arguments, **options):
+                yield frame
+                semaphore.acquire(timeout=60)
 
-    monkeypatch.setattr(ascent, "ascend", waiting)
+        return slowly
+
+    for name in ("ascend", "morph"):
+        monkeypatch.setattr(ascent, name, waiting(getattr(ascent, name)))
     yield semaphore
     semaphore.release(100)
 
@@ -380,6 +384,18 @@ def test_the_slider_walks_from_one_class_to_another(visit):
         page.locator("#morph-at input[type=number]").fill(at)
         place = page.locator("#morph .strip i").nth(stop).evaluate("tile => getComputedStyle(tile).backgroundPositionX")
         expect(page.locator("#morph .large")).to_have_css("background-position-x", place)
+
+
+def test_a_morph_begins_anew_at_once_even_while_one_is_still_being_stopped(visit, gate):
+    page = visit(query="?tab=Filters")
+    page.locator("#morph-start").click()
+    expect(page.locator("#morph .status")).to_contain_text("Step 0 of 48.", timeout=60_000)
+    page.locator("#morph-stop").click()
+    expect(page.locator("#morph .status")).to_have_text("Stopped.")
+    page.locator("#morph-start").click()
+    expect(page.locator("#morph .status")).to_have_text("Waiting for its turn.")
+    gate.release(100)
+    expect(page.locator("#morph .status")).to_contain_text("Done.", timeout=60_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

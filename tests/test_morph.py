@@ -9,6 +9,7 @@ from pages import write_predictions
 
 from fer import checkpoint
 from fer.tabs import morph
+from fer.tabs.growing import Turn
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +22,46 @@ def weights(tmp_path_factory) -> Path:
     return folder
 
 
+def begun() -> Turn:
+    """As a Start leaves it."""
+    turn = Turn()
+    turn.begin()
+    return turn
+
+
 def test_a_frame_shows_nine_pictures_each_with_what_it_is_read_as(weights):
     """Untrained, the happy end is read as happy once it has grown, and the sad end as sad."""
-    *_, view = morph.grow("dnn", "happy", "sad", weights=weights)
+    *_, view, _ = morph.grow(begun(), "dnn", "happy", "sad", weights=weights)
     words = [part.split("<")[0].split()[0] for part in view.value.split("</i>")[1:]]
     assert len(words) == 9 and (words[0], words[-1]) == ("happy", "sad")
     assert view.props["status"].startswith("Done. The happy end&#x27;s happy logit is")
     assert view.props["picture"].startswith("data:image/png;base64,")
+
+
+def test_a_stop_ends_it_with_its_next_frame_and_says_where(weights):
+    turn = begun()
+    frames = morph.grow(turn, "dnn", "happy", "sad", weights=weights)
+    next(frames)
+    assert morph.stop(turn).props["status"] == "Stopped."
+    (last,) = frames
+    assert last.props["status"].startswith("Stopped at step 4 of 48. The happy end&#x27;s")
+
+
+def test_a_start_meanwhile_ends_it_without_another_word(weights):
+    """Nor does one that was stopped while it waited say anything."""
+    turn = begun()
+    frames = morph.grow(turn, "dnn", "happy", "sad", weights=weights)
+    next(frames)
+    morph.wait(turn)
+    assert list(frames) == [gr.skip()]
+    morph.stop(turn)
+    assert list(morph.grow(turn, "dnn", "happy", "sad", weights=weights)) == [gr.skip()]
+
+
+def test_a_stop_after_the_end_leaves_what_is_there(weights):
+    turn = begun()
+    list(morph.grow(turn, "dnn", "happy", "sad", weights=weights))
+    assert morph.stop(turn) == gr.skip()
 
 
 def test_the_ends_are_set_beside_the_highest_real_face(weights):
@@ -45,7 +79,7 @@ def test_the_ends_are_set_beside_the_highest_real_face(weights):
 )
 def test_what_has_no_way_between_is_told_in_a_sentence(weights, first, second, words):
     with pytest.raises(gr.Error, match=words):
-        next(morph.grow("dnn", first, second, weights=weights))
+        next(morph.grow(begun(), "dnn", first, second, weights=weights))
 
 
 def test_the_menus_hold_the_network_s_classes_and_start_with_happy_and_surprise(weights):

@@ -17,6 +17,7 @@ from fer.checkpoint import Network
 from fer.presets import PRESETS
 from fer.tabs import tiles
 from fer.tabs.gpu import on_gpu, placed
+from fer.tabs.growing import Turn
 from fer.tabs.reality import best_logit
 from fer.tabs.shared import QUIET, Shared, follow, load_network, refusal
 
@@ -54,14 +55,35 @@ NOTHING = {"value": "", "status": "", "picture": "", "label": ""}
 # ---- handlers
 
 
-def grow(network: str, first: str, second: str, *, weights: Path) -> Iterator[gr.HTML]:
-    """The view after every few steps."""
-    chain = load_network(weights, network)
+def grow(turn: Turn, network: str, first: str, second: str, *, weights: Path) -> Iterator[gr.HTML]:
+    """The view after every few steps for as long as it is wanted; once more, with where it ended, after a Stop."""
+    mine, chain = turn.wanted, load_network(weights, network)
     ends = [_class(chain, name) for name in (first, second)]
     if ends[0] == ends[1]:
         raise refusal("Choose two different classes.")
-    for frame in _climb(weights, network, ends):
+    frame = None
+    for frame in _climb(weights, network, ends) if mine else ():  # none: stopped as it waited
+        if turn.wanted != mine:
+            break
         yield view(chain, ends, frame, weights / network)
+    stopped = frame is not None and not turn.wanted
+    if turn.wanted == mine:
+        turn.end()
+    # Without a yield, Gradio would empty the sheet.
+    yield view(chain, ends, frame, weights / network, stopped=True) if stopped else gr.skip()
+
+
+def wait(turn: Turn) -> gr.HTML:
+    """What is seen of a Start until its first frame; what was there stays below."""
+    turn.begin()
+    return gr.HTML(status="Waiting for its turn.")
+
+
+def stop(turn: Turn) -> gr.HTML | dict:
+    """Ends what grows, at its next frame; does nothing where nothing does."""
+    view = gr.HTML(status="Stopped.") if turn.wanted else gr.skip()
+    turn.end()
+    return view
 
 
 @on_gpu(duration=lambda *_: 20)
@@ -75,14 +97,17 @@ def _class(chain: Network, name: object) -> int:
     return chain.labels.index(name)
 
 
-def view(chain: Network, ends: Sequence[int], frame: ascent.Frame, folder: Path) -> gr.HTML:
+def view(
+    chain: Network, ends: Sequence[int], frame: ascent.Frame, folder: Path, stopped: bool = False
+) -> gr.HTML:
     """The pictures, what the network reads each of them as, and how far its answers lie from those to real faces."""
     names = [chain.labels[end] for end in ends]
     with torch.inference_mode():
         logits = chain(frame.images)  # (STOPS, K)
     sheet = plots.sheet(frame.images[:, 0].numpy(), STOPS, scale=3, gap=0)
     steps = PRESETS["clear"].steps
-    ended = "Done." if frame.step == steps else f"Step {frame.step} of {steps}."
+    place = f"{'Stopped at step' if stopped else 'Step'} {frame.step} of {steps}."
+    ended = "Done." if frame.step == steps else place
     return gr.HTML(
         strip(chain.labels, logits),
         status=" ".join(escape(words) for words in [ended, *beyond(names, ends, logits, folder)]),
@@ -139,8 +164,14 @@ def section(shared: Shared) -> None:
         end = gr.Button("Stop", elem_id="morph-stop", min_width=140)
     slider = gr.Slider(0, 100, value=50, step=100 / (STOPS - 1), label="How far on the way, in %", elem_id="morph-at")
     sheet = gr.HTML(**NOTHING, html_template=VIEW, css_template=CSS, apply_default_css=False, elem_id="morph")
-    climb = partial(grow, weights=shared.weights)
-    climbing = start.click(climb, [shared.network, *ends], sheet, concurrency_id="ascent", **QUIET)
-    end.click(None, cancels=[climbing], **QUIET)
+    turn = gr.State(Turn())
+    start.click(wait, turn, sheet, queue=False, **QUIET)
+    # As in `filters.py`: where one still runs, Gradio follows this Start once that has ended, at its next frame.
+    climbing = start.click(
+        partial(grow, weights=shared.weights), [turn, shared.network, *ends], sheet,
+        concurrency_id="ascent", trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    climbing.failure(stop, turn, sheet, **QUIET)
+    end.click(stop, turn, sheet, queue=False, **QUIET)
     slider.change(None, slider, None, js=MOVE, **QUIET)
     follow(shared, partial(classes, weights=shared.weights), *ends)
