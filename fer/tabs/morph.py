@@ -97,9 +97,7 @@ def _class(chain: Network, name: object) -> int:
     return chain.labels.index(name)
 
 
-def view(
-    chain: Network, ends: Sequence[int], frame: ascent.Frame, folder: Path, stopped: bool = False
-) -> gr.HTML:
+def view(chain: Network, ends: Sequence[int], frame: ascent.Frame, folder: Path, stopped: bool = False) -> gr.HTML:
     """The pictures, what the network reads each of them as, and how far its answers lie from those to real faces."""
     names = [chain.labels[end] for end in ends]
     with torch.inference_mode():
