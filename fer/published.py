@@ -34,6 +34,10 @@ PUBLIC = (
         "WuJie VGG19", 20.04e6, 0.7311, note="ten crops; epoch chosen on PrivateTest",
         source=f"{_GITHUB}WuJie1010/Facial-Expression-Recognition.Pytorch",
     ),
+    System(
+        "Pramerdorfer VGG", 1.8e6, 0.727, note="several views; the best of three single networks",
+        source="https://arxiv.org/abs/1612.02903",
+    ),
     System("DeepFace", 1.486e6, 0.5743, note="the author's tutorial", source=f"{_GITHUB}serengil/deepface/issues/247"),
     System(
         "TinyFER-Lite", 0.932e6, 0.6707, note="pretraining not stated",

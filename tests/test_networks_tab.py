@@ -8,7 +8,8 @@ import pytest
 
 from fer import cards, charts, checkpoint
 from fer.published import PUBLIC, REPORTS
-from fer.tabs import networks, studied
+from fer.tabs import exhibits, networks, studied
+from fer.tabs.shared import outline
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +65,24 @@ def test_only_measured_networks_of_seven_labels_are_set_beside_the_public_ones(w
 
 
 def test_every_public_system_has_its_source_and_no_two_names_lie_on_each_other():
-    """Names are 4.6 points a letter wide and 10 high; sources are web addresses, but for the reports'."""
+    """Sources are web addresses, but for the reports'; the names are those of the shipped networks and all others'."""
     assert all(system.source.startswith("https://") for system in PUBLIC) and "ResMaskingNet" in networks.sources()
-    figure = charts.sizes([], [*PUBLIC, *REPORTS])
+    ours = [networks.placed(outline(checkpoint.WEIGHTS, name)) for name in checkpoint.shipped()]
+    ours = [system for system in ours if system]
+    figure = charts.sizes(ours, [*REPORTS, *PUBLIC])
     names = {text.get_text(): text for text in figure.axes[0].texts}
-    assert names.keys() == {system.name for system in (*PUBLIC, *REPORTS)}
+    assert names.keys() == {system.name for system in (*PUBLIC, *REPORTS, *ours)}
     figure.savefig("/dev/null", format="png", dpi=72)
     boxes = [text.get_window_extent().shrunk(0.9, 0.7) for text in names.values()]
     overlaps = [(a, b) for n, a in enumerate(boxes) for b in boxes[n + 1 :] if a.overlaps(b)]
     assert overlaps == []
+
+
+def test_a_committee_s_long_name_may_break_at_its_members():
+    """Unbroken it pushes the last of ten columns out of a page of 1280 pixels."""
+    assert '<td class="long">committee:compact+<wbr>compact-small</td>' in exhibits.table(
+        ["network", "n"], [["committee:compact+compact-small", "1"]], "networks", "All"
+    )
 
 
 def test_a_network_is_timed(weights):

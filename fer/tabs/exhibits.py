@@ -31,7 +31,7 @@ table { border-collapse: collapse; width: 100%; margin: 0; font: 13px/1.35 var(-
 th, td { padding: 6px 8px; text-align: left; border: 0; border-bottom: 1px solid var(--border-color-primary);
   background: none; white-space: nowrap; }
 td.long a { overflow-wrap: anywhere; }
-td.long { white-space: normal; min-width: 160px; }
+td.long { white-space: normal; min-width: 132px; }
 th { font-weight: 600; }
 .number { text-align: right; }
 .empty { padding: 32px 24px; text-align: center; color: var(--body-text-color-subdued);
@@ -107,11 +107,11 @@ def csv_link(headers: Sequence[str], rows: Sequence[Sequence[object]], name: str
 
 
 def linked(cell: str) -> str:
-    """A cell as markup: a web address becomes a link that says where it leads."""
+    """A cell as markup: a web address becomes a link that says where it leads; a committee may break at its members."""
     if cell.startswith("https://"):
         words = escape(cell.removeprefix("https://").removesuffix("/"))
         return f'<a href="{escape(cell)}" target="_blank" rel="noopener">{words}</a>'
-    return escape(cell)
+    return escape(cell).replace("+", "+<wbr>")
 
 
 def _long(cell: str) -> str:
