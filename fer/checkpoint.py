@@ -131,8 +131,12 @@ def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load
     try:
         kept = json.loads(path.read_text())
         committee = load(PREFIX + "+".join(kept["members"]), path.parent)
-        configs.check({key: kept[key] for key in ("unsure", "figures")})
-        committee.unsure, committee.figures = kept["unsure"], kept["figures"]
+        configs.check({key: kept[key] for key in ("temperature", "unsure", "figures")})
+        committee.temperature, committee.unsure, committee.figures = (
+            kept["temperature"],
+            kept["unsure"],
+            kept["figures"],
+        )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
     return committee

@@ -43,10 +43,10 @@ def _same_faces(network: checkpoint.Network, other: checkpoint.Network, folder: 
     return torch.equal(labels, others)
 
 
-def measured(members: Sequence[checkpoint.Network], split: str, folder: Path) -> dict:
+def measured(members: Sequence[checkpoint.Network], split: str, folder: Path, temperature: float = 1.0) -> dict:
     """The figures of a committee on a split, from its members' kept logits."""
     logits, labels, twin = evaluation.kept_together(members, split, folder)
-    return kept_figures(evaluation.figures(logits, labels, twin))
+    return kept_figures(evaluation.figures(logits, labels, twin, temperature))
 
 
 def elect(rows: list[dict], folder: Path) -> Committee | None:
@@ -58,12 +58,13 @@ def elect(rows: list[dict], folder: Path) -> Committee | None:
 
 
 def write(members: Sequence[str], folder: Path) -> Committee:
-    """Makes the committee of ``members`` the folder's default one, with its figures and its threshold of doubt."""
+    """Makes the committee of ``members`` the folder's default one, calibrated on PublicTest without twins."""
     committee = checkpoint.load(PREFIX + "+".join(members), folder)
     logits, labels, twin = evaluation.kept_together(committee.members, "PublicTest", folder)
-    unsure = evaluation.unsure_below(logits[~twin].softmax(1), labels[~twin])
+    temperature = evaluation.calibrate(logits[~twin], labels[~twin])
+    unsure = evaluation.unsure_below((logits[~twin] / temperature).softmax(1), labels[~twin])
     splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
-    figures = {key: measured(committee.members, split, folder) for key, split in splits.items()}
-    elected = {"members": list(members), "unsure": unsure, "figures": figures}
+    figures = {key: measured(committee.members, split, folder, temperature) for key, split in splits.items()}
+    elected = {"members": list(members), "temperature": temperature, "unsure": unsure, "figures": figures}
     (folder / f"{ELECTED}.json").write_text(json.dumps(elected, indent=2) + "\n")
     return checkpoint.load(ELECTED, folder)

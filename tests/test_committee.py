@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fer import checkpoint, data, election, evaluation
 from fer.checkpoint import CheckpointError, Network
 from fer.committee import Committee
+from fer.tabs.shared import load_any
 
 
 class Says(nn.Module):
@@ -69,7 +70,10 @@ def test_a_missing_member_is_named(weights: Path):
 
 
 def test_the_committee_that_reads_most_of_publictest_is_elected(tmp_path: Path):
-    """Of three, the two that are right about different halves, each sure of its own; PrivateTest is mute."""
+    """Of three, the two that are right about different halves, each sure of its own; PrivateTest is mute.
+
+    As it is always right and finds that half as likely, its temperature is the least that there is.
+    """
     answers = {"cnn": [9.0, 0.0, 0.0, 9.0], "dnn": [0.0, 9.0, 9.0, 0.0], "compact": [0.0, 0.0, 0.0, 0.0]}
     labels = torch.tensor([3, 3, 4, 4])
     for name, sure in answers.items():
@@ -84,7 +88,9 @@ def test_the_committee_that_reads_most_of_publictest_is_elected(tmp_path: Path):
     assert rows[0]["members"] == ["cnn", "dnn"] and rows[0]["accuracy"] == 1.0 and len(rows) == 7
     elected = election.elect(rows, tmp_path)
     assert elected.name == "committee:cnn+dnn" and elected.figures["private_test"]["accuracy"] == 0.0
+    assert elected.temperature == 0.25 and elected.figures["public_test"]["ece"] == pytest.approx(0, abs=0.01)
     assert checkpoint.shipped(tmp_path)[-1] == "committee"
+    assert load_any(tmp_path, "committee").temperature == 0.25 and load_any(tmp_path, elected.name).temperature == 1
 
 
 def test_a_network_that_was_measured_on_faces_of_ones_own_has_no_part_in_it(tmp_path: Path):

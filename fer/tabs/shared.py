@@ -100,7 +100,9 @@ def load_any(weights: Path, name: str) -> checkpoint.Network | Committee:
     found = outline(weights, name)
     if not isinstance(found, Committee):
         return load_network(weights, name)
-    return Committee([load_network(weights, member.name) for member in found.members]).eval()
+    committee = Committee([load_network(weights, member.name) for member in found.members]).eval()
+    committee.temperature, committee.unsure = found.temperature, found.unsure
+    return committee
 
 
 def members_of(name: str) -> list[str]:
