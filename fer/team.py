@@ -79,7 +79,7 @@ def halves_pay() -> bool:
     if torch.cpu._is_amx_tile_supported() or not torch.cpu._is_avx512_bf16_supported():
         return torch.cpu._is_amx_tile_supported()
     kinds = (torch.bfloat16, torch.float32)
-    times = [[_seconds(kind) for kind in kinds] for _ in range(3)]  # in turns: others may be busy here for a moment
+    times = [[_seconds(kind) for kind in kinds] for _ in range(3)]  # in turns, as a processor's speed changes
     halves, whole = map(min, zip(*times, strict=True))
     return halves < 0.85 * whole
 
@@ -87,12 +87,15 @@ def halves_pay() -> bool:
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _seconds(kind: torch.dtype, repeats: int = 5) -> float:
-    """The shortest time of a convolution, forward and back. It draws no random number, as a training counts them."""
+    """The shortest time that this thread works on a convolution, forward and back, whatever others do meanwhile.
+
+    It draws no random number, as a training counts them.
+    """
     faces = torch.ones(16, 64, 24, 24).to(kind, memory_format=torch.channels_last)
     weight = torch.ones(64, 64, 3, 3).to(kind, memory_format=torch.channels_last).requires_grad_()
     times = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.thread_time()
         functional.conv2d(faces, weight, padding=1).sum().backward()
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
     return min(times)

@@ -1,19 +1,22 @@
 """team: several processes learn what one learns."""
 
+import itertools
 import os
 import socket
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
 import torch
 from torch import Generator, multiprocessing, nn
 
 from fer import data, training
 from fer.recipes import recipe
-from fer.team import Team, assembled, halves_pay, precision
+from fer.team import Team, _seconds, assembled, halves_pay, precision
 
 
 def one_of_two(rank: int, port: int, out: Path) -> None:
@@ -80,3 +83,9 @@ def test_the_choice_of_precision_draws_no_random_number_and_may_be_made_where_no
         drawn = torch.rand(())
     torch.manual_seed(0)
     assert drawn == torch.rand(())
+
+
+def test_the_choice_of_precision_is_not_that_of_a_busy_moment(monkeypatch: pytest.MonkeyPatch):
+    """A run that goes on would compute otherwise than it began; here every reading of the clock takes a second."""
+    monkeypatch.setattr(time, "perf_counter", itertools.count().__next__)
+    assert _seconds(torch.float32) < 1
