@@ -22,9 +22,9 @@ def joined(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
 class Committee(nn.Module):
     """Faces (B, 1, 48, 48) in 0..1 -> logits (B, K): the logarithm of the members' mean probability.
 
-    Each member's probabilities are softmax(logits / its temperature), and the softmax of the committee's logits is their
-    mean. Its own temperature is 1 unless it was elected: where calibrated members differ, their mean is less sure than
-    it is right (Wu and Gales 2021, arXiv 2101.05397), so ``python -m fer committee`` fits one as for any network.
+    Each member's probabilities are softmax(logits / its temperature), and the softmax of the committee's logits is
+    their mean. Its own temperature is 1 unless it was elected: where calibrated members differ, their mean is less sure
+    than it is right (Wu and Gales 2021, arXiv 2101.05397), so ``python -m fer committee`` fits one as for any network.
     Members must tell the same labels apart, in the same order.
 
     Raises:
