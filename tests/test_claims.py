@@ -52,6 +52,12 @@ def test_no_unit_is_dead_with_relu_or_with_selu():
     assert [(each["dead"], each["units"]) for each in counts] == [(0, 8832), (0, 8832)]
 
 
+def test_so_many_units_are_dead_without_normalisation():
+    raw, unit, _ = table("normalisation")
+    said = [int(share) for share in re.findall(r"(\d+) %", row("sticks")[3])]
+    assert said == [round(100 * each["dead"] / each["units"]) for each in (raw, unit)]
+
+
 def test_the_three_vggs_read_what_their_configs_say():
     names = ("vgg16-relu", "vgg16-selu", "vgg19-selu")
     kept = [checkpoint.outline(name).figures["private_test"]["accuracy"] for name in names]
