@@ -46,6 +46,15 @@ def test_a_study_s_figures_are_those_of_its_table(name: str):
     assert numbers(STUDIES[name][3]) <= ours and numbers(STUDIES[name][2]) <= theirs
 
 
+def test_what_twins_are_worth_is_what_the_study_found():
+    """Three accuracies of the network that was trained with them, three of the one without."""
+    said = README.read_text().split("How much of a published accuracy is memory?")[1].split("weights/studies/twins")[0]
+    rows = [each for each in table("twins") if "trained" in each["network"]]
+    keys = ("accuracy", "with_twin", "without_twin")
+    assert len(rows) == 2 and {each["n_with_twin"] for each in rows} == {294}
+    assert re.findall(r"0\.\d{4}", said) == [f"{each[key]:.4f}" for key in keys for each in rows]
+
+
 def test_no_unit_is_dead_with_relu_or_with_selu():
     counts = [each for each in table("relu-against-selu") if each["layer"] == "all"]
     assert row("SELU cures")[3].startswith("0 of 8,832 are dead")
