@@ -130,16 +130,11 @@ def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load
     """The committee that ``python -m fer committee`` wrote."""
     try:
         kept = json.loads(path.read_text())
-        committee = load(PREFIX + "+".join(kept["members"]), path.parent)
-        configs.check({key: kept[key] for key in ("temperature", "unsure", "figures")})
-        committee.temperature, committee.unsure, committee.figures = (
-            kept["temperature"],
-            kept["unsure"],
-            kept["figures"],
-        )
+        told = {key: kept[key] for key in ("temperature", "unsure", "figures")}
+        configs.check(told)
+        return Committee(load(PREFIX + "+".join(kept["members"]), path.parent).members, **told).eval()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
-    return committee
 
 
 def outline(name: str, folder: Path | None = None) -> Network | Committee:

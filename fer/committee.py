@@ -31,7 +31,9 @@ class Committee(nn.Module):
         ValueError: fewer than two members, or members of different labels.
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(
+        self, members: Sequence[nn.Module], temperature: float = 1.0, unsure: float = 0.0, figures: dict | None = None
+    ) -> None:
         super().__init__()
         if len(members) < 2:
             raise ValueError(f"a committee of {len(members)}: expected at least two networks")
@@ -41,8 +43,8 @@ class Committee(nn.Module):
                 raise ValueError(f"{member.name} tells {', '.join(member.labels)}, not {', '.join(self.labels)}")
         self.members = nn.ModuleList(members)
         self.name = PREFIX + "+".join(member.name for member in members)
-        self.temperature, self.unsure = 1.0, 0.0
-        self.figures: dict = {}
+        self.temperature, self.unsure = temperature, unsure
+        self.figures = figures or {}
 
     def forward(self, faces: Tensor) -> Tensor:
         return joined([member(faces) for member in self.members], [member.temperature for member in self.members])

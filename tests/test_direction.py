@@ -75,9 +75,9 @@ def test_only_the_tabs_and_the_demo_know_gradio(path: Path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_stay_below_300_lines(path: Path):
+def test_files_stay_below_500_lines(path: Path):
     """A longer file is two rooms."""
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 500
 
 
 def test_importing_does_nothing(tmp_path: Path):

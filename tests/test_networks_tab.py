@@ -67,8 +67,8 @@ def test_only_measured_networks_of_seven_labels_are_set_beside_the_public_ones(w
 def test_every_public_system_has_its_source_and_no_two_names_lie_on_each_other():
     """Sources are web addresses, but for the reports'; the names are those of the shipped networks and all others'."""
     assert all(system.source.startswith("https://") for system in PUBLIC) and "ResMaskingNet" in networks.sources()
-    ours = [networks.placed(outline(checkpoint.WEIGHTS, name)) for name in checkpoint.shipped()]
-    ours = [system for system in ours if system]
+    shipped = [outline(checkpoint.WEIGHTS, name) for name in checkpoint.shipped()]
+    ours = [point for network in shipped if (point := networks.placed(network))]
     figure = charts.sizes(ours, [*REPORTS, *PUBLIC])
     names = {text.get_text(): text for text in figure.axes[0].texts}
     assert names.keys() == {system.name for system in (*PUBLIC, *REPORTS, *ours)}

@@ -81,9 +81,9 @@ def wait(turn: Turn) -> gr.HTML:
 
 def stop(turn: Turn) -> gr.HTML | dict:
     """Ends what grows, at its next frame; does nothing where nothing does."""
-    view = gr.HTML(status="Stopped.") if turn.wanted else gr.skip()
+    told = gr.HTML(status="Stopped.") if turn.wanted else gr.skip()
     turn.end()
-    return view
+    return told
 
 
 @on_gpu(duration=lambda *_: 20)

@@ -100,9 +100,8 @@ def load_any(weights: Path, name: str) -> checkpoint.Network | Committee:
     found = outline(weights, name)
     if not isinstance(found, Committee):
         return load_network(weights, name)
-    committee = Committee([load_network(weights, member.name) for member in found.members]).eval()
-    committee.temperature, committee.unsure = found.temperature, found.unsure
-    return committee
+    members = [load_network(weights, member.name) for member in found.members]
+    return Committee(members, found.temperature, found.unsure, found.figures).eval()
 
 
 def members_of(name: str) -> list[str]:
