@@ -1,7 +1,6 @@
 """What each filter of a layer answers to a face: the network, cut off after the layer, without hooks.
 
     values = maps(network, "conv2d_1", faces)           # (B, 64, 46, 46), raw, signed where the layer is
-    top, left, bottom, right = window(network, "conv2d_1", 10, 20)    # the pixels that made one of them
 
 Hooks on a network that several visitors share would give one of them the other's maps; a slice of a chain cannot.
 `redundancy.py` tells over many faces which filters say the same, `pruning.py` removes them.
@@ -43,59 +42,6 @@ def source(network: Chain, layer: str) -> str | None:
     names = [name for name, _ in network.named_children()]
     before = names[: names.index(layer) + 1]
     return next((name for name in reversed(before) if isinstance(network[name], nn.Conv2d | nn.Linear)), None)
-
-
-# ------------------------------------------------------------------------------------------------ where on the face
-
-
-def window(network: Chain, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
-    """The pixels that the place (row, column) of a layer's maps can see: top, left, bottom, right, the last two beyond.
-
-    Without the part that sticks out of the face where the layers pad.
-    """
-    first, stride, field = _grid(network, layer)
-    edges = [first + stride * row, first + stride * column]
-    edges += [edge + field for edge in edges]
-    return tuple(min(max(edge, 0), SIDE) for edge in edges)
-
-
-def on_face(network: Chain, layer: str, values: Tensor) -> Tensor:
-    """Maps (..., H, W) laid over the face, (..., 48, 48): each pixel has the value of the place that is nearest.
-
-    0 where no place has its middle near, as at the edges of a face after convolutions without padding.
-    """
-    first, stride, field = _grid(network, layer)
-    middles = first + (field - 1) / 2  # of place 0, in pixels
-    places = torch.floor((torch.arange(SIDE) - middles) / stride + 0.5).long()
-    rows, columns = (_inside(places, side) for side in values.shape[-2:])
-    laid = values.new_zeros(*values.shape[:-2], SIDE, SIDE)
-    part = values[..., places[rows][:, None], places[columns]]
-    laid[..., rows.nonzero(), columns.nonzero()[:, 0]] = part
-    return laid
-
-
-def _inside(places: Tensor, side: int) -> Tensor:
-    return (places >= 0) & (places < side)
-
-
-def _grid(network: Chain, layer: str) -> tuple[int, int, int]:
-    """The first pixel that place 0 sees, pixels from a place to the next, and pixels that a place sees, on a side."""
-    first, stride, field = 0, 1, 1
-    for module in network[:layer]:
-        if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
-            return 0, SIDE, SIDE
-        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-            size, step, padding, dilation = (
-                _side(part) for part in (module.kernel_size, module.stride, module.padding, module.dilation)
-            )
-            first -= padding * stride
-            field += (size - 1) * dilation * stride
-            stride *= step
-    return first, stride, field
-
-
-def _side(value: int | tuple[int, ...]) -> int:
-    return value[0] if isinstance(value, tuple) else value
 
 
 # ------------------------------------------------------------------------------------------------ among filters

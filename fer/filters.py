@@ -6,6 +6,8 @@ spectral_share(images)              how much of a picture is fine grain: noise, 
 agreement(first, second)            whether two seeds ended in the same picture
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -40,42 +42,64 @@ def sees_all(network: Chain, layer: str) -> bool:
     return any(isinstance(network[name], nn.Flatten | nn.Linear) for name in names_up_to(network, layer))
 
 
-def receptive_field(network: Chain, layer: str) -> int:
-    """Pixels on a side that one neuron of the layer can see, were the picture endless; a dense layer sees the face."""
-    return _geometry(network, layer)[0]
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Where the places of a layer's maps look, in pixels along one side of the face.
+
+    size: pixels that one place sees. stride: pixels from one place to the next. start: the first pixel that place 0
+    sees, below 0 where the layers pad.
+    """
+
+    size: int
+    stride: int
+    start: int
+
+
+def receptive_field(network: Chain, layer: str) -> ReceptiveField:
+    """The receptive field of a layer; dense layers and pooled averages see the whole face."""
+    size, stride, start = 1, 1, 0
+    for module in (network[name] for name in names_up_to(network, layer)):
+        if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
+            return ReceptiveField(SIDE, SIDE, 0)
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            parts = (module.kernel_size, module.stride, module.dilation, module.padding)
+            kernel, step, dilation, padding = map(_first, parts)
+            start -= padding * stride
+            size += (kernel - 1) * dilation * stride
+            stride *= step
+    return ReceptiveField(size, stride, start)
 
 
 def canvas(network: Chain, layer: str) -> int:
     """Side of the smallest picture in which the middle neuron sees no edge while the picture moves; 48 at most."""
-    field, stride, _ = _geometry(network, layer)
-    return min(SIDE, field + stride + 2 * int(SHIFT))
+    field = receptive_field(network, layer)
+    return min(SIDE, field.size + field.stride + 2 * int(SHIFT))
 
 
 def window(network: Chain, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
-    """What the neuron at a place of the layer's map sees of a face: the first row and column, and those after the last.
+    """The pixels that the place (row, column) of a layer's maps can see: top, left, bottom, right, the last two beyond.
 
-    A dense layer sees the whole face.
+    Without the part that sticks out of the face where the layers pad. A dense layer sees the whole face.
     """
-    field, stride, first = _geometry(network, layer)
-    if field >= SIDE and stride == SIDE:
+    field = receptive_field(network, layer)
+    if field.stride == SIDE:
         return 0, 0, SIDE, SIDE
-    top, left = (round(first + stride * place - (field - 1) / 2) for place in (row, column))
-    return max(top, 0), max(left, 0), min(top + field, SIDE), min(left + field, SIDE)
+    top, left = field.start + field.stride * row, field.start + field.stride * column
+    return tuple(min(max(edge, 0), SIDE) for edge in (top, left, top + field.size, left + field.size))
 
 
-def _geometry(network: Chain, layer: str) -> tuple[int, int, float]:
-    """Side of what a neuron sees, the way from one neuron's middle to the next one's, and where the first one's is."""
-    field, stride, first = 1, 1, 0.0
-    for module in (network[name] for name in names_up_to(network, layer)):
-        if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
-            return SIDE, SIDE, (SIDE - 1) / 2
-        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-            parts = (module.kernel_size, module.stride, module.dilation, module.padding)
-            size, step, dilation, padding = map(_first, parts)
-            reach = (size - 1) * dilation
-            first += (reach / 2 - padding) * stride
-            field, stride = field + reach * stride, stride * step
-    return field, stride, first
+def on_face(network: Chain, layer: str, values: Tensor) -> Tensor:
+    """Maps (..., H, W) laid over the face, (..., 48, 48): each pixel has the value of the place that is nearest.
+
+    0 where no place has its middle near, as at the edges of a face after convolutions without padding.
+    """
+    field = receptive_field(network, layer)
+    middle = field.start + (field.size - 1) / 2  # of place 0, in pixels
+    places = torch.floor((torch.arange(SIDE) - middle) / field.stride + 0.5).long()
+    rows, columns = ((places >= 0) & (places < side) for side in values.shape[-2:])
+    laid = values.new_zeros(*values.shape[:-2], SIDE, SIDE)
+    laid[..., rows.nonzero(), columns.nonzero()[:, 0]] = values[..., places[rows][:, None], places[columns]]
+    return laid
 
 
 def _first(value: int | tuple[int, ...]) -> int:

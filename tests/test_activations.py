@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fer import activations, checkpoint, mosaic, networks, pruning, redundancy, responses, thinning
+from fer import activations, checkpoint, filters, mosaic, networks, pruning, redundancy, responses, thinning
 from fer.data import Faces
 from fer.networks import Chain
 
@@ -104,14 +104,14 @@ def test_the_window_holds_exactly_the_pixels_that_can_change_a_place(layer, plac
     smooth[:layer](face)[0, :, *place].sum().backward()
     rows, columns = face.grad[0, 0].abs().sum(1).nonzero(), face.grad[0, 0].abs().sum(0).nonzero()
     seen = (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
-    assert activations.window(small(), layer, *place) == tuple(int(edge) for edge in seen)
+    assert filters.window(small(), layer, *place) == tuple(int(edge) for edge in seen)
 
 
 def test_a_padded_window_ends_with_the_face():
     """Place 0 of a padded 3x3 sees two pixels a side; a dense layer sees all of them."""
     network = network_of(("conv2d_1", nn.Conv2d(1, 1, 3, padding=1)), ("flatten_1", nn.Flatten()))
-    assert activations.window(network, "conv2d_1", 0, 47) == (0, 46, 2, 48)
-    assert activations.window(network, "flatten_1", 0, 0) == (0, 0, 48, 48)
+    assert filters.window(network, "conv2d_1", 0, 47) == (0, 46, 2, 48)
+    assert filters.window(network, "flatten_1", 0, 0) == (0, 0, 48, 48)
 
 
 def test_a_map_lies_over_the_face_where_its_windows_have_their_middles():
@@ -119,11 +119,11 @@ def test_a_map_lies_over_the_face_where_its_windows_have_their_middles():
     network = small()
     values = torch.zeros(46, 46)
     values[10, 20] = 1
-    assert activations.on_face(network, "conv2d_1", values).nonzero().tolist() == [[11, 21]]
-    assert activations.on_face(network, "conv2d_1", torch.ones(46, 46)).sum() == 46 * 46
+    assert filters.on_face(network, "conv2d_1", values).nonzero().tolist() == [[11, 21]]
+    assert filters.on_face(network, "conv2d_1", torch.ones(46, 46)).sum() == 46 * 46
     pooled = torch.zeros(23, 23)
     pooled[5, 6] = 1  # sees rows 10 to 13 and columns 12 to 15
-    assert activations.on_face(network, "max_pooling2d_1", pooled).nonzero().tolist() == [
+    assert filters.on_face(network, "max_pooling2d_1", pooled).nonzero().tolist() == [
         [11, 13], [11, 14], [12, 13], [12, 14]
     ]  # fmt: skip
 

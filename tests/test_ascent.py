@@ -182,13 +182,13 @@ def test_movements_are_drawn_for_each_picture():
 @pytest.mark.parametrize("field, layer", [(3, "conv2d_1"), (5, "conv2d_2"), (10, "conv2d_3"), (48, "dense_1")])
 def test_receptive_fields_of_cnn(field: int, layer: str):
     """3; + 2 = 5; pooled 6 at stride 2, + 2 * 2 = 10; and a dense layer sees all."""
-    assert filters.receptive_field(Chain(networks.layers("cnn", 7)), layer) == field
+    assert filters.receptive_field(Chain(networks.layers("cnn", 7)), layer).size == field
 
 
 def test_receptive_fields_of_compact_small():
     """By hand: each convolution adds twice the stride, each pool once, and doubles it."""
     network = Chain(networks.layers("compact-small", 7))
-    fields = [filters.receptive_field(network, f"conv2d_{number}") for number in range(1, 8)]
+    fields = [filters.receptive_field(network, f"conv2d_{number}").size for number in range(1, 8)]
     assert fields == [3, 8, 18, 26, 46, 62, 102]
     assert [filters.canvas(network, f"conv2d_{number}") for number in (1, 3, 4, 5)] == [8, 26, 34, 48]
 

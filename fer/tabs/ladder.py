@@ -83,7 +83,7 @@ def line(chain: Network, row: networks.LayerRow | None, name: str) -> str:
         classes = name == activations.layers(chain)[-1]
         return f"{name}: a logit for each of {row.shape[0]} emotions" if classes else f"{name}: {row.shape[0]} neurons"
     count, high, wide = row.shape
-    field = min(filters.receptive_field(chain, name), networks.SIDE)
+    field = min(filters.receptive_field(chain, name).size, networks.SIDE)
     what = f"{count} filters" if count > 1 else "the pixels, centred"
     return f"{name}: {what}, {high} x {wide} places each" + (f" that see {field} x {field} pixels" * (field > 1))
 

@@ -24,7 +24,7 @@ def _line(chain: Network, row: networks.LayerRow, last: bool) -> str:
         return f"{row.name}: the {row.shape[0]} classes"
     if len(row.shape) == 1:
         return f"{row.name}: {row.shape[0]} neurons"
-    field = min(filters.receptive_field(chain, row.name), networks.SIDE)
+    field = min(filters.receptive_field(chain, row.name).size, networks.SIDE)
     return f"{row.name}: {row.shape[0]} filters see {field} x {field}"
 
 
@@ -39,7 +39,7 @@ def menu(network: str | None, layer: str | None = None, which: str | None = None
         return gr.update(choices=[], value=None), gr.update(choices=[], value=None)
     lines = layer_choices(chain)
     if layer not in (name for _, name in lines):
-        quick = [name for _, name in lines if filters.receptive_field(chain, name) <= 30]
+        quick = [name for _, name in lines if filters.receptive_field(chain, name).size <= 30]
         layer, which = (quick or [lines[0][1]])[-1], None
     return gr.update(choices=lines, value=layer), pages(network, layer, which, weights=weights)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer import activations, mosaic, plots
+from fer import activations, filters, mosaic, plots
 from fer.checkpoint import Network
 from fer.responses import PIXELS, PROBABILITIES, Answer
 from fer.tabs import tiles
@@ -91,8 +91,8 @@ def _figures(chain: Network, answer: Answer, number: int, face: np.ndarray) -> s
     if answer.layer == PIXELS:
         return _figure(face, "48 x 48 pixels, from 0 for black to 1 for white")
     spot = np.unravel_index(values.argmax(), values.shape)
-    top, left, bottom, right = activations.window(chain, answer.layer, *map(int, spot))
-    laid = activations.on_face(chain, answer.layer, torch.from_numpy(values)).numpy()
+    top, left, bottom, right = filters.window(chain, answer.layer, *map(int, spot))
+    laid = filters.on_face(chain, answer.layer, torch.from_numpy(values)).numpy()
     frame = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
     box = f'<svg viewBox="0 0 48 48" aria-hidden="true"><rect {frame}/><rect {frame}/></svg>'
     if plots.flatness(values):
