@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from fer import configs
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
 from fer.networks import ARCHITECTURES, Chain, layers
+from fer.threads import allow_fork
 from fer.writing import whole
 
 WEIGHTS = Path(os.environ.get("FER_WEIGHTS") or Path(__file__).resolve().parent.parent / "weights")
@@ -85,15 +87,20 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         return network.eval().to(map_location)
 
 
-def load(name: str, folder: Path | None = None) -> Network | Committee | nn.Module:
+def load(name: str | Path, folder: str | Path | None = None) -> Network | Committee | nn.Module:
     """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
+
+    A ``Path`` is a file or folder here, never a repository. folder: what stands for ``weights/``.
 
     ``committee:a+b`` is the committee of the networks ``a`` and ``b``, ``committee`` the elected one; ``NAME.onnx`` is
     a file that ``export`` wrote, to read with and for nothing else.
 
     Raises:
         CheckpointError: nothing of that name, or one of its files is broken or of another network.
+        TypeError: what is neither a name nor a path.
     """
+    allow_fork()
+    name, folder, here = _text(name), None if folder is None else Path(folder), isinstance(name, Path)
     if name.endswith(".onnx"):
         return _portable(Path(name))
     if name == ELECTED:
@@ -101,7 +108,7 @@ def load(name: str, folder: Path | None = None) -> Network | Committee | nn.Modu
     if name.startswith(PREFIX):
         return _committee(name, [load(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     path = find(name, folder)
-    if path is None and name.count("/") != 1:
+    if path is None and (here or name.count("/") != 1):
         raise CheckpointError(_missing(name, folder or WEIGHTS))
     if path is not None:
         _check_config(path / _CONFIG)
@@ -115,6 +122,17 @@ def load(name: str, folder: Path | None = None) -> Network | Committee | nn.Modu
         file = path / _TENSORS if path else f"{name}/{_TENSORS}"
         reason = str(error).splitlines()[0][:200]
         raise CheckpointError(f"{file} cannot be used ({reason}); `{_remedy(name)}` makes it anew") from error
+
+
+def _text(name: str | Path) -> str:
+    if not isinstance(name, str | Path):
+        raise TypeError(f"the network is {shown(name)}: expected a name such as 'compact', a path, or OWNER/NAME")
+    return str(name)
+
+
+def shown(value: object) -> str:
+    """A value and its type for a message, cut to a few words."""
+    return f"{reprlib.repr(value)[:40]} ({type(value).__name__})" if value is not None else "None"
 
 
 def _portable(file: Path) -> nn.Module:

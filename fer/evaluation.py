@@ -19,6 +19,7 @@ from fer.checkpoint import Network
 from fer.committee import Committee, joined
 from fer.data import Faces, to_unit
 from fer.networks import SIDE
+from fer.threads import one_thread
 from fer.writing import whole
 
 PREDICTIONS = "predictions.npz"
@@ -185,14 +186,12 @@ def milliseconds_a_face(network: nn.Module, repeats: int = 100) -> float:
 
     It is the core's own time, so that another program's turn on it does not count.
     """
-    face, threads, times = torch.full((1, 1, SIDE, SIDE), 0.5), torch.get_num_threads(), []
-    torch.set_num_threads(1)
-    with torch.inference_mode():
+    face, times = torch.full((1, 1, SIDE, SIDE), 0.5), []
+    with one_thread(), torch.inference_mode():
         for _ in range(repeats):
             began = time.thread_time()
             network(face)
             times.append(time.thread_time() - began)
-    torch.set_num_threads(threads)
     return 1000 * median(times)
 
 

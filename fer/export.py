@@ -7,6 +7,7 @@ Normalisation and temperature are inside, B is free; the labels, joined by comma
 answer is unsure stand in the file's metadata. Needs `onnxscript` to write and `onnxruntime` to read.
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -53,32 +54,48 @@ def to_onnx(network: nn.Module, file: Path) -> None:
 
 
 class Portable(nn.Module):
-    """An ONNX file as a network to read with: faces (B, 1, 48, 48) in 0..1 -> logarithms of its probabilities (B, K).
+    """An ONNX file as a network in eval mode: faces (B, 1, 48, 48) in 0..1 -> logarithms of its probabilities (B, K).
 
-    It has labels and a threshold of doubt, and a temperature of 1; no layers to look into, and no gradients.
+    It has labels and a threshold of doubt, and a temperature of 1; no layers to look into, and no gradients. A copy, an
+    unpickled one and a forked process open the file anew.
 
     Raises:
         ValueError: onnxruntime is not installed, or the file is missing, broken or was not written by `to_onnx`.
     """
 
+    differentiable = False
+
     def __init__(self, file: Path) -> None:
         super().__init__()
+        self.file, self._sessions = file.absolute(), {}
         try:
-            import onnxruntime
-        except ModuleNotFoundError as error:
-            raise ValueError(_NEEDED.format(error.name)) from error
-        try:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
-            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
             told = self.session.get_modelmeta().custom_metadata_map
             self.labels, self.unsure = tuple(told["labels"].split(",")), float(told["unsure"])
+        except ModuleNotFoundError as error:
+            raise ValueError(_NEEDED.format(error.name)) from error
         except Exception as error:  # onnxruntime's errors have no common class but this
             raise ValueError(f"{file} is no network that `python -m fer export` wrote") from error
         self.name, self.temperature, self.figures = file.stem, 1.0, {}
+        self.eval()
+
+    @property
+    def session(self) -> "onnxruntime.InferenceSession":  # noqa: F821 (not needed for anything else)
+        """This process's own: a forked one has none of the threads that its parent's would wait for."""
+        process = os.getpid()
+        if process not in self._sessions:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            made = onnxruntime.InferenceSession(self.file, options, providers=["CPUExecutionProvider"])
+            self._sessions[process] = made
+        return self._sessions[process]
+
+    def __getstate__(self) -> dict:
+        return vars(self) | {"_sessions": {}}
 
     def forward(self, faces: Tensor) -> Tensor:
-        (shares,) = self.session.run(None, {"faces": faces.numpy()})
+        (shares,) = self.session.run(None, {"faces": faces.detach().numpy()})
         return torch.from_numpy(shares).clamp_min(1e-12).log()  # (B, K)
 
 

@@ -61,7 +61,8 @@ FRAMING = {"yunet": Framing(1.298, 0.005, -0.067), "haar": Framing(1.021, 0.0, 0
 
 
 class Detector:
-    """detector(RGB uint8 (H, W, 3)) -> boxes, largest first; overlapping finds are merged. Safe to share among threads.
+    """detector(RGB uint8 (H, W, 3)) -> boxes, largest first; overlapping finds are merged. Safe to share among threads;
+    it can be pickled and copied.
 
     The picture is searched at `coarse` pixels, a larger one at up to `fine` as well for its small faces; if nothing is
     found, once more inside a border, for pictures that are cut so close that the face touches their edges.
@@ -71,6 +72,12 @@ class Detector:
         self.name, self._search, self._coarse, self._fine, self._face = name, search, coarse, fine, face
         self.slow = face > 0  # so that `near` is several times faster: Haar 7 ms for 21, in 320x240
         self._lock = threading.Lock()  # OpenCV's detectors keep the last picture's size
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in vars(self).items() if key != "_lock"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def __call__(self, picture: np.ndarray) -> list[Box]:
         longest = max(picture.shape[:2])
@@ -153,44 +160,64 @@ def _download(seconds: float = 3.0) -> Path | None:
 
 
 def _yunet(path: Path) -> Detector:
-    """YuNet (Wu, Peng & Yu 2023, Machine Intelligence Research 20) by cv2.FaceDetectorYN."""
-    model = np.frombuffer(path.read_bytes(), np.uint8)
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own message says it better
-    try:
-        net = cv2.FaceDetectorYN.create("onnx", model, np.empty(0, np.uint8), (320, 320), 0.75, 0.3, 5000)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-    def search(view: np.ndarray) -> list[Box]:
-        net.setInputSize(view.shape[1::-1])
-        rows = net.detect(cv2.cvtColor(view, cv2.COLOR_RGB2BGR))[1]  # (N, 15): box, five landmarks, score
-        rows = [] if rows is None else [row for row in rows.tolist() if row[2] >= 10]  # smaller ones are texture
-        return [Box(*row[:4], row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))) for row in rows]
-
+    search = _YuNet(path.read_bytes())
     search(np.zeros((64, 64, 3), np.uint8))  # another network's model fails here, not at the first visitor
     return Detector("yunet", search, coarse=480, fine=1280)
 
 
-def _haar() -> Detector:
-    """Viola & Jones 2001 by OpenCV's frontal cascade; where its last stage hesitates, a second cascade must agree."""
-    cascade, second = (
-        cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, f"haarcascade_frontalface_{kind}.xml")))
-        for kind in ("default", "alt2")
-    )
-    stages, sure, doubtful = 25, 5.0, 1.0  # by the last stage's sum; tests/benchmarks/framing.py has the recall
+class _YuNet:
+    """YuNet (Wu, Peng & Yu 2023, Machine Intelligence Research 20) by cv2.FaceDetectorYN: RGB view -> boxes.
 
-    def search(view: np.ndarray) -> list[Box]:
+    OpenCV's objects can be neither pickled nor copied, so that a copy makes its own of the same model.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own message says it better
+        try:
+            buffer = np.frombuffer(model, np.uint8)
+            self._net = cv2.FaceDetectorYN.create("onnx", buffer, np.empty(0, np.uint8), (320, 320), 0.75, 0.3, 5000)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self._model,)
+
+    def __call__(self, view: np.ndarray) -> list[Box]:
+        self._net.setInputSize(view.shape[1::-1])
+        rows = self._net.detect(cv2.cvtColor(view, cv2.COLOR_RGB2BGR))[1]  # (N, 15): box, five landmarks, score
+        rows = [] if rows is None else [row for row in rows.tolist() if row[2] >= 10]  # smaller ones are texture
+        return [Box(*row[:4], row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))) for row in rows]
+
+
+def _haar() -> Detector:
+    return Detector("haar", _Haar(), coarse=400, fine=1000, face=64)
+
+
+class _Haar:
+    """Viola & Jones 2001 by OpenCV's frontal cascade; where its last stage hesitates, a second cascade must agree."""
+
+    STAGES, SURE, DOUBTFUL = 25, 5.0, 1.0  # by the last stage's sum; tests/benchmarks/framing.py has the recall
+
+    def __init__(self) -> None:
+        self._cascade, self._second = (
+            cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, f"haarcascade_frontalface_{kind}.xml")))
+            for kind in ("default", "alt2")
+        )
+
+    def __reduce__(self) -> tuple:
+        return type(self), ()
+
+    def __call__(self, view: np.ndarray) -> list[Box]:
         grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
-        boxes, levels, sums = cascade.detectMultiScale3(grey, 1.1, 4, 0, (24, 24), outputRejectLevels=True)
-        found = [(box, float(s)) for box, n, s in zip(boxes, levels, sums, strict=True) if n >= stages]
+        boxes, levels, sums = self._cascade.detectMultiScale3(grey, 1.1, 4, 0, (24, 24), outputRejectLevels=True)
+        found = [(box, float(s)) for box, n, s in zip(boxes, levels, sums, strict=True) if n >= self.STAGES]
         return [
             Box(*map(float, box), s / (s + 5))
             for box, s in found
-            if s >= sure or s >= doubtful and _agrees(second, grey, box)
+            if s >= self.SURE or s >= self.DOUBTFUL and _agrees(self._second, grey, box)
         ]
-
-    return Detector("haar", search, coarse=400, fine=1000, face=64)
 
 
 def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -> bool:

@@ -1,40 +1,115 @@
-"""Photographs -> readings with one network and one detector, for programs.
+"""Photographs -> predictions with one model and one detector, for programs.
 
 predictor = Predictor("compact")
 for face in predictor("photo.jpg").faces:
     print(face.emotion, face.confidence)
 """
 
+import io
+import os
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from fer import checkpoint
-from fer.faces import Detector, load_detector, open_picture
+from fer.faces import Detector, PictureError, load_detector, open_picture
 from fer.prediction import Reading, read
+
+Picture = str | Path | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
+_RIGHT = "expected a path, a file's bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+_VALUES = "expected uint8 in 0..255, uint16 in 0..65535, bool, or floats in 0..1"
 
 
 class Predictor:
-    """Reads the faces of pictures.
+    """Predicts the emotions of the faces of pictures. It can be pickled, copied, and used after a fork.
 
-    network: what `checkpoint.load` takes (a name in weights/, a folder, OWNER/NAME of the Hub, a committee, an .onnx
-    file of `python -m fer export`), or a network. detector: by default YuNet where its model is at hand, else OpenCV's
-    own. Raises CheckpointError for a network that cannot be had.
+    network: what `checkpoint.load` takes (a name in weights/, a folder, OWNER/NAME of the Hub, an ensemble, an .onnx
+    file of `python -m fer export`), or a model. detector: by default YuNet where its model is at hand, else OpenCV's
+    own.
+
+    Raises:
+        CheckpointError: a model that cannot be had.
+        TypeError: what is neither a name, a path nor a model.
     """
 
-    def __init__(self, network: str | nn.Module = "compact", detector: Detector | None = None) -> None:
-        self.network = checkpoint.load(network) if isinstance(network, str) else network
+    def __init__(self, network: str | Path | nn.Module = "compact", detector: Detector | None = None) -> None:
+        self.network = network if isinstance(network, nn.Module) else checkpoint.load(network)
         self.detector = detector or load_detector()
 
-    def __call__(
-        self, picture: str | Path | bytes | BinaryIO | Image.Image | np.ndarray, whole: bool = False
-    ) -> Reading:
-        """The reading of a picture: a file, its bytes, a PIL image, or RGB uint8 (H, W, 3); faces largest first.
+    def __call__(self, picture: Picture, whole: bool = False) -> Reading:
+        """The faces of a picture, largest first.
 
-        whole: takes the picture's centred square as the one face. Raises PictureError for what is no picture.
+        picture: a path, a file's bytes or binary stream, a PIL image, or an array or tensor as `to_rgb` takes it.
+        whole: takes the picture's centred square as the one face.
+
+        Raises:
+            PictureError: a ValueError: what is no picture, or too small or too large; or an array of another shape or
+                range.
+            TypeError: what is none of these, or an array of another type.
         """
-        pixels = picture if isinstance(picture, np.ndarray) else open_picture(picture)
-        return read(pixels, self.network, self.detector, whole)
+        return read(to_rgb(picture), self.network, self.detector, whole)
+
+
+def to_rgb(picture: Picture) -> np.ndarray:
+    """Any picture as RGB uint8 (H, W, 3); transparency is laid on white. Raises as a `Predictor` does.
+
+    Arrays are (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, in uint8, uint16 (0..65535), bool or floats in 0..1.
+    Tensors may also be (C, H, W), where only one of the two can be meant.
+    """
+    if isinstance(picture, Tensor):
+        picture = _channels_last(picture)
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(_eight_bits(_squeezed(picture)))
+    elif isinstance(picture, os.PathLike):
+        picture = Path(picture)
+    elif not isinstance(picture, str | bytes | bytearray | memoryview | Image.Image) and not _is_binary(picture):
+        raise TypeError(f"the picture is {checkpoint.shown(picture)}: {_RIGHT}")
+    return open_picture(picture)
+
+
+def _is_binary(stream: object) -> bool:
+    return callable(getattr(stream, "read", None)) and not isinstance(stream, io.TextIOBase)
+
+
+def _channels_last(tensor: Tensor) -> np.ndarray:
+    """A tensor as an array (H, W) or (H, W, C)."""
+    shape = tuple(tensor.shape)
+    first, last = (len(shape) == 3 and shape[place] in (1, 3, 4) for place in (0, 2))
+    if first and last:
+        raise PictureError(f"the tensor {shape} may be channels first or last: give it as an array (H, W, C)")
+    tensor = tensor.detach().cpu()
+    tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor  # NumPy has none
+    return (tensor.permute(1, 2, 0) if first else tensor).numpy()
+
+
+def _squeezed(array: np.ndarray) -> np.ndarray:
+    """The array as (H, W), (H, W, 3) or (H, W, 4)."""
+    shape = array.shape
+    if array.ndim not in (2, 3) or array.ndim == 3 and shape[2] not in (1, 3, 4):
+        hint = "; channels come last: array.transpose(1, 2, 0)" if array.ndim == 3 and shape[0] in (1, 3, 4) else ""
+        hint = hint or ("; one picture at a time" if array.ndim == 4 else "")
+        raise PictureError(f"the picture is an array {shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4){hint}")
+    if not array.size:
+        raise PictureError(f"the picture is an empty array {shape}: expected at least one pixel")
+    return array[..., 0] if array.ndim == 3 and shape[2] == 1 else array
+
+
+def _eight_bits(array: np.ndarray) -> np.ndarray:
+    """The same values as uint8 0..255, in a memory of their own order."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "u" and size == 1:
+        return np.ascontiguousarray(array)
+    if kind == "b":
+        return array.astype(np.uint8) * 255
+    if kind == "u" and size == 2:
+        return np.rint(array / 257).astype(np.uint8)
+    if kind != "f":
+        raise TypeError(f"the picture is an array of {array.dtype}: {_VALUES}")
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= 1):  # NaN neither
+        raise PictureError(f"the picture's floats reach from {low:.4g} to {high:.4g}: {_VALUES}")
+    return np.rint(array * np.float32(255)).astype(np.uint8)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     set(rooms.split())
     for rooms in (
-        "arrays augmentation committee configs data folders networks taggers writing",
+        "arrays augmentation committee configs data folders networks taggers threads writing",
         "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team windows",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
@@ -29,7 +29,7 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 BARE = set(
     (
         "arrays augmentation cards checkpoint configs data election evaluation export folders hub inheritance lessons "
-        "networks pseudo recipes shipped studies taggers team training trials units windows writing"
+        "networks pseudo recipes shipped studies taggers team threads training trials units windows writing"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

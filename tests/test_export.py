@@ -1,5 +1,8 @@
 """export: the ONNX file answers as the network does."""
 
+import copy
+import multiprocessing
+import pickle
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,24 @@ def test_the_file_is_a_network_to_read_with(written: Path, tmp_path: Path):
     for file in ("other.onnx", "none.onnx"):
         with pytest.raises(checkpoint.CheckpointError, match="no network that `python -m fer export` wrote"):
             checkpoint.load(str(tmp_path / file))
+
+
+def test_the_file_answers_in_another_process_too(written: Path):
+    """In eval mode; its copy and a forked process answer as it does, within half a minute."""
+    portable, faces = checkpoint.load(str(written)), torch.rand(1, 1, 48, 48)
+    assert not any(module.training for module in portable.modules())
+    expected = portable(faces)
+    for twin in (pickle.loads(pickle.dumps(portable)), copy.deepcopy(portable)):
+        assert torch.equal(twin(faces), expected)
+    if "fork" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("fork")
+        out = context.Queue()
+        process = context.Process(target=lambda: out.put(portable(faces).tolist()), daemon=True)
+        process.start()
+        try:
+            assert out.get(timeout=30)[0] == pytest.approx(expected[0].tolist(), abs=1e-5)
+        finally:
+            process.kill()
 
 
 @pytest.mark.data

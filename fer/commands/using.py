@@ -40,16 +40,12 @@ def predict(
 
 def _watch(path: str, trained: checkpoint.Network, detector, out: Path, smoothing: float, quiet: bool) -> dict:
     """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far."""
-    import cv2
-    import torch
-
     from fer import video
+    from fer.threads import one_thread
 
-    torch.set_num_threads(1)  # one face is too little to share, and the film is being written beside it
-    cv2.setNumThreads(1)
     step = None
-    try:
-        with tqdm(desc=Path(path).name, unit=" frames", disable=quiet) as bar:
+    try:  # one face is too little to share among threads, and the film is being written beside it
+        with one_thread(), tqdm(desc=Path(path).name, unit=" frames", disable=quiet) as bar:
             for step in video.follow(path, out, trained, detector, smoothing):
                 bar.total = step.of
                 bar.update()
