@@ -32,7 +32,6 @@ from fer.lessons import lesson, taught
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.team import Team, assembled, precision
-from fer.windows import convolve
 from fer.writing import whole
 
 UNFINISHED = "unfinished.pt"
@@ -55,7 +54,7 @@ class Learner(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
         features = faces
         for layer in self.network[:-1]:
-            features = convolve(layer, features)  # (B, F) in the end
+            features = layer(features)  # (B, F) in the end
         return self.network[-1](features), None if self.head is None else self.head(features)
 
 

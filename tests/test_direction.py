@@ -13,7 +13,7 @@ FLOORS = [
     set(rooms.split())
     for rooms in (
         "arrays augmentation committee configs data folders networks taggers threads writing",
-        "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team windows",
+        "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
         "album annotation answers atlas cards charts election flags hub lessons mixups predictor pseudo published "
@@ -29,7 +29,7 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 BARE = set(
     (
         "arrays augmentation cards checkpoint configs data election evaluation export folders hub inheritance lessons "
-        "networks pseudo recipes shipped studies taggers team threads training trials units windows writing"
+        "networks pseudo recipes shipped studies taggers team threads training trials units writing"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])
