@@ -26,7 +26,11 @@ from fer.faces import Box, Detector, PictureError
 from fer.writing import whole as whole_file
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".mjpeg"}
+VIDEOS = set(
+    ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .mpe .m1v .m2v .vob .mod .tod .vro .ts .mts .m2ts .m2t .tp "
+    ".trp .wmv .asf .flv .f4v .3gp .3g2 .ogv .ogm .mjpeg .mjpg .mxf .dv .rm .rmvb .wtv .h264 .264 .h265 .265 .hevc "
+    ".ivf .y4m .nut .insv .lrv".split()
+)
 BATCH = 64  # pictures
 _ANY_NAME = {"encoding": "utf-8", "errors": "surrogateescape"}  # a file's name may be no text at all
 

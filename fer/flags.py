@@ -29,6 +29,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs, folders of them, or videos")
     parts["predict"].add_argument("--films", default=".", metavar="FOLDER", help="where a video's four files go")
     parts["predict"].add_argument("--smoothing", type=float, default=0.5, metavar="SECONDS", help="of a video's faces")
+    parts["predict"].add_argument("--fps", type=float, metavar="F", help="read at most F frames a second of a video")
     parts["predict"].add_argument("--network", default="compact", help="compact unless named")
     parts["predict"].add_argument("--whole", action="store_true", help="take each whole picture as a face")
     parts["predict"].add_argument(

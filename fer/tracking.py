@@ -68,6 +68,11 @@ class Tracker:
         """The faces of RGB uint8 (H, W, 3) as of a time in seconds."""
         return self.follow(read_boxes(frame, self._found(frame), self.network, self.detector.name), at)
 
+    def forget(self) -> None:
+        """Ends all tracks, as where another scene begins: nobody who is seen from now on was seen before."""
+        with self._lock:
+            self._tracks = []
+
     def _found(self, frame: np.ndarray) -> list[Box]:
         """Around the faces of a moment ago, or in all of the frame: in turn, and where one of them is gone."""
         with self._lock:

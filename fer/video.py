@@ -10,126 +10,121 @@ many places and no more, so memory does not grow with the video. Whoever stops h
 
 import csv
 import json
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from torch import nn
 
 from fer import annotation
-from fer.faces import Detector, PictureError
+from fer.faces import Detector
+from fer.frames import Film, Frame, VideoError, opened
+from fer.marked import MarkedFilm
 from fer.prediction import FaceReading, Reading
+from fer.scenes import with_cuts
 from fer.tracking import Tracker
 
-# How files of moving pictures begin, by (place, bytes): what begins otherwise, such as a list of other files, is not
-# given to OpenCV at all.
-KINDS = (
-    *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide")),  # MP4, MOV, 3GP
-    *((0, kind) for kind in (b"\x1aE\xdf\xa3", b"OggS", b"FLV", b"0&\xb2u")),  # WebM and MKV, Ogg, FLV, WMV
-    *((0, kind) for kind in (b"\0\0\1\xba", b"\0\0\1\xb3", b"G@")),  # MPEG
-    *((8, b"AVI "), (0, b"\xff\xd8\xff")),  # AVI, MJPEG
-)
 PLACES = 1200  # of the timeline, at most: when they are full, two become one
 UNDER_WAY = 4  # frames that wait to be written
 
 
-class VideoError(PictureError):
-    """A video that cannot be used; the message is one sentence for the person who sent it."""
+@dataclass(frozen=True)
+class Limits:
+    """What may be asked for at most; None: no bound.
+
+    A film that is longer (`seconds`) or larger (`pixels` a frame) is refused before it is decoded. Where `frames` or
+    seconds of `work` run out, what has been read is kept.
+    """
+
+    seconds: float | None = None
+    pixels: float | None = 36e6  # 8K
+    frames: int | None = None
+    work: float | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far it is: frames read, of how many; the last one's time, picture and reading; the files and faces so far."""
+    """How far it is: frames read, of about how many; the last one's time, picture and reading; files and faces so far.
+
+    The last step of a film that was not read to its end says so in a sentence, `stopped`.
+    """
 
     frames: int
     of: int | None
     seconds: float
+    length: float | None  # of the film, in seconds
     picture: np.ndarray  # RGB uint8 (H, W, 3)
     reading: Reading
     files: dict[str, Path]
     faces: "Timeline"
+    stopped: str | None = None
+
+    @property
+    def of_length(self) -> str:
+        """For a sentence, after seconds: ' of 59.0' where the film's length is known."""
+        return f" of {self.length:.1f}" if self.length else ""
 
 
 def follow(
     path: str | Path, out: Path, network: nn.Module, detector: Detector, smoothing: float = 0.5, longest: int = 1280,
-    most_seconds: float | None = None,
+    fps: float | None = None, limits: Limits | None = None,
 ) -> Iterator[Step]:  # fmt: skip
     """Reads a video frame by frame into four files in the folder `out`; a step after every frame.
 
-    Frames wider or higher than `longest` pixels are shrunk to it. Raises VideoError for what is no video, has no frame
-    or is longer than `most_seconds`.
+    At most `fps` frames a second are read, or all of them. Frames wider or higher than `longest` pixels are shrunk to
+    it. Raises VideoError for what is no video, has no frame or is beyond the limits.
     """
-    with opened(path) as capture:
-        rate, count = _rate(capture), _count(capture)
-        if most_seconds and count and count / rate > most_seconds:
-            raise VideoError(f"The video has {count / rate:.0f} seconds; at most {most_seconds:g} can be read here.")
+    limits = limits or Limits()
+    until = time.monotonic() + (limits.work or float("inf"))
+    with opened(path, limits.pixels) as film:
+        length, count = film.seconds, film.count(fps)
+        if limits.seconds and length and length > limits.seconds + 0.5:
+            raise VideoError(f"The video has {length:.0f} seconds; at most {limits.seconds:g} can be read here.")
         tracker, timeline = Tracker(network, detector, smoothing), Timeline(list(network.labels))
-        with _Files(Path(path), out, rate, timeline) as files:
-            number = 0
-            for number, (at, frame) in enumerate(frames(capture, rate, longest), 1):
-                if most_seconds and at > most_seconds:
+        with _Files(Path(path), out, film.constant_rate(fps), timeline) as files:
+            step = None
+            for read, (frame, cut) in enumerate(with_cuts(film.frames(longest, fps, until)), 1):
+                if beyond(limits, read, frame.seconds):
                     break
-                reading = tracker.read(frame, at)
-                timeline.add(reading, at)
-                files.add(number, at, frame, reading)
-                yield Step(number, count, at, frame, reading, files.paths, timeline)
-            if not number:
+                if cut:
+                    tracker.forget()
+                reading = tracker.read(frame.picture, frame.seconds)
+                timeline.add(reading, frame.seconds)
+                files.add(frame, reading)
+                of = count and max(count, read)
+                step = Step(read, of, frame.seconds, length, frame.picture, reading, files.paths, timeline)
+                yield step
+            if step is None:
                 raise VideoError(f"{Path(path).name[:80]!r} has no frame that can be read.")
+            if film.exhausted:
+                files.end = _end(film, step.seconds)
+            else:
+                yield replace(step, stopped=_stopped(limits, step))
 
 
-# ------------------------------------------------------------------------------------------------ reading
+def beyond(limits: Limits, read: int, seconds: float) -> bool:
+    """Whether the frame that would be the film's `read`-th is one too many."""
+    return bool(limits.frames and read > limits.frames or limits.seconds and seconds > limits.seconds)
 
 
-@contextmanager
-def opened(path: str | Path) -> Iterator[cv2.VideoCapture]:
-    """The video of a file, for as long as the block lasts."""
-    path = Path(path)
-    name = repr(path.name[:80])  # never the path: it may be the server's own
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(16)
-    except OSError as error:
-        raise VideoError(f"There is no file {name} that can be opened ({error.strerror}).") from None
-    if not any(start[place:].startswith(magic) for place, magic in KINDS):
-        raise VideoError(f"{name} is no video that can be read; MP4, WebM, MOV, MKV or AVI would be right.")
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            raise VideoError(f"{name} is damaged, or of a kind that OpenCV cannot read.")
-        yield capture
-    finally:
-        capture.release()
+def _stopped(limits: Limits, step: Step) -> str:
+    if limits.frames and step.frames >= limits.frames:
+        most = f"{limits.frames} frames"
+    elif limits.seconds and step.seconds >= limits.seconds - 1:
+        most = f"{limits.seconds:g} seconds of film"
+    else:
+        most = f"{limits.work or 0:g} seconds of work"
+    return f"Stopped at the limit of {most}: {step.seconds:.1f}{step.of_length} seconds were read."
 
 
-def frames(capture: cv2.VideoCapture, rate: float, longest: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Seconds and RGB uint8 (H, W, 3) of every frame, in order; the time never runs backwards."""
-    number, last = 0, 0.0
-    while True:
-        read, frame = capture.read()
-        if not read:
-            return
-        at = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        last = max(at, last) if at > 0 else number / rate
-        number += 1
-        scale = longest / max(frame.shape[:2])
-        if scale < 1:
-            frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        yield last, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
-def _rate(capture: cv2.VideoCapture) -> float:
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    return rate if 1 <= rate <= 240 else 25.0
-
-
-def _count(capture: cv2.VideoCapture) -> int | None:
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    return count if count > 0 else None
+def _end(film: Film, last: float) -> float | None:
+    """When a film ends whose last frame began at `last` seconds; None where the file promised more than it has."""
+    gap = float(np.diff(film.times).max()) if len(film.times) > 1 else 10.0
+    return film.seconds if film.seconds and film.seconds - last <= 2 * gap + 1 else None
 
 
 # ------------------------------------------------------------------------------------------------ over time
@@ -188,16 +183,16 @@ class Timeline:
 class _Files:
     """The annotated video, the table and the JSON, written frame by frame; each is whole wherever it ends.
 
-    VP8 in WebM is what both OpenCV writes without further libraries and browsers play. It is written by a thread of
-    its own, since it takes as long as the reading.
+    The video is written by a thread of its own, since it takes as long as the reading.
     """
 
     def __init__(self, path: Path, out: Path, rate: float, timeline: Timeline):
         out.mkdir(parents=True, exist_ok=True)
         kinds = {"video": ".webm", "csv": ".csv", "json": ".json", "timeline": ".png"}
         self.paths = {kind: out / f"{path.stem}-read{ending}" for kind, ending in kinds.items()}
-        self._rate, self._timeline, self._count = rate, timeline, 0
-        self._writer: cv2.VideoWriter | None = None
+        self._timeline, self._count = timeline, 0
+        self._film = MarkedFilm(self.paths["video"], rate)
+        self.end: float | None = None  # seconds: until when the last frame is shown
         self._thread, self._waiting = ThreadPoolExecutor(1), deque[Future]()
 
     def __enter__(self) -> "_Files":
@@ -211,8 +206,7 @@ class _Files:
 
     def __exit__(self, *error: object) -> None:
         self._thread.shutdown()
-        if self._writer:
-            self._writer.release()
+        self._film.close(self.end)
         self._json.write("\n]\n")
         self._json.close()
         self._table.close()
@@ -223,24 +217,21 @@ class _Files:
             shares = {f"face {row['number']}": self._timeline.shares(row["number"]) for row in rows}
             annotation.over_time(shares, self._timeline.labels).savefig(self.paths["timeline"], dpi=150)
 
-    def add(self, number: int, at: float, frame: np.ndarray, reading: Reading) -> None:
+    def add(self, frame: Frame, reading: Reading) -> None:
+        at = round(frame.seconds, 3)
         for face in reading.faces:
             shares = [round(share, 4) for share in face.probabilities.values()]
-            row = [number, round(at, 3), face.number, *face.box.to_list(), face.emotion, int(face.unsure), *shares]
+            row = [frame.number, at, face.number, *face.box.to_list(), face.emotion, int(face.unsure), *shares]
             self._rows.writerow(row)
-        entry = {"frame": number, "seconds": round(at, 3), "faces": [_entry(face) for face in reading.faces]}
+        entry = {"frame": frame.number, "seconds": at, "faces": [_entry(face) for face in reading.faces]}
         self._json.write(f"{',' if self._count else ''}\n{json.dumps(entry)}")
         self._count += 1
         if len(self._waiting) >= UNDER_WAY:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._write, frame, reading))
 
-    def _write(self, frame: np.ndarray, reading: Reading) -> None:
-        drawn = cv2.cvtColor(annotation.annotated(frame, reading.faces), cv2.COLOR_RGB2BGR)
-        if self._writer is None:
-            size = drawn.shape[1::-1]
-            self._writer = cv2.VideoWriter(str(self.paths["video"]), cv2.VideoWriter_fourcc(*"VP80"), self._rate, size)
-        self._writer.write(drawn)
+    def _write(self, frame: Frame, reading: Reading) -> None:
+        self._film.add(frame.seconds, annotation.annotated(frame.picture, reading.faces))
 
 
 def _entry(face: FaceReading) -> dict:

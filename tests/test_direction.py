@@ -13,7 +13,8 @@ FLOORS = [
     set(rooms.split())
     for rooms in (
         "arrays augmentation committee configs data folders networks taggers threads writing",
-        "checkpoint copies export faces facespace filters labelled parts pictures presets recipes team",
+        "checkpoint copies export faces facespace filters frames labelled marked parts pictures presets recipes scenes "
+        "team",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
         "album annotation answers atlas cards charts election flags hub lessons mixups predictor pseudo published "

@@ -13,9 +13,9 @@ import pytest
 
 from fer import checkpoint
 from fer.faces import load_detector, open_picture
+from fer.frames import opened
 from fer.prediction import read
 from fer.tracking import Tracker
-from fer.video import frames, opened
 
 pytestmark = pytest.mark.skipif(not os.environ.get("FER_PHOTOS"), reason="FER_PHOTOS names no folder of photographs")
 RATE = 15  # frames a second
@@ -85,7 +85,7 @@ def test_a_film_says_what_the_photograph_says(two, network, detector, tmp_path: 
         writer.write(two[0][..., ::-1])
     writer.release()
     (alone,) = read(two[0], network, detector).faces
-    with opened(file) as capture:
-        for at, frame in list(frames(capture, RATE, 640))[::5]:
-            (face,) = Tracker(network, detector, seconds=0).read(frame, at).faces
+    with opened(file) as clip:
+        for frame in list(clip.frames(640))[::5]:
+            (face,) = Tracker(network, detector, seconds=0).read(frame.picture, frame.seconds).faces
             assert face.probabilities == pytest.approx(alone.probabilities, abs=0.05)

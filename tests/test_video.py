@@ -104,7 +104,7 @@ def test_what_is_no_film_gets_a_sentence_without_a_path_and_leaves_no_file(tmp_p
 
 def test_a_film_that_is_too_long_is_refused_before_it_is_read(clip, tmp_path):
     with pytest.raises(video.VideoError, match="has 2 seconds; at most 1 can"):
-        follow(clip, tmp_path, most_seconds=1)
+        follow(clip, tmp_path, limits=video.Limits(seconds=1))
 
 
 def test_the_timeline_has_so_many_places_and_no_more_however_long_the_film():

@@ -1,6 +1,7 @@
 """Commands that use a network, here and elsewhere: predict, crop, export, push, space."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,18 +11,21 @@ from fer.commands.printing import print_json
 
 
 def predict(
-    paths: list[str], network: str, whole: bool, out: str | None, films: str, smoothing: float, as_json: bool
+    paths: list[str], network: str, whole: bool, out: str | None, films: str, smoothing: float, fps: float | None,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Reads the emotions in photographs, folders of them, or videos; with --out, goes on where it was stopped."""
     from fer import album, faces
 
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"fps is {fps}: expected a number of frames a second above 0")
     trained = checkpoint.load(network)
     answers = album.Answers(Path(out), trained.labels) if out else None
     moving = [path for path in paths if Path(path).suffix.lower() in album.VIDEOS]
     still = [path for path in paths if path not in moving]
     files = [file for file in album.pictures(still) if not answers or str(file) not in answers.done]
     detector = None if whole and not moving else faces.load_detector()  # which may look for YuNet for three seconds
-    rows = [_watch(path, trained, detector, Path(films), smoothing, as_json) for path in moving]
+    rows = [_watch(path, trained, detector, Path(films), smoothing, fps, as_json) for path in moving]
     unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
     reading = album.read(files, trained, detector, whole)
     for row in tqdm(reading, total=len(files), unit=" pictures", disable=None if len(files) > 1 else True):
@@ -38,15 +42,18 @@ def predict(
     return 1 if unread else 0
 
 
-def _watch(path: str, trained: checkpoint.Network, detector, out: Path, smoothing: float, quiet: bool) -> dict:
+def _watch(
+    path: str, trained: checkpoint.Network, detector, out: Path, smoothing: float, fps: float | None, quiet: bool
+) -> dict:  # fmt: skip
     """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far."""
     from fer import video
     from fer.threads import one_thread
 
-    step = None
+    step, stopped = None, None
+    steps = video.follow(path, out, trained, detector, smoothing, fps=fps)
     try:  # one face is too little to share among threads, and the film is being written beside it
-        with one_thread(), tqdm(desc=Path(path).name, unit=" frames", disable=quiet) as bar:
-            for step in video.follow(path, out, trained, detector, smoothing):
+        with one_thread(), closing(steps), tqdm(desc=Path(path).name, unit=" frames", disable=quiet) as bar:
+            for step in steps:
                 bar.total = step.of
                 bar.update()
     except video.VideoError as error:
@@ -54,8 +61,9 @@ def _watch(path: str, trained: checkpoint.Network, detector, out: Path, smoothin
     except KeyboardInterrupt:
         if step is None:
             raise
+        stopped = f"Stopped by Ctrl+C: {step.seconds:.1f}{step.of_length} seconds were read."
     files = {kind: str(file) for kind, file in step.files.items() if file.exists()}
-    read = {"frames": step.frames, "seconds": round(step.seconds, 3)}
+    read = {"frames": step.frames, "seconds": round(step.seconds, 3)} | ({"stopped": stopped} if stopped else {})
     return {"path": path, **read, "faces": step.faces.rows(), "files": files}
 
 
@@ -112,6 +120,8 @@ def space(action: str, as_json: bool) -> None:
 def _print_reading(reading: dict) -> None:
     found = reading.get("faces")
     print(reading["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
+    if "stopped" in reading:
+        print(f"  {reading['stopped']}")
     for face in found or ():
         top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
         what = face["box"] if "box" in face else f"face {face['number']}, {face['frames']} frames:"
