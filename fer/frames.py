@@ -63,20 +63,20 @@ class Clock:
     """
 
     def __init__(self, rate: float) -> None:
-        self._gap, self._told, self.seconds = 1 / rate, None, 0.0
+        self._gap, self._told, self._base, self._same, self.seconds = 1 / rate, None, 0.0, 0, 0.0
 
     def __call__(self, told: float) -> float:
         """Seconds of the frame for which the container tells `told` seconds."""
         if self._told is None:
-            self.seconds = told if 0 <= told <= JUMP else 0.0
-        elif told <= 0 and self._told <= 0 or not -BACK <= told - self._told <= JUMP:
-            self.seconds += self._gap
-        elif told < self._told:
-            return self.seconds
+            self._told, self._base = told, told if 0 <= told <= JUMP else 0.0
+        elif told == self._told or told <= 0:  # none told: OpenCV gives 0 or the last one again
+            self._same += 1
+        elif not -BACK <= told - self._told <= JUMP:
+            self._told, self._base, self._same = told, self.seconds + self._gap, 0
         elif told > self._told:
             self._gap = told - self._told
-            self.seconds += self._gap
-        self._told = told
+            self._told, self._base, self._same = told, self._base + self._gap, 0
+        self.seconds = max(self.seconds, self._base + self._same * self._gap)
         return self.seconds
 
 
@@ -107,7 +107,7 @@ class Film:
             if most_pixels and self.width * self.height > most_pixels:
                 raise VideoError(
                     f"The frames of {name} have {self.width}x{self.height} pixels; at most "
-                    f"{most_pixels / 1e6:.0f} megapixels can be read."
+                    f"{most_pixels / 1e6:g} megapixels can be read."
                 )
             self._rate, self._count = packets.get(cv2.CAP_PROP_FPS), packets.get(cv2.CAP_PROP_FRAME_COUNT)
             self.known_whole, told = _packet_times(packets)
@@ -240,9 +240,11 @@ def is_text(name: str) -> bool:
 
 def _packet_times(packets: cv2.VideoCapture) -> tuple[bool, list[float]]:
     """Whether all packets were read, and the times they tell, in the order in which they are shown."""
-    until, whole, told = time.monotonic() + LOOK, True, []
+    until, whole, told, latest = time.monotonic() + LOOK, True, [], 0.0
     while packets.grab():
-        told.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        at = packets.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        latest = at if at > 0 else latest  # none told: as the one before
+        told.append(latest)
         if len(told) % 1000 == 0 and time.monotonic() > until:
             whole = False
             break

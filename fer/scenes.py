@@ -20,7 +20,7 @@ BLOCK = 8  # pixels of a thumbnail
 FLAT = 4.0  # grey levels: what varies less, as a white or black frame, has no structure to compare
 FLASH = 0.5  # seconds, at most, after which a flash is over
 BRIGHTER = 12.0  # grey levels by which a frame with a flash is brighter, at least
-NEAR = 0.2  # seconds: of frames further apart, as in sampled films, more difference is expected
+NEAR = 0.2  # seconds; frames of sampled films are further apart
 
 
 class Thumbnail:
@@ -47,11 +47,11 @@ def with_cuts(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
         now = Thumbnail(frame)
         if held:
             held.append(frame)
-            back = not now.flat and not differ(before, now)
+            back = not now.flat and not differ(before, now, near=True)
             if back or frame.seconds - held[0].seconds > FLASH:
                 yield from _released(held, cut=not back)
                 before = before if now.flat else now
-        elif now.flat or before is None or not differ(before, now):
+        elif now.flat or before is None or not differ(before, now, now.seconds - before.seconds <= NEAR):
             before = before if now.flat else now
             yield frame, False
         elif now.grey.mean() > before.grey.mean() + BRIGHTER:
@@ -69,14 +69,14 @@ def _released(held: deque[Frame], cut: bool) -> Iterator[tuple[Frame, bool]]:
         first = False
 
 
-def differ(one: Thumbnail, other: Thumbnail) -> bool:
-    """Whether two frames are of different scenes."""
+def differ(one: Thumbnail, other: Thumbnail, near: bool) -> bool:
+    """Whether two frames are of different scenes; of frames that are not near in time more difference is expected."""
     colours = float(np.minimum(one.colours, other.colours).sum())
     if colours >= 0.93 or _stays(one, other):
         return False
     structure = max(_correlation(one.grey, other.grey), _correlation(other.grey, one.grey))
-    if other.seconds - one.seconds > NEAR:
-        return structure < 0.5 and colours < 0.6
+    if not near:
+        return structure < 0.5 and colours < 0.7
     return structure < 0.7 and colours < 0.8 or structure < 0.3
 
 

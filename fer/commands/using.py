@@ -11,8 +11,8 @@ from fer.commands.printing import print_json
 
 
 def predict(
-    paths: list[str], network: str, whole: bool, out: str | None, films: str, smoothing: float, fps: float | None,
-    as_json: bool,
+    paths: list[str], network: str, whole: bool, out: str | None, films: str, smoothing: float, as_json: bool,
+    fps: float | None = None,
 ) -> int:  # fmt: skip
     """Reads the emotions in photographs, folders of them, or videos; with --out, goes on where it was stopped."""
     from fer import album, faces
@@ -25,7 +25,12 @@ def predict(
     still = [path for path in paths if path not in moving]
     files = [file for file in album.pictures(still) if not answers or str(file) not in answers.done]
     detector = None if whole and not moving else faces.load_detector()  # which may look for YuNet for three seconds
-    rows = [_watch(path, trained, detector, Path(films), smoothing, fps, as_json) for path in moving]
+    rows = []
+    for path in moving:
+        rows.append(_watch(path, trained, detector, Path(films), smoothing, fps, as_json))
+        if "stopped" in rows[-1]:
+            print_json(rows) if as_json else [_print_reading(row) for row in rows]
+            raise KeyboardInterrupt
     unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
     reading = album.read(files, trained, detector, whole)
     for row in tqdm(reading, total=len(files), unit=" pictures", disable=None if len(files) > 1 else True):
