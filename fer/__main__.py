@@ -1,4 +1,4 @@
-"""The command line: ``python -m fer COMMAND``.
+"""The command line: ``python -m fer COMMAND``, or ``fer COMMAND`` where the project is installed.
 
 Every command prints for a person and, with ``--json``, one JSON value for a program. An error is one line on standard
 error and exit status 2; pictures that `predict` could not read are a line each, and exit status 1.
@@ -26,6 +26,11 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-if __name__ == "__main__":
+def program() -> int:
+    """The command line as a program of its own: what the command ``fer`` starts."""
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text at all
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(program())

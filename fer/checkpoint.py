@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import fer
 from fer import configs
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
@@ -28,7 +29,19 @@ from fer.networks import ARCHITECTURES, Chain, layers
 from fer.threads import allow_fork
 from fer.writing import whole
 
-WEIGHTS = Path(os.environ.get("FER_WEIGHTS") or Path(__file__).resolve().parent.parent / "weights")
+_PACKAGE = Path(fer.__file__).resolve().parent
+PACKAGED = _PACKAGE / "weights"  # in an installed wheel alone: `compact`
+
+
+def _usual_folder(package: Path = _PACKAGE) -> Path:
+    """$FER_WEIGHTS, else weights/ of the checkout that ``package`` stands in, else weights/ of the current folder."""
+    if given := os.environ.get("FER_WEIGHTS"):
+        return Path(given)
+    checkout = package.parent
+    return (checkout if (checkout / "pyproject.toml").is_file() else Path()) / "weights"
+
+
+WEIGHTS = _usual_folder()
 _CONFIG, _TENSORS = "config.json", "model.safetensors"
 
 
@@ -109,7 +122,7 @@ def load(name: str | Path, folder: str | Path | None = None) -> Network | Commit
         return _committee(name, [load(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     path = find(name, folder)
     if path is None and (here or name.count("/") != 1):
-        raise CheckpointError(_missing(name, folder or WEIGHTS))
+        raise CheckpointError(_missing(name, folder))
     if path is not None:
         _check_config(path / _CONFIG)
     try:
@@ -164,9 +177,9 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
         return _elected((folder or WEIGHTS) / f"{ELECTED}.json", outline)
     if name.startswith(PREFIX):
         return _committee(name, [outline(member, folder) for member in name.removeprefix(PREFIX).split("+")])
-    path = (folder or WEIGHTS) / name
     if name not in available(folder):
-        raise CheckpointError(_missing(name, folder or WEIGHTS))
+        raise CheckpointError(_missing(name, folder))
+    path = next(place / name for place in _places(folder) if (place / name / _CONFIG).is_file())
     config = _check_config(path / _CONFIG)
     try:
         with torch.device("meta"):
@@ -186,7 +199,7 @@ def verify(name: str, folder: Path | None = None) -> None:
     """Raises CheckpointError as ``load`` would, in a small part of its time: every weight is looked at, none kept."""
     network = outline(name, folder)
     for member in [network] if isinstance(network, Network) else network.members:
-        path = (folder or WEIGHTS) / member.name / _TENSORS
+        path = find(member.name, folder) / _TENSORS
         with safe_open(path, "pt") as file:
             for key in file.keys():  # noqa: SIM118 (no dict)
                 if not file.get_tensor(key).isfinite().all():
@@ -201,10 +214,18 @@ def _committee(name: str, members: list[Network]) -> Committee:
 
 
 def find(name: str, folder: Path | None = None) -> Path | None:
-    """The folder of the checkpoint ``name``: ``weights/<name>/`` or a folder of that path; None for one of the Hub."""
+    """The folder of the checkpoint ``name``; None where it can only be one of the Hub, ``owner/name``.
+
+    It is looked for in ``folder``, by default in `WEIGHTS` ($FER_WEIGHTS, a checkout's weights/, or weights/ here) and
+    then in what an installed wheel brings (`PACKAGED`); last, ``name`` is taken as a path.
+    """
     if not name:
         return None  # the folder of all of them is none
-    return next((path for path in ((folder or WEIGHTS) / name, Path(name)) if path.is_dir()), None)
+    return next((path for path in (*(place / name for place in _places(folder)), Path(name)) if path.is_dir()), None)
+
+
+def _places(folder: Path | None) -> tuple[Path, ...]:
+    return (folder,) if folder else (WEIGHTS, PACKAGED)
 
 
 def save(network: Network, folder: Path) -> None:
@@ -261,7 +282,7 @@ def write_rows(rows: list[dict], path: Path) -> None:
 def available(folder: Path | None = None) -> list[str]:
     """The networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
     order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
-    names = [path.parent.name for path in (folder or WEIGHTS).glob(f"*/{_CONFIG}")]
+    names = {path.parent.name for place in _places(folder) for path in place.glob(f"*/{_CONFIG}")}
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
@@ -296,9 +317,10 @@ def _halved(value: Tensor) -> Tensor:
     return (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
 
 
-def _missing(name: str, folder: Path) -> str:
+def _missing(name: str, folder: Path | None) -> str:
     names = ", ".join(available(folder)) or "none yet"
-    return f"no network {name!r} in {folder} (there: {names}); `{_remedy(name)}` makes it"
+    known = f"no network {name!r} in {folder or WEIGHTS} (there: {names}); `{_remedy(name)}` makes it"
+    return f"{known}, $FER_WEIGHTS names another folder of networks, OWNER/NAME is one of the Hub"
 
 
 def _remedy(name: str) -> str:

@@ -42,6 +42,7 @@ RUN_BY = {
     "python3 -m venv .venv && ": "test_examples.py",
     "python -m fer ": "test_examples.py",
     "hf repos create ": "test_examples.py",
+    "pip install git+": "test_packaging.py",
 }
 # Commands that other tests run: with a stand-in for the Hub, the page started, several processes, or slow ones.
 ELSEWHERE = {"push": "test_hub.py", "space": "test_space.py", "torchrun": "test_team.py", "study": "test_studies.py",
