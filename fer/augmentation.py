@@ -7,10 +7,11 @@ is repeatable from a seed; every step leaves the batch as it is where its settin
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
+
+from fer.degradations import degrade
 
 
 @dataclass(frozen=True)
@@ -31,35 +32,47 @@ class Augmentation:
     """Probability of blanking a rectangle of 2 % to 25 % of the face."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution."""
+    degrade: float = 0.0
+    """Probability that a face is degraded as a webcam would: noise, blur, low resolution, JPEG, dim light."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 0 or (name in ("flip", "erase") and value > 1):
+            if value < 0 or (name in ("flip", "erase", "degrade") and value > 1):
                 raise ValueError(f"{name} is {value}: expected 0 or more, and at most 1 for a probability")
 
 
-def augment(faces: Tensor, settings: Augmentation, generator: Generator, size: int | None = None) -> Tensor:
-    """Flip, rotation, shift, zoom, light and erasing, drawn for each face on its own.
+def augment(
+    faces: Tensor, settings: Augmentation, generator: Generator, size: int | None = None, crop: float = 1.0
+) -> Tensor:
+    """Flip, crop, rotation, shift, zoom, light, degradation and erasing, drawn for each face on its own.
 
-    ``size`` is the side of the faces that come out: smaller than 48 for the cheap first epochs of a training.
+    size: the side that whole faces would come out with: smaller than 48 for the cheap first epochs of a training.
+    crop: the share of the side that a random crop keeps; what comes out is smaller by it, at the same scale.
     """
-    faces = warp(faces, settings, generator, size or faces.shape[-1])
+    size = size or faces.shape[-1]
+    scale = size / faces.shape[-1]
+    faces = warp(faces, settings, generator, size, crop)
     if settings.light:
         faces = relight(faces, settings.light, generator)
+    if settings.degrade:
+        faces = degrade(faces, settings.degrade, generator, scale)
     if settings.erase:
         faces = erase(faces, settings.erase, generator)
     return faces
 
 
-def warp(faces: Tensor, settings: Augmentation, generator: Generator, size: int) -> Tensor:
-    """Flip, rotation, shift and zoom in one bilinear resampling; what comes from outside repeats the border."""
+def warp(faces: Tensor, settings: Augmentation, generator: Generator, size: int, crop: float = 1.0) -> Tensor:
+    """Flip, crop, rotation, shift and zoom in one bilinear resampling; what comes from outside repeats the border."""
     batch = len(faces)
     mirror = 1 - 2 * (_uniform(batch, generator) < settings.flip).float()  # (B,), -1 or 1
-    if not (settings.rotate or settings.shift or settings.zoom) and size == faces.shape[-1]:
+    if not (settings.rotate or settings.shift or settings.zoom) and (size, crop) == (faces.shape[-1], 1):
         return torch.where(mirror[:, None, None, None] < 0, faces.flip(-1), faces)
     angle = math.radians(settings.rotate) * _symmetric(batch, generator)
-    scale = 1 + settings.zoom * _symmetric(batch, generator)
+    scale = crop * (1 + settings.zoom * _symmetric(batch, generator))
     offset = 2 * settings.shift * torch.stack([_symmetric(batch, generator), _symmetric(batch, generator)], 1)  # (B, 2)
+    if crop < 1:
+        offset += (1 - crop) * torch.stack([_symmetric(batch, generator), _symmetric(batch, generator)], 1)
+        size = round(crop * size)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], 1).view(batch, 2, 2)
     theta = torch.cat([matrix, offset[:, :, None]], 2)  # (B, 2, 3)
@@ -95,11 +108,11 @@ def mixup(faces: Tensor, targets: tuple[Tensor, ...], alpha: float, generator: G
 
     targets: distributions (B, K), each blended by the same share as the faces. The larger share is the face's own.
     """
-    seed = torch.randint(2**31, (), generator=generator, device=generator.device)
-    share = np.random.default_rng(int(seed)).beta(alpha, alpha)  # torch's Beta takes no generator
-    own = max(share, 1 - share)
+    shares = torch.full((2, len(faces)), alpha, device=faces.device)
+    shares = torch._standard_gamma(shares, generator).clamp_min(1e-30)  # torch's Beta takes no generator
+    own = shares.amax(0) / shares.sum(0)  # (B,)
     other = torch.randperm(len(faces), generator=generator, device=generator.device)
-    return tuple(own * value + (1 - own) * value[other] for value in (faces, *targets))
+    return tuple(torch.lerp(value[other], value, own.view(-1, *[1] * (value.ndim - 1))) for value in (faces, *targets))
 
 
 def _uniform(count: int, generator: Generator) -> Tensor:

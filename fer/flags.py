@@ -116,6 +116,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--out", metavar="FOLDER", help="where to write, instead of weights/<name>/")
     parser.add_argument("--restart", action="store_true", help="forget a run that was stopped")
+    parser.add_argument("--teachers", metavar="FOLDER", help="where the folds' teachers are, instead of OUT/teachers/")
+    parser.add_argument("--fold", type=int, metavar="K", help="train the teacher of this fold and nothing else")
     for field in (*fields(TrainConfig), *fields(Augmentation)):
         if field.name not in ("network", "augmentation"):
             parser.add_argument(

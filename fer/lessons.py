@@ -15,9 +15,10 @@ from fer.recipes import TrainConfig
 from fer.team import precision
 
 
-def lesson(config: TrainConfig, batch: Faces, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+def lesson(config: TrainConfig, batch: Faces, epoch: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Augmented faces (B, 1, S, S), and what they shall be read as: shares of labels (B, K) and of votes (B, 10)."""
-    faces = augment(to_unit(batch.pixels), config.augmentation, generator, size)  # (B, 1, S, S)
+    size, crop = config.size(epoch), config.kept(epoch)
+    faces = augment(to_unit(batch.pixels), config.augmentation, generator, size, crop)  # (B, 1, S, S)
     shares = targets(config, batch)
     votes = shares if batch.votes is None else _shares(batch.votes)
     if config.augmentation.mixup:

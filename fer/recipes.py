@@ -61,6 +61,16 @@ class TrainConfig:
     """First epochs that train on faces of small_size pixels (progressive resizing), a cheap start."""
     small_size: int = 32
     """Side of those faces, in pixels."""
+    crop: int = SIDE
+    """Side of the random crops, in pixels of a face of 48, that all epochs but the last whole_epochs train on; they
+    are measured on whole faces, at the same scale."""
+    whole_epochs: int = 0
+    """Last epochs that train on whole faces."""
+    folds: int = 0
+    """Parts of Training for out-of-fold distillation: as many teachers are trained, each on the other parts, and each
+    answers for its own part over ten views; 0 for none."""
+    fold_teacher: str = "compact-small"
+    """The network of those teachers, which is trained by its own recipe, without degradation."""
     seed: int = 0
     """Of weights, order, dropout and augmentation."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -85,10 +95,20 @@ class TrainConfig:
             raise ValueError(
                 f"small_size {self.small_size}, small_epochs {self.small_epochs}: expected 16..48, < epochs"
             )
+        if not 32 <= self.crop <= SIDE or not 0 <= self.whole_epochs <= self.epochs:
+            raise ValueError(f"crop {self.crop}, whole_epochs {self.whole_epochs}: expected 32..48, 0..epochs")
+        if self.folds == 1 or self.folds < 0 or (self.folds and self.teacher):
+            raise ValueError(
+                f"folds is {self.folds}, teacher {self.teacher!r}: expected 0, or 2 or more and no teacher"
+            )
 
     def size(self, epoch: int) -> int:
         """Side of the faces that ``epoch``, counted from 0, trains on."""
         return self.small_size if epoch < self.small_epochs else SIDE
+
+    def kept(self, epoch: int) -> float:
+        """The share of a face's side that the crops of ``epoch``, counted from 0, keep."""
+        return 1.0 if epoch >= self.epochs - self.whole_epochs else self.crop / SIDE
 
 
 def _sgd(groups: list[dict], rate: float) -> torch.optim.Optimizer:
@@ -109,6 +129,9 @@ OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
 _REPORT = {"optimizer": "adadelta", "learning_rate": 1.0, "schedule": "constant", "epochs": 25, "weight_decay": 0.0}
 _REPORT |= {"label_smoothing": 0.0, "clip": 0.0, "augmentation": Augmentation()}
 _STRONG = Augmentation(rotate=10, shift=0.06, zoom=0.1, light=0.2, erase=0.2)
+# Ours: crops of 42 pixels, of 28 in the first epochs, and faces as webcams see them from the first to the last.
+_DEGRADED = Augmentation(rotate=12, shift=0.04, zoom=0.12, light=0.2, erase=0.3, mixup=0.2, degrade=0.7)
+_ROBUST = {"votes": 1.0, "weight_decay": 1e-3, "crop": 42, "augmentation": _DEGRADED}
 # The reports' VGGs grow out of a smaller network, which spares most of the hours that they take from scratch.
 _GROWN = {"start": "compact-small", "epochs": 8, "learning_rate": 0.03, "votes": 1.0}
 RECIPES: dict[str, dict] = {
@@ -118,8 +141,8 @@ RECIPES: dict[str, dict] = {
     "vgg16-selu": _GROWN
     | {"start": "vgg16-relu", "epochs": 7, "learning_rate": 0.02, "teacher": "compact-small", "teaching": 0.5},
     "vgg19-selu": _GROWN | {"start": "compact", "epochs": 4, "learning_rate": 0.015},
-    "compact": {"epochs": 34, "small_epochs": 28, "votes": 1.0},
-    "compact-small": {"epochs": 34, "small_epochs": 28, "votes": 1.0},
+    "compact": _ROBUST | {"epochs": 100, "small_epochs": 50, "whole_epochs": 8, "folds": 3, "teaching": 0.5},
+    "compact-small": _ROBUST | {"epochs": 44, "small_epochs": 30, "whole_epochs": 4},
     "compact-ferplus": {"epochs": 34, "small_epochs": 28},
 }
 

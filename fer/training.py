@@ -11,6 +11,7 @@ Epochs are chosen on PublicTest without twins; PrivateTest is never handed to th
 
 import copy
 import ctypes
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -141,6 +142,10 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
         )
     if config.votes and training.votes is None:
         raise ValueError(f"votes is {config.votes}, but fer2013new.csv is not beside FER-2013: add it, or --votes 0")
+    if config.folds and training.taught is None:
+        raise ValueError(
+            f"folds is {config.folds}, but the faces come without soft targets: distillation.fit makes them"
+        )
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     training = taught(config, training)
@@ -154,6 +159,20 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     network = _finish(run, config, len(training), validation, folder)
     state.unlink(missing_ok=True)
     return network
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether ``folder`` holds a training that has come to its end."""
+    return (folder / "config.json").exists() and not (folder / UNFINISHED).exists()
+
+
+def claim(folder: Path, faces: dict[str, str]) -> None:
+    """Notes in ``folder`` which faces its run is of, by their fingerprints, or stops where it is of others."""
+    path = folder / "faces.json"
+    if path.exists() and (known := json.loads(path.read_text())) != faces:
+        raise ValueError(f"{folder} holds a run on {known}, not {faces}: delete it, or name another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(faces) + "\n")
 
 
 def _train(
@@ -184,7 +203,7 @@ def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: F
     sums = torch.zeros(2, device=team.device)  # loss, right answers
     for step, batch in enumerate(_batches(faces, config.batch_size, generator)):
         rate = _set_rate(run.optimizer, config, (epoch + step / steps) / config.epochs)
-        sums += train_step(run, config, team, batch, config.size(epoch), generator)
+        sums += train_step(run, config, team, batch, epoch, generator)
         if step % 10 == 9 and not bar.disable:
             loss, accuracy = (sums * team.size / (config.batch_size * (step + 1))).tolist()
             bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}")
@@ -200,12 +219,12 @@ def _batches(faces: Faces, size: int, generator: Generator) -> Iterator[Faces]:
     return (faces[index] for index in order.split(size))
 
 
-def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, size: int, generator: Generator) -> Tensor:
+def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, epoch: int, generator: Generator) -> Tensor:
     """One step on this process's share of ``batch``: the sum of its losses, and of its right answers, (2,).
 
     A blended face counts as right if it is read as the one that has the larger share in it.
     """
-    faces, targets, votes = lesson(config, batch, size, generator)
+    faces, targets, votes = lesson(config, batch, epoch, generator)
     mine = slice(team.rank, None, team.size)
     faces, targets, votes, labels = (part[mine] for part in (faces, targets, votes, batch.labels))
     with precision(faces.device):

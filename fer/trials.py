@@ -4,7 +4,6 @@ A study's folder holds ``table.json``, ``README.md`` and, where there are curves
 below it in ``runs/<run>/``. A finished training is taken from there, an unfinished one goes on from its last epoch.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from fer import checkpoint, data, networks, training
 from fer.cards import rounded
 from fer.checkpoint import Network
-from fer.data import Faces
+from fer.data import Faces, fingerprint
 from fer.evaluation import predict_logits, wilson
 from fer.recipes import TrainConfig, recipe
 
@@ -121,9 +120,8 @@ def trained(settings: Settings, run: str, config: TrainConfig, faces: Faces) -> 
         ValueError: the folder holds a run of other settings or other faces.
     """
     folder, validation = run_folder(settings, run), settings.splits[1]
-    _claim(folder, {"training": fingerprint(faces), "validation": fingerprint(validation)})
-    finished = (folder / "config.json").exists() and not (folder / training.UNFINISHED).exists()
-    if not finished:
+    training.claim(folder, {"training": fingerprint(faces), "validation": fingerprint(validation)})
+    if not training.is_finished(folder):
         training.fit(config, faces, validation, folder, settings.quiet)
     network = checkpoint.load(str(folder))
     if changed := differences(network.recipe, config):
@@ -144,24 +142,6 @@ def differences(stored: dict, config: TrainConfig) -> list[str]:
     """The settings in which a recipe kept in config.json is not ``config``; what it does not name is the default."""
     usual = asdict(TrainConfig(config.network))
     return [key for key, value in asdict(config).items() if stored.get(key, usual[key]) != value]
-
-
-def fingerprint(faces: Faces) -> str:
-    """A word that changes when a pixel, a label or a vote does."""
-    digest = hashlib.blake2b(digest_size=8)
-    for part in (faces.pixels, faces.labels, faces.votes):
-        if part is not None:
-            digest.update(part.contiguous().numpy())
-    return f"{len(faces)} faces {digest.hexdigest()}"
-
-
-def _claim(folder: Path, faces: dict[str, str]) -> None:
-    """Notes in ``folder`` which faces its run is of, or stops where it is of others."""
-    path = folder / "faces.json"
-    if path.exists() and (known := json.loads(path.read_text())) != faces:
-        raise ValueError(f"{folder} holds a run on {known}, not {faces}: delete it, or name another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(faces) + "\n")
 
 
 # ------------------------------------------------------------------------------------------------ figures

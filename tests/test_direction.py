@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     set(rooms.split())
     for rooms in (
-        "arrays augmentation committee configs data folders networks taggers threads writing",
+        "arrays augmentation committee configs data degradations folders networks taggers threads writing",
         "checkpoint copies export faces facespace filters frames labelled marked parts pictures presets recipes scenes "
         "team",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
-        "album annotation answers atlas cards charts election flags hub lessons mixups predictor pseudo published "
-        "reasons redundancy regions responses shipped soundness space studies thinning tracking training trials trust "
-        "video",
+        "album annotation answers atlas cards charts corruptions distillation election flags hub lessons mixups "
+        "predictor pseudo published reasons redundancy regions responses shipped soundness space studies thinning "
+        "tracking training trials trust video",
         "commands tabs",
         "__main__",
         "demo",
@@ -29,8 +29,9 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 # What a machine that only trains must be able to import.
 BARE = set(
     (
-        "arrays augmentation cards checkpoint configs data election evaluation export folders hub inheritance lessons "
-        "networks pseudo recipes shipped studies taggers team threads training trials units writing"
+        "arrays augmentation cards checkpoint configs corruptions data degradations distillation election evaluation "
+        "export folders hub inheritance lessons networks pseudo recipes shipped studies taggers team threads training "
+        "trials units writing"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

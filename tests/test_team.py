@@ -38,7 +38,7 @@ def three_steps(out: Path) -> None:
         for layer in run.learner.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
-        sums = [training.train_step(run, config, team, batch, 48, Generator().manual_seed(step)) for step in range(3)]
+        sums = [training.train_step(run, config, team, batch, 0, Generator().manual_seed(step)) for step in range(3)]
         totals = [team.total(value).tolist() for value in sums]
         if team.leads:
             torch.save({"weights": run.measured.state_dict(), "totals": totals}, out)

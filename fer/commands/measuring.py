@@ -41,9 +41,12 @@ def summary(network: str, as_json: bool) -> None:
     return None
 
 
-def train(network: str, root: str | None, out: str | None, restart: bool, as_json: bool, **changes: object) -> None:
+def train(
+    network: str, root: str | None, out: str | None, restart: bool, teachers: str | None, fold: int | None,
+    as_json: bool, **changes: object,
+) -> None:  # fmt: skip
     """Trains a network, or goes on with a run that was stopped, and writes weights/<name>/."""
-    from fer import recipes, training
+    from fer import distillation, recipes, training
 
     config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
     folder = Path(out) if out else checkpoint.WEIGHTS / network
@@ -51,9 +54,10 @@ def train(network: str, root: str | None, out: str | None, restart: bool, as_jso
     faces, validation = (data.relabelled(split, networks.labels_of(network)) for split in splits)
     if restart:
         (folder / training.UNFINISHED).unlink(missing_ok=True)
-    trained = training.fit(config, faces, validation, folder, quiet=as_json)
+    teachers = Path(teachers) if teachers else None
+    trained = distillation.fit(config, faces, validation, folder, as_json, teachers, fold)
     if trained is None:
-        return  # another process of the team measures and writes
+        return  # a single fold's teacher, or another process measures and writes
     figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
     cards.record(trained, folder, figures)
     _print_figures(figures, trained.labels, as_json)

@@ -69,7 +69,7 @@ def ours(faces: data.Faces, config: TrainConfig) -> float:
     run.learner.train()
     start = time.perf_counter()
     for batch in training._batches(faces, config.batch_size, generator):
-        training.train_step(run, config, team, batch, networks.SIDE, generator)
+        training.train_step(run, config, team, batch, 0, generator)
     return len(faces) / (time.perf_counter() - start)
 
 

@@ -46,7 +46,7 @@ def training_speed(name: str) -> float:
     labels, votes = torch.arange(128, device=device) % 7, torch.ones(128, 10, dtype=torch.uint8, device=device)
     batch = data.Faces(pixels, labels, votes, torch.zeros(128, device=device).bool())
     run.learner.train()
-    return 128_000 / milliseconds(lambda: training.train_step(run, config, team, batch, networks.SIDE, generator), 5)
+    return 128_000 / milliseconds(lambda: training.train_step(run, config, team, batch, 0, generator), 5)
 
 
 def photograph() -> np.ndarray:

@@ -1,0 +1,112 @@
+"""Out-of-fold distillation: every training face gets soft targets from a teacher that has never seen it.
+
+Training is split into folds; duplicates stay together. For each fold a teacher is trained on the other folds and
+answers for this one over ten views; the student learns from labels and answers together (Hinton et al. 2015, Furlanello
+et al. 2018). A teacher that answers for faces it was trained on would only repeat their labels.
+
+A fold's teacher lies in ``<teachers>/<fold>/`` with its answers, ``soft_targets.npz``. What is finished is taken from
+there, and what was stopped goes on from its last epoch.
+"""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from fer import arrays, checkpoint, training
+from fer.checkpoint import Network
+from fer.data import Faces, duplicate_groups, fingerprint
+from fer.evaluation import predict_logits
+from fer.recipes import TrainConfig, recipe
+from fer.team import assembled, precision
+from fer.writing import whole
+
+SOFT_TARGETS = "soft_targets.npz"
+
+
+def fit(
+    config: TrainConfig,
+    faces: Faces,
+    validation: Faces,
+    folder: Path,
+    quiet: bool = False,
+    teachers: Path | None = None,
+    fold: int | None = None,
+) -> Network | None:
+    """Trains a network by its whole recipe, the teachers included, or goes on where it was stopped.
+
+    teachers: where the folds' teachers are, or come to be; by default in ``folder``. Runs that differ in their seed
+    can share them.
+    fold: trains this fold's teacher and nothing else, so that several processes can share the work.
+
+    Returns:
+        As ``training.fit``; None for a single fold.
+
+    Raises:
+        ValueError: as ``training.fit``; or there is no such fold, or a teacher is of other settings or faces.
+    """
+    if fold is not None and not 0 <= fold < config.folds:
+        raise ValueError(f"fold is {fold}: expected 0 to below {config.folds}, the folds of this recipe")
+    if not config.folds:
+        return training.fit(config, faces, validation, folder, quiet)
+    teachers = teachers or folder / "teachers"
+    parts = split_folds(faces.pixels, config.folds)
+    if fold is not None:
+        _answers(config, fold, parts, faces, validation, teachers, quiet)
+        return None
+    answers = [_answers(config, part, parts, faces, validation, teachers, quiet) for part in range(config.folds)]
+    soft = torch.empty(len(faces), answers[0].shape[1])
+    for part, rows in enumerate(answers):
+        soft[parts == part] = rows
+    return training.fit(config, replace(faces, taught=soft), validation, folder, quiet)
+
+
+def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
+    """The fold of every face, int64 (N,), of uint8 (N, 48, 48); duplicates are in the same one."""
+    groups = duplicate_groups(pixels)  # (N,)
+    order = torch.randperm(int(groups.max()) + 1, generator=Generator().manual_seed(seed))
+    return order[groups] % folds
+
+
+def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
+    """The recipe of a fold's teacher. It answers for faces as they are, so it is trained on no degraded ones."""
+    return recipe(config.fold_teacher, degrade=0.0, folds=0, seed=fold)
+
+
+def _answers(
+    config: TrainConfig, fold: int, parts: Tensor, faces: Faces, validation: Faces, teachers: Path, quiet: bool
+) -> Tensor:
+    """What the fold's faces are by the teacher trained on all others: shares of the labels, float (n, K)."""
+    folder, settings = teachers / str(fold), teacher_config(config, fold)
+    others, own = faces[parts != fold], faces[parts == fold]
+    training.claim(folder, {"training": fingerprint(others), "validation": fingerprint(validation)})
+    if not training.is_finished(folder):
+        training.fit(settings, others, validation, folder, quiet)
+    with assembled() as team:  # the first process writes; the others wait for it
+        if team.leads:
+            _write_answers(settings, own, folder)
+    return torch.from_numpy(arrays.read(folder / SOFT_TARGETS)["probabilities"]).float()
+
+
+def _write_answers(settings: TrainConfig, faces: Faces, folder: Path) -> None:
+    """soft_targets.npz of a finished teacher, stamped with its weights and the faces; a current one is kept."""
+    teacher = checkpoint.load(str(folder))
+    if changed := [key for key, value in asdict(settings).items() if teacher.recipe.get(key) != value]:
+        raise ValueError(
+            f"{folder} holds a teacher with another {', '.join(changed)}: delete it, or name another --out"
+        )
+    path, stamp = folder / SOFT_TARGETS, f"{checkpoint.mark(folder)} {fingerprint(faces)}"
+    if path.exists() and str(arrays.read(path).get("stamp")) == stamp:
+        return
+    probabilities = (answer(teacher, faces.pixels) / teacher.temperature).softmax(1)  # (n, K)
+    with whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, probabilities=probabilities.half().numpy(), stamp=np.array(stamp))
+
+
+def answer(teacher: Network, pixels: Tensor) -> Tensor:
+    """The teacher's logits (N, K) over ten views of each face, on a GPU if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with precision(device):
+        return predict_logits(teacher.to(device, memory_format=torch.channels_last), pixels, tta=True)
