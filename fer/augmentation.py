@@ -73,10 +73,27 @@ def warp(faces: Tensor, settings: Augmentation, generator: Generator, size: int,
     if crop < 1:
         offset += (1 - crop) * torch.stack([_symmetric(batch, generator), _symmetric(batch, generator)], 1)
         size = round(crop * size)
+    return resampled(faces, angle, scale, offset, size, mirror)
+
+
+def resampled(
+    faces: Tensor,
+    angle: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    size: int | None = None,
+    mirror: Tensor | float = 1.0,
+) -> Tensor:
+    """Faces (B, 1, S, S) turned by ``angle`` radians (B,), as one window of each, ``scale`` (B,) times its size.
+
+    offset: where the window's centre is, (B, 2), in halves of the side. size: the side in pixels of what comes out.
+    mirror: -1 for a mirrored face, else 1, (B,). Bilinear; what comes from outside repeats the border.
+    """
+    size = size or faces.shape[-1]
     cos, sin = angle.cos() * scale, angle.sin() * scale
-    matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], 1).view(batch, 2, 2)
+    matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], 1).view(-1, 2, 2)
     theta = torch.cat([matrix, offset[:, :, None]], 2)  # (B, 2, 3)
-    grid = functional.affine_grid(theta, [batch, 1, size, size], align_corners=False)  # (B, S, S, 2)
+    grid = functional.affine_grid(theta, [len(faces), 1, size, size], align_corners=False)  # (B, S, S, 2)
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 

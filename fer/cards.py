@@ -25,12 +25,14 @@ _REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->
 _KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
 _KEPT += ("macro_f1", "balanced_accuracy", "ece")
 COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views")
-COLUMNS += ("macro-F1", "ECE", "ms a face")
+COLUMNS += ("robust", "macro-F1", "ECE", "ms a face")
 _ROWS = {
     "public_test": "PublicTest",
     "public_test_tta": "PublicTest, ten views",
+    "public_test_c": "PublicTest-C",
     "private_test": "PrivateTest",
     "private_test_tta": "PrivateTest, ten views",
+    "private_test_c": "PrivateTest-C",
 }
 _METRICS = {
     "accuracy": "accuracy",
@@ -58,8 +60,11 @@ _WHAT = {
 
 def record(network: Network, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
-    key = figures["split"].replace("Test", "_test").lower() + ("_tta" if figures["tta"] else "")
+    key = figures["split"].replace("Test", "_test").replace("-", "_").lower() + ("_tta" if figures["tta"] else "")
     network.figures[key] = kept_figures(figures)
+    for row in figures.get("corruptions", []):
+        accuracies = network.figures[key].setdefault("corruptions", {})
+        accuracies.setdefault(row["corruption"], []).append(rounded(row["accuracy"]))
     checkpoint.save_config(network, folder)
     write(network, folder)
 
@@ -121,6 +126,12 @@ def figures_table(network: Network) -> str:
             shares = [_accuracy(row, suffix) for suffix in ("", "_without_twins")]
             rest = [f"{row[name]:.3f}" for name in ("macro_f1", "balanced_accuracy", "ece")]
             lines.append(f"| {' | '.join([words, *shares, *rest])} |")
+    robust = [(words, row["corruptions"]) for key, words in _ROWS.items() if (row := network.figures.get(key))
+              and "corruptions" in row]  # fmt: skip
+    for words, kinds in robust:
+        lines += ["", f"{words}, by corruption (FER-2013-C), at strengths 1, 2 and 3:", ""]
+        lines += ["| corruption | 1 | 2 | 3 |", "|---|---|---|---|"]
+        lines += [f"| {kind} | {' | '.join(f'{share:.3f}' for share in shares)} |" for kind, shares in kinds.items()]
     return "\n".join(lines)
 
 
@@ -137,7 +148,7 @@ def line(network: Network | Committee) -> list[str]:
     cells += [f"{public['accuracy']:.4f}" if public else "-"]
     cells += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
     cells += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
-    cells += [f"{tta['accuracy']:.4f}" if tta else "-"]
+    cells += [f"{row['accuracy']:.4f}" if row else "-" for row in (tta, network.figures.get("private_test_c"))]
     cells += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
     return [*cells, f"{network.figures[SPEED]:.1f}" if SPEED in network.figures else "-"]
 

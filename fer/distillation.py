@@ -94,9 +94,7 @@ def _write_answers(settings: TrainConfig, faces: Faces, folder: Path) -> None:
     """soft_targets.npz of a finished teacher, stamped with its weights and the faces; a current one is kept."""
     teacher = checkpoint.load(str(folder))
     if changed := [key for key, value in asdict(settings).items() if teacher.recipe.get(key) != value]:
-        raise ValueError(
-            f"{folder} holds a teacher with another {', '.join(changed)}: delete it, or name another --out"
-        )
+        raise ValueError(f"{folder} holds a teacher with another {', '.join(changed)}: delete it")
     path, stamp = folder / SOFT_TARGETS, f"{checkpoint.mark(folder)} {fingerprint(faces)}"
     if path.exists() and str(arrays.read(path).get("stamp")) == stamp:
         return

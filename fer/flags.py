@@ -24,6 +24,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parts["evaluate"].add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PublicTest")
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
+    parts["evaluate"].add_argument("--corruptions", action="store_true", help="under the corruptions of FER-2013-C")
     parts["evaluate"].add_argument("--speed", action="store_true", help="also time one face on one core, for the card")
     _add_confusion(parts["confusion"])
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs, folders of them, or videos")

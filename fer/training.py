@@ -143,9 +143,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     if config.votes and training.votes is None:
         raise ValueError(f"votes is {config.votes}, but fer2013new.csv is not beside FER-2013: add it, or --votes 0")
     if config.folds and training.taught is None:
-        raise ValueError(
-            f"folds is {config.folds}, but the faces come without soft targets: distillation.fit makes them"
-        )
+        raise ValueError(f"folds is {config.folds}, but there are no soft targets: distillation.fit makes them")
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     training = taught(config, training)

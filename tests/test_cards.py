@@ -62,7 +62,7 @@ def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measu
     """dnn is measured on PrivateTest only."""
     network = Network("dnn", figures={"private_test": figures(0.4321), cards.SPEED: 1.25})
     line = cards.networks_table([network]).splitlines()[2]
-    assert line == "| `dnn` | 3,151,367 | 6.3 MB | - | 0.4321 (0.417 to 0.447) | 0.4321 | - | 0.500 | 0.500 | 1.2 |"
+    assert line == "| `dnn` | 3,151,367 | 6.3 MB | - | 0.4321 (0.417 to 0.447) | 0.4321 | - | - | 0.500 | 0.500 | 1.2 |"
 
 
 def test_the_readmes_table_agrees_with_the_shipped_networks():

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from torch import nn
+
 from fer import cards, checkpoint, data, evaluation, networks
 from fer.commands.printing import print_json
 
@@ -63,18 +65,34 @@ def train(
     _print_figures(figures, trained.labels, as_json)
 
 
-def evaluate(network: str, split: str, tta: bool, speed: bool, root: str | None, as_json: bool) -> None:
+def evaluate(
+    network: str, split: str, tta: bool, corruptions: bool, speed: bool, root: str | None, as_json: bool
+) -> None:
     """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
+    if tta and corruptions:
+        raise ValueError("--tta and --corruptions exclude each other: robust accuracy is that of one view")
     trained = checkpoint.load(network)
     (faces,) = data.require(data.load(root), split)
     faces = data.relabelled(faces, trained.labels)
     folder = checkpoint.find(network)
-    figures = evaluation.evaluate(trained, split, faces, tta, folder)
+    figures = _measured(trained, split, faces, tta, corruptions, folder)
     if folder is not None:
         cards.record(trained, folder, figures)
         if speed:
             cards.record_speed(trained, folder, evaluation.milliseconds_a_face(trained))
     _print_figures(figures, trained.labels, as_json)
+
+
+def _measured(
+    trained: nn.Module, split: str, faces: data.Faces, tta: bool, corrupted: bool, folder: Path | None
+) -> dict:
+    if not corrupted:
+        return evaluation.evaluate(trained, split, faces, tta, folder)
+    from fer.corruptions import corrupted_logits, robust_figures
+
+    logits = corrupted_logits(trained, faces.pixels)
+    figures = robust_figures(logits, faces, trained.temperature)
+    return {"network": trained.name, "split": f"{split}-C", "tta": False} | figures
 
 
 def confusion(
@@ -172,4 +190,8 @@ def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
     for label, row, counts in zip(labels, figures["per_class"], figures["confusion"], strict=True):
         numbers = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:7.3f} {row['support']:8}"
         print(f"  {label:10} {numbers}   {' '.join(f'{count:4}' for count in counts)}")
+    for row in figures.get("corruptions", []):
+        low, high = row["ci95"]
+        kind = f"{row['corruption']} {row['setting']:g} ({row['unit']})"
+        print(f"  {kind:40} {row['accuracy']:.4f}  (n {row['n']}, {low:.4f} to {high:.4f})")
     return None
