@@ -1,6 +1,6 @@
 """Many photographs: ``python -m fer predict FOLDER --out answers.csv``, which goes on where it was stopped.
 
-    for row in read(pictures(["holiday/"]), network, detector):
+    for row in read(find_pictures(["holiday/"])[0], network, detector):
         row["path"], row["faces"]      # or row["path"], row["error"]: a bad file never stops the rest
 
 Faces of many pictures go through the network in one batch. Where there is an --out, every batch is written as it is
@@ -10,8 +10,6 @@ read: a line a picture in a .jsonl file, a line a face in a .csv file.
 import csv
 import io
 import json
-import os
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,26 +19,28 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fer import faces, prediction
+from fer import faces, image_folder, prediction
 from fer.faces import Box, Detector, PictureError
+from fer.image_folder import VIDEOS
 from fer.writing import whole as whole_file
 
-PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-VIDEOS = set(
-    ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .mpe .m1v .m2v .vob .mod .tod .vro .ts .mts .m2ts .m2t .tp "
-    ".trp .wmv .asf .flv .f4v .3gp .3g2 .ogv .ogm .mjpeg .mjpg .mxf .dv .rm .rmvb .wtv .h264 .264 .h265 .265 .hevc "
-    ".ivf .y4m .nut .insv .lrv".split()
-)
 BATCH = 64  # pictures
 _ANY_NAME = {"encoding": "utf-8", "errors": "surrogateescape"}  # a file's name may be no text at all
 
 
-def pictures(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """The files that are named and, of folders, the pictures in and below them in natural order; an empty folder too,
-    for its error to be told.
+def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[image_folder.Reason]]:
+    """The files that are named and, of folders, the pictures in and below them in natural order; a folder without one
+    as well, for its error to be told. And why each other file of the folders is left out.
     """
+    found, left_out = [], []
     for path in map(Path, paths):
-        yield from _below(path) if path.is_dir() else (path,)
+        if path.is_dir():
+            pictures, reasons = image_folder.find_pictures(path, films="a film: name it itself")
+            found += pictures or [path]
+            left_out += reasons
+        else:
+            found.append(path)
+    return found, left_out
 
 
 def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False) -> Iterator[dict]:
@@ -66,7 +66,7 @@ def cut(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[Path, str
 
     Gives each file and what is wrong with it, or None. Framed as faces are for reading, and as FER-2013's are.
     """
-    for file in pictures([folder]):
+    for file in find_pictures([folder])[0]:
         found = _faces(file, detector, whole=False)
         wrong = found if isinstance(found, str) else None if found else "No face was found in it."
         if wrong is None:
@@ -104,23 +104,6 @@ def _probabilities(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str
 
 def _row(box: Box, shares: dict[str, float]) -> dict:
     return {"box": box.to_list(), "emotion": max(shares, key=shares.get), "probabilities": shares}
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    empty = True
-    for inner, below, names in os.walk(folder):
-        below[:] = sorted((name for name in below if not name.startswith(".")), key=_natural)
-        for name in sorted(names, key=_natural):
-            if Path(name).suffix.lower() in PICTURES and not name.startswith("."):
-                empty = False
-                yield Path(inner, name)
-    if empty:
-        yield folder
-
-
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """img2 before img10."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.casefold())]
 
 
 # ------------------------------------------------------------------------------------------------ answers on disk

@@ -19,7 +19,7 @@ from torch import Tensor
 from fer import checkpoint, data, evaluation, taggers
 from fer.checkpoint import Network
 from fer.committee import Committee
-from fer.labelled import Labelled
+from fer.image_folder import LabelledFaces
 from fer.taggers import FERPLUS
 
 SPLITS = ("PrivateTest", "PublicTest")
@@ -116,7 +116,7 @@ def kept(network: Network | Committee, split: str, weights: Path | None = None) 
     )
 
 
-def of_own(own: Labelled, network: Network | Committee, logits: Tensor) -> Answers:
+def of_own(own: LabelledFaces, network: Network | Committee, logits: Tensor) -> Answers:
     """A network's logits (N, K) on somebody's own faces, without those whose label it does not tell.
 
     Raises:

@@ -2,14 +2,13 @@
 
 FER-2013 is found under ``DIR``, else ``$FER2013_ROOT``, else ``data/``, in one of the forms it is handed around in:
 
-- ``DIR/fer2013/fer2013.csv``, ``icml_face_data.csv`` or ``train.csv``: Kaggle's files, checked by their MD5;
-- ``DIR/train/<emotion>/*.jpg|png`` with ``test/`` or ``validation/`` beside it: the folder layout, also on Kaggle;
-- ``DIR/<emotion>/*.jpg|png``: faces of your own, of which some are held out (see folders.py).
+- ``fer2013.csv``, ``icml_face_data.csv`` or ``train.csv`` in ``DIR``, below it, or as ``DIR`` itself (see fer2013.py);
+- ``train/<emotion>/*.jpg`` with ``test/`` or ``validation/`` beside it: the folder layout, also on Kaggle;
+- ``<emotion>/*.jpg``: faces of your own, of which some are held out (see image_folder.py).
 
 FER+ (``fer2013new.csv`` of github.com/microsoft/FERPlus) is read where it lies beside the Kaggle file.
 """
 
-import csv
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -17,24 +16,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from fer import folders
-from fer.folders import DataError
-from fer.taggers import FERPLUS, VOTES, majority
+from fer import fer2013, image_folder, read_report
+from fer.fer2013 import DataError
+from fer.labels import EMOTIONS
+from fer.read_report import ReadReport
+from fer.taggers import FERPLUS, majority
 from fer.writing import whole
 
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
 AGREED = 25060  # faces of Training on which FER+'s taggers agree
 TWIN_CORRELATION = 0.99
 
-_KAGGLE_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 _HOW_TO_GET_IT = (
     "Download fer2013.csv (Kaggle: 'Challenges in Representation Learning: Facial Expression Recognition') "
     "to DIR/fer2013/ and name DIR by --data or $FER2013_ROOT. Faces of your own are read from DIR/<emotion>/."
@@ -63,24 +61,62 @@ class Faces:
         return Faces(*(None if part is None else part[keep] for part in vars(self).values()))
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """The splits that were found, by name, and what was left out. source: the file or folder that they come from."""
+
+    splits: dict[str, Faces]
+    report: ReadReport
+    source: Path
+
+
 def load(root: str | Path | None = None) -> dict[str, Faces]:
-    """The splits found under ``root`` (None: $FER2013_ROOT, else data/), by name.
+    """The splits found under ``root``: see ``read_dataset``."""
+    return read_dataset(root).splits
+
+
+def read_dataset(root: str | Path | None = None) -> Dataset:
+    """What is found under ``root`` (None: $FER2013_ROOT, else data/).
 
     The first call parses and compares every face, which takes a minute or two; the result is cached beside the source
     as ``cache.safetensors``, and the next call takes less than a second. A source that changed is read again.
 
     Raises:
-        DataError: nothing readable there, or a file that is not what Kaggle hands out.
+        DataError: nothing readable there.
     """
-    folder = Path(root or os.environ.get("FER2013_ROOT") or "data")
-    source = _find(folder)
-    cache = (source if source.is_dir() else source.parent) / "cache.safetensors"
+    source = _find(_folder(root))
+    cache = (source if source.is_dir() else source.parent) / image_folder.CACHE
     stamp = _stamp(source)
-    splits = _read_cache(cache, stamp)
-    if splits is None:
-        splits = mark_twins(_read_folder(source) if source.is_dir() else _read_kaggle(source))
-        _write_cache(cache, stamp, splits)
-    return splits
+    found = _read_cache(cache, stamp)
+    if found is None:
+        splits, report = _read(source)
+        if not splits:
+            raise DataError(f"no face in {source}: {report.line()}. {_HOW_TO_GET_IT}")
+        splits = mark_twins(splits)
+        _write_cache(cache, stamp, splits, report)
+    else:
+        splits, report = found
+    return Dataset(splits, report, source)
+
+
+def survey(root: str | Path | None = None) -> ReadReport:
+    """What ``load`` would read under ``root`` and what it would leave out. Nothing is compared or written.
+
+    Raises:
+        DataError: there is no such file or folder, or a table without a face.
+    """
+    folder = _folder(root)
+    try:
+        source = _find(folder)
+    except DataError:
+        if not folder.is_dir():
+            raise
+        source = folder
+    return _read(source)[1]
+
+
+def _folder(root: str | Path | None) -> Path:
+    return Path(root or os.environ.get("FER2013_ROOT") or "data")
 
 
 def require(splits: dict[str, Faces], *names: str) -> list[Faces]:
@@ -188,62 +224,52 @@ def _blocks(rows: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def _find(folder: Path) -> Path:
-    """The Kaggle file below ``folder``, else the folder that holds ``train/`` or the emotions themselves."""
-    for name in _KAGGLE_FILES:
-        if (folder / "fer2013" / name).is_file():
-            return folder / "fer2013" / name
-    for candidate in (folder, folder / "fer2013"):
-        if folders.has_faces(candidate, EMOTIONS):
-            return candidate
-    looked = f"{folder / 'fer2013'}/{{{','.join(_KAGGLE_FILES)}}} and {folder / 'train'}/<emotion>/"
+    """The table that ``folder`` is or holds, else the folder itself if a face lies in it."""
+    if folder.is_file() and folder.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return folder
+    tables = _tables(folder)
+    if tables:
+        return tables[0]
+    if folder.is_dir() and image_folder.has_faces(folder):
+        return folder
+    names = ",".join(fer2013.FILES)
+    looked = f"{folder / 'fer2013'}/{{{names}}} and {folder / 'train'}/<emotion>/"
     raise DataError(f"FER-2013 not found: looked for {looked}. {_HOW_TO_GET_IT}")
 
 
-def _read_kaggle(source: Path) -> dict[str, Faces]:
-    pixels, labels = [], []
-    usage = _usage(source)
-    for split in ("train",) if source.name == "train.csv" else ("train", "test"):
-        for face, label in _torchvision_samples(source, split):
-            pixels.append(face)
-            labels.append(label)
-    order = np.argsort(usage != "Training", kind="stable")  # torchvision hands out Training first
-    usage = usage[order]
-    faces = _unmarked(torch.stack(pixels), torch.tensor(labels), _votes(source, usage, order))
-    return {name: faces[torch.from_numpy(usage == name)] for name in SPLITS if (usage == name).any()}
+def _tables(folder: Path) -> list[Path]:
+    """The tables of faces in ``folder`` and up to two folders below: Kaggle's names first, then the nearest."""
+    found = [path for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{depth}*.[cC][sS][vV]"))]
+    order = list(fer2013.FILES)
+
+    def place(path: Path) -> tuple[int, int]:
+        name = path.name.lower()
+        return order.index(name) if name in order else len(order), len(path.parts)
+
+    return [path for path in sorted(found, key=place) if fer2013.is_table(path)]
 
 
-def _torchvision_samples(source: Path, split: str) -> list[tuple[Tensor, int]]:
-    from torchvision.datasets import FER2013
-
-    try:
-        return FER2013(source.parent.parent, split=split)._samples
-    except RuntimeError:
-        raise DataError(f"{source} is truncated or altered: its MD5 is not Kaggle's. {_HOW_TO_GET_IT}") from None
-
-
-def _usage(source: Path) -> np.ndarray:
-    """The split of every row of a Kaggle file; ``train.csv`` has only Training."""
-    with source.open(newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        return np.array([row.get("Usage") or "Training" for row in reader])
+def _read(source: Path) -> tuple[dict[str, Faces], ReadReport]:
+    if source.is_dir():
+        found, report = image_folder.read_splits(source, EMOTIONS)
+        return {name: _unmarked(pixels, _indices(names), None) for name, (pixels, names) in found.items()}, report
+    table = fer2013.read_table(source)
+    faces = _unmarked(table.pixels, table.labels, table.votes)
+    splits = {name: faces[torch.from_numpy(table.splits == name)] for name in SPLITS if (table.splits == name).any()}
+    return splits, replace(table.report, remarks=(*table.report.remarks, *_beside(source)))
 
 
-def _votes(source: Path, usage: np.ndarray, order: np.ndarray) -> Tensor | None:
-    """FER+'s counts, uint8 (N, 10), in ``order``: it has a line for every line of fer2013.csv."""
-    path = source.parent / "fer2013new.csv"
-    if not path.is_file() or source.name == "train.csv":
-        return None
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    counted = all((row.get(name) or "").isdecimal() for row in rows for name in VOTES)
-    follow = len(rows) == len(usage) and all(rows[i].get("Usage") == x for i, x in zip(order, usage, strict=True))
-    if not counted or not follow:
-        raise DataError(f"{path} has {len(rows)} lines that do not follow {source.name}: get it anew from FERPlus")
-    return torch.tensor([[int(rows[i][name]) for name in VOTES] for i in order], dtype=torch.uint8)
+def _indices(names: Sequence[str]) -> Tensor:
+    return torch.tensor([EMOTIONS.index(name) for name in names])
 
 
-def _read_folder(folder: Path) -> dict[str, Faces]:
-    return {name: _unmarked(*rows, None) for name, rows in folders.read(folder, EMOTIONS, tuple(SPLITS)).items()}
+def _beside(source: Path) -> list[str]:
+    """What else lies beside a table that could have been meant."""
+    tables = [path.name for path in _tables(source.parent) if path != source]
+    with suppress(OSError):
+        folders = [path.name + "/" for path in sorted(source.parent.iterdir()) if path.is_dir()]
+        tables += [name for name in folders if image_folder.has_faces(source.parent / name)]
+    return [f"{', '.join(map(read_report.shown, tables))} beside {source.name} was not read"] if tables else []
 
 
 def _unmarked(pixels: Tensor, labels: Tensor, votes: Tensor | None) -> Faces:
@@ -254,27 +280,34 @@ def _unmarked(pixels: Tensor, labels: Tensor, votes: Tensor | None) -> Faces:
 
 
 def _stamp(source: Path) -> str:
-    """Changes when the source does: name, size and time of the files (of the folders, for the folder layout)."""
-    votes = source.parent / "fer2013new.csv"
-    watched = sorted(source.glob("*/*")) if source.is_dir() else [path for path in (source, votes) if path.exists()]
+    """Changes when the source does: name, size and time of all its files."""
+    if source.is_dir():
+        files, left_out = image_folder.find_pictures(source)
+        facts = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        text = repr((facts, sorted(left_out))).encode(errors="surrogateescape")
+        return f"{TWIN_CORRELATION} folder {hashlib.sha256(text).hexdigest()}"
+    watched = [path for path in (source, source.parent / fer2013.VOTES_FILE) if path.exists()]
     return f"{TWIN_CORRELATION} " + " ".join(
         f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in watched
     )
 
 
-def _read_cache(cache: Path, stamp: str) -> dict[str, Faces] | None:
+def _read_cache(cache: Path, stamp: str) -> tuple[dict[str, Faces], ReadReport] | None:
     try:
         before = _identity(cache)
         with safe_open(cache, "pt") as file:
-            if (file.metadata() or {}).get("stamp") != stamp:
+            about = file.metadata() or {}
+            if about.get("stamp") != stamp:
                 return None
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
         if _identity(cache) != before:
             return None  # safe_open opens its file twice: the places of one cache, the bytes of another
-    except (OSError, SafetensorError):
+        report = read_report.loaded(about["report"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None  # missing, half-written or unreadable: the source is there to read again
     names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.twin"} <= tensors.keys()]
-    return {name: Faces(*(tensors.get(f"{name}.{part}") for part in Faces.__annotations__)) for name in names} or None
+    splits = {name: Faces(*(tensors.get(f"{name}.{part}") for part in Faces.__annotations__)) for name in names}
+    return (splits, report) if splits else None
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -283,9 +316,10 @@ def _identity(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _write_cache(cache: Path, stamp: str, splits: dict[str, Faces]) -> None:
+def _write_cache(cache: Path, stamp: str, splits: dict[str, Faces], report: ReadReport) -> None:
     tensors = {
         f"{name}.{part}": getattr(faces, part) for name, faces in splits.items() for part in Faces.__annotations__
     }
     with suppress(OSError), whole(cache) as partial:  # a read-only folder only costs the next read its speed
-        save_file({key: value for key, value in tensors.items() if value is not None}, partial, {"stamp": stamp})
+        about = {"stamp": stamp, "report": report.dumped()}
+        save_file({key: value for key, value in tensors.items() if value is not None}, partial, about)

@@ -20,11 +20,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer.crop import centred_square, crop_square
 from fer.pictures import PictureError, open_picture
 
 __all__ = ["Box", "Detector", "PictureError", "crop", "frame", "load_detector", "open_picture", "whole"]
 
-SIDE = 48  # a face of FER-2013 is SIDE x SIDE
 HUB, HUB_FILE = "opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx"
 
 
@@ -275,32 +275,10 @@ def frame(box: Box, detector_name: str) -> Box:
 
 def whole(picture: np.ndarray) -> Box:
     """The centred square of the picture's shorter side: the whole picture taken as a face."""
-    height, width = picture.shape[:2]
-    side = float(min(height, width))
-    return Box((width - side) / 2, (height - side) / 2, side, side)
+    x, y, side = centred_square(picture)
+    return Box(x, y, side, side)
 
 
 def crop(picture: np.ndarray, square: Box) -> np.ndarray:
-    """Cuts the square out of RGB uint8 (H, W, 3) or grey (H, W) as grey uint8 (48, 48).
-
-    Each pixel is the exact mean of the area that it covers (linear interpolation where that is below one pixel);
-    outside the picture its edge is repeated. Greys are ITU-R 601 luma.
-    """
-    if not (0 < square.width < np.inf and 0 < square.height < np.inf):
-        raise ValueError(f"cannot crop {square.width} x {square.height} pixels; a positive side is needed")
-    across, columns = _coverage(square.x, square.width, picture.shape[1])
-    down, rows = _coverage(square.y, square.height, picture.shape[0])
-    part = np.ascontiguousarray(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY) if part.ndim == 3 else part
-    grey = grey[rows - rows[0]][:, columns - columns[0]].astype(np.float32)
-    return np.rint(down @ grey @ across.T).astype(np.uint8)  # (48, P) @ (P, Q) @ (Q, 48)
-
-
-def _coverage(start: float, length: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """How much of each of P pixels each of the 48 cells covers, (48, P), and the P pixels' places in 0..limit."""
-    centres = start + (np.arange(SIDE) + 0.5) * length / SIDE
-    half = max(length / SIDE, 1) / 2
-    pixels = np.arange(int(np.floor(centres[0] - half)), int(np.ceil(centres[-1] + half)))
-    low, high = (centres - half)[:, None], (centres + half)[:, None]
-    shares = np.clip(np.minimum(high, pixels + 1) - np.maximum(low, pixels), 0, None) / (2 * half)
-    return shares.astype(np.float32), np.clip(pixels, 0, limit - 1)
+    """Cuts the square out of RGB uint8 (H, W, 3) or grey (H, W) as grey uint8 (48, 48): see `crop_square`."""
+    return crop_square(picture, square.x, square.y, (square.width, square.height))

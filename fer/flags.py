@@ -15,6 +15,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts = {name: commands.add_parser(name, help=function.__doc__) for name, function in functions.items()}
     for part in parts.values():
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
+    parts["data"].add_argument("root", nargs="?", metavar="DIR", help="a folder, zip or CSV file; where FER-2013 is")
     parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
     for name in ("train", "evaluate", "study", "trust", "regions", "atlas", "export", "redundancy"):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")

@@ -6,15 +6,16 @@ picture = open_picture("holiday.jpg")
 import functools
 import io
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-SMALLEST = 48  # the side of a network's input: less is not worth enlarging
+SMALLEST = 24  # half the side of a network's input: less is not worth enlarging
 MOST_PIXELS = 24_500_000  # 24-megapixel cameras deliver up to 24.4 million
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")  # of Pillow's, those that are opened
 WANTED = "a JPEG, PNG, WebP, BMP, GIF or TIFF picture would be right"
 SEEMS = {b"%PDF": "a PDF document", b"PK": "a ZIP archive", b"<": "a text or SVG file", b"\x1aE\xdf\xa3": "a video"}
 TURNS = {  # EXIF's orientation -> how to bring the picture upright
@@ -32,10 +33,36 @@ class PictureError(ValueError):
     """A picture that cannot be used; the message is one sentence for the person who sent it."""
 
 
+class PictureTooSmallError(PictureError):
+    """A picture with a side below SMALLEST pixels."""
+
+
+class PictureTooLargeError(PictureError):
+    """A picture of more than MOST_PIXELS pixels."""
+
+
+@functools.cache
+def readable_formats() -> tuple[str, ...]:
+    """Those of FORMATS that this installation of Pillow opens: AVIF by Pillow 11.3 or later, HEIF by pillow-heif."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """The suffixes of all readable formats, in lower case: ".jpg", ".png" and so on."""
+    formats = readable_formats()
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+
+
 def open_picture(source: str | Path | bytes | BinaryIO | Image.Image) -> np.ndarray:
     """Reads any usual picture as RGB uint8 (H, W, 3): turned as EXIF says, transparency on white, first frame.
 
-    Raises PictureError for what is missing, damaged, no picture, narrower than 48 pixels or above 24 megapixels.
+    Raises PictureError for what is missing, damaged, no picture, narrower than 24 pixels or above 24 megapixels.
     The size is checked in the header, before anything is decoded.
     """
     if isinstance(source, Image.Image):
@@ -63,9 +90,9 @@ def _open_file(path: Path) -> BinaryIO:
 def _read(stream: BinaryIO) -> np.ndarray:
     _hush()
     try:
-        image = Image.open(stream, formats=FORMATS)
+        image = Image.open(stream, formats=readable_formats())
     except Image.DecompressionBombError:
-        raise PictureError("The picture has more than 170 megapixels; at most 24 can be read.") from None
+        raise PictureTooLargeError("The picture has more than 170 megapixels; at most 24 can be read.") from None
     except Exception:  # Pillow's readers raise anything from OSError to struct.error on foreign bytes
         raise PictureError(f"This is {_name(stream)}; {WANTED}.") from None
     return _decode(image)
@@ -104,10 +131,12 @@ def _decode(image: Image.Image) -> np.ndarray:
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < SMALLEST:
-        raise PictureError(f"The picture is {width} x {height} pixels; each side needs at least {SMALLEST}.")
+        raise PictureTooSmallError(f"The picture is {width} x {height} pixels; each side needs at least {SMALLEST}.")
     if width * height > MOST_PIXELS:
         size = f"{width} x {height} pixels ({width * height / 1e6:.0f} megapixels)"
-        raise PictureError(f"The picture is {size}; at most 24 megapixels can be read, so please send a smaller copy.")
+        raise PictureTooLargeError(
+            f"The picture is {size}; at most 24 megapixels can be read, so please send a smaller copy."
+        )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

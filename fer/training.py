@@ -26,12 +26,13 @@ from tqdm import tqdm
 
 from fer import checkpoint
 from fer.checkpoint import Network
-from fer.data import VOTES, Faces, to_unit
+from fer.data import Faces, to_unit
 from fer.evaluation import calibrate, predict_logits, unsure_below
 from fer.inheritance import inherit
 from fer.lessons import lesson, taught
 from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
+from fer.taggers import VOTES
 from fer.team import Team, assembled, precision
 from fer.writing import whole
 
@@ -149,6 +150,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     training = taught(config, training)
     with assembled() as team:
         run, state = Run(config, team, training.pixels), folder / UNFINISHED
+        _check_batches(run.learner, len(training), config.batch_size, team.size)
         if state.exists():
             run.restore(state, config)
         _train(run, config, team, training, validation, state, quiet)
@@ -197,9 +199,9 @@ def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: F
     torch.manual_seed(seed + 10_007 * team.rank)  # dropout
     generator = Generator(team.device).manual_seed(seed)  # order and augmentation: the same in every process
     run.learner.train()
-    steps = math.ceil(len(faces) / config.batch_size)
+    steps = len(_batch_sizes(len(faces), config.batch_size, team.size))
     sums = torch.zeros(2, device=team.device)  # loss, right answers
-    for step, batch in enumerate(_batches(faces, config.batch_size, generator)):
+    for step, batch in enumerate(_batches(faces, config.batch_size, generator, team.size)):
         rate = _set_rate(run.optimizer, config, (epoch + step / steps) / config.epochs)
         sums += train_step(run, config, team, batch, epoch, generator)
         if step % 10 == 9 and not bar.disable:
@@ -212,9 +214,30 @@ def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: F
     return {"epoch": epoch + 1, "size": config.size(epoch), "rate": rate, "loss": loss, "accuracy": accuracy}
 
 
-def _batches(faces: Faces, size: int, generator: Generator) -> Iterator[Faces]:
+def _batches(faces: Faces, size: int, generator: Generator, processes: int = 1) -> Iterator[Faces]:
     order = torch.randperm(len(faces), generator=generator, device=generator.device)
-    return (faces[index] for index in order.split(size))
+    return (faces[index] for index in order.split(_batch_sizes(len(faces), size, processes)))
+
+
+def _batch_sizes(faces: int, size: int, processes: int = 1) -> list[int]:
+    """How many faces each batch of an epoch has. A last one that would give a process fewer than two faces is added to
+    the one before it: batch normalisation has no variance of a single face.
+    """
+    whole_batches, rest = divmod(faces, size)
+    sizes = [size] * whole_batches + ([rest] if rest else [])
+    if len(sizes) > 1 and sizes[-1] < min(2 * processes, size):
+        sizes[-2:] = [sum(sizes[-2:])]
+    return sizes
+
+
+def _check_batches(learner: Learner, faces: int, size: int, processes: int) -> None:
+    """Raises ValueError where a batch gives a process a single face, which batch normalisation of vectors refuses."""
+    smallest = min(_batch_sizes(faces, size, processes)) // processes
+    if smallest < 2 and any(isinstance(part, nn.BatchNorm1d) for part in learner.modules()):
+        raise ValueError(
+            f"batch_size is {size} for {faces} faces and {processes} processes: batch normalisation needs two faces "
+            "in each process's share"
+        )
 
 
 def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, epoch: int, generator: Generator) -> Tensor:

@@ -9,7 +9,7 @@ from PIL import Image
 from test_prediction import LEFT, RIGHT, Brightness, finding
 from test_prediction import picture as half
 
-from fer.album import Answers, cut, pictures, read
+from fer.album import Answers, cut, find_pictures, read
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def album(tmp_path):
 
 def test_a_folder_is_read_in_natural_order_past_what_cannot_be_read(album):
     """Hidden ones and other files are not even tried."""
-    entries = list(read(pictures([album]), Brightness(), finding(LEFT)))
+    entries = list(read(find_pictures([album])[0], Brightness(), finding(LEFT)))
     names = [entry["path"].removeprefix(str(album))[1:] for entry in entries]
     assert names == ["img2.PNG", "img3.jpg", "img10.png", "trip/a.jpg"]
     assert ["error" in entry for entry in entries] == [False, True, False, False]
@@ -50,7 +50,7 @@ def test_videos_missing_files_and_empty_folders_get_one_line(tmp_path):
     (tmp_path / "film.MP4").write_bytes(bytes(100))
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "film.MP4", tmp_path / "gone.jpg", tmp_path / "empty"]
-    errors = [entry["error"] for entry in read(pictures(paths), Brightness(), finding(LEFT))]
+    errors = [entry["error"] for entry in read(find_pictures(paths)[0], Brightness(), finding(LEFT))]
     assert errors[0] == "'film.MP4' is a video; `python -m fer predict VIDEO` reads it alone."
     assert errors[1].startswith("There is no file 'gone.jpg'")
     assert errors[2] == "There is no picture in this folder."
@@ -59,7 +59,7 @@ def test_videos_missing_files_and_empty_folders_get_one_line(tmp_path):
 def test_the_faces_of_many_pictures_are_one_batch(album):
     """Three pictures of two faces each are one batch of six; the bad file is none of them."""
     network = Brightness().eval()
-    list(read(pictures([album]), network, finding(LEFT, RIGHT)))
+    list(read(find_pictures([album])[0], network, finding(LEFT, RIGHT)))
     assert network.batches == [6]
 
 
@@ -83,9 +83,9 @@ def rows_of(file: Path) -> list[str]:
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_run_that_was_killed_goes_on_and_loses_nothing(album, tmp_path: Path, kind: str):
     """Killed within the third of four pictures: that one is read again, the first two are not."""
-    file, names = tmp_path / f"answers.{kind}", [str(path) for path in pictures([album])]
+    file, names = tmp_path / f"answers.{kind}", [str(path) for path in find_pictures([album])[0]]
     answers = Answers(file, ("dark", "bright"))
-    entries = list(read(pictures([album]), Brightness(), finding(LEFT, RIGHT)))
+    entries = list(read(find_pictures([album])[0], Brightness(), finding(LEFT, RIGHT)))
     for entry in entries[:3]:
         answers.add(entry)
     file.write_text(file.read_text()[:-5])

@@ -13,7 +13,7 @@ from sklearn import metrics
 from fer import __main__ as command_line
 from fer import answers, checkpoint, data, evaluation, taggers
 from fer.answers import Answers
-from fer.labelled import Labelled
+from fer.image_folder import LabelledFaces
 
 SHIPPED = checkpoint.available()
 SEVEN = [name for name in SHIPPED if checkpoint.outline(name).labels == data.EMOTIONS]
@@ -149,7 +149,7 @@ def test_coverage_starts_with_the_surest():
 
 def test_own_faces_whose_label_a_network_does_not_tell_are_left_out():
     """Contempt is none of seven labels; three faces stay, in their places."""
-    own = Labelled("x", torch.zeros(4, 48, 48), ("happy", "contempt", "sad", "happy"), {})
+    own = LabelledFaces("x", torch.zeros(4, 48, 48), ("happy", "contempt", "sad", "happy"))
     network = checkpoint.Network("dnn")
     found = answers.of_own(own, network, torch.eye(7)[[3, 3, 3, 4]])
     assert (found.truth.tolist(), found.read.tolist(), found.face.tolist()) == ([3, 4, 3], [3, 3, 4], [0, 2, 3])

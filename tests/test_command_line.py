@@ -102,7 +102,8 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, c
     printed = capsys.readouterr()
     first, second = json.loads(printed.out)
     assert "error" in first and len(second["faces"]) == 1
-    assert "bad.png" in printed.err and printed.err.count("\n") == 1
+    sentence, report = printed.err.splitlines()
+    assert "bad.png" in sentence and report == "read 1 picture; left out 1: 1 unreadable (named above)"
 
 
 def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predicting: None, capsys, tmp_path: Path):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fer import checkpoint, evaluation
 from fer.data import FERPLUS, Faces
-from fer.labelled import Labelled
+from fer.image_folder import LabelledFaces
 from fer.mixups import Filter, Mixup
 from fer.tabs import answering, behind, confusion, exhibits, matrix, owned, verdicts
 
@@ -221,7 +221,7 @@ def test_the_filters_that_differ_lead_to_their_own_tab():
 def test_own_faces_get_the_same_page(weights, tmp_path):
     """Four made-up faces, one of a label that the network does not tell; the answers are those of the network."""
     pixels = torch.randint(0, 255, (4, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    own = Labelled("mine.zip", pixels, ("happy", "sad", "contempt", "happy"), {})
+    own = LabelledFaces("mine.zip", pixels, ("happy", "sad", "contempt", "happy"))
     assert "There are no faces of yours yet" in shown(weights, split=answering.OWN)[1]
     table, _, words, *_ = shown(weights, split=answering.OWN, own=own)
     expected = evaluation.answers(checkpoint.load("compact", weights), pixels).argmax(1)[[0, 1, 3]]

@@ -1,14 +1,15 @@
 """Any usual picture becomes RGB; anything else becomes one sentence."""
 
+import importlib.util
 import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from fer.faces import PictureError, open_picture
+from fer.pictures import PictureError, open_picture, picture_suffixes
 
 
 def saved(image: Image.Image, kind: str, **options) -> bytes:
@@ -102,8 +103,8 @@ def test_all_kinds_of_sources_give_the_same_picture(tmp_path):
             assert np.array_equal(open_picture(source), noise)
 
 
-def test_sizes_from_48_pixels_to_24_megapixels():
-    assert open_picture(Image.new("L", (48, 48))).shape == (48, 48, 3)
+def test_sizes_from_24_pixels_to_24_megapixels():
+    assert open_picture(Image.new("L", (24, 30))).shape == (30, 24, 3)
     assert open_picture(Image.new("L", (6000, 4000))).shape == (4000, 6000, 3)
 
 
@@ -115,7 +116,7 @@ REFUSED = {
     "video": (b"\0\0\0\x18ftypisom" + bytes(40), "video"),
     "noise": (bytes(range(1, 101)), "file of 100 bytes"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 50\n", "file of 49 bytes"),
-    "too narrow": (saved(Image.new("L", (47, 90)), "PNG"), "47 x 90 pixels; each side needs at least 48"),
+    "too narrow": (saved(Image.new("L", (23, 90)), "PNG"), "23 x 90 pixels; each side needs at least 24"),
     "too large": (declared_png(6000, 5000), "6000 x 5000 pixels (30 megapixels); at most 24"),
     "bomb": (declared_png(60000, 50000), "more than 170 megapixels; at most 24"),
     "cut off": (saved(Image.effect_noise((90, 90), 50), "PNG")[:-2000], "PNG picture (90 x 90 pixels) is damaged"),
@@ -135,6 +136,14 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(kind, tmp_path):
         sentence = str(refusal.value)
         assert words in sentence and str(tmp_path) not in sentence
         assert sentence.endswith(".") and "\n" not in sentence
+
+
+def test_the_suffixes_of_pictures_are_those_that_pillow_opens():
+    """AVIF where this Pillow has it, HEIC where pillow-heif is; PostScript never, though Pillow opens it."""
+    assert {".jpg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm"} <= picture_suffixes()
+    assert (".avif" in picture_suffixes()) == features.check("avif")
+    assert (".heic" in picture_suffixes()) == (importlib.util.find_spec("pillow_heif") is not None)
+    assert not {".eps", ".psd", ".pdf", ".mpg"} & picture_suffixes()
 
 
 def test_missing_files_folders_and_devices_are_refused(tmp_path):

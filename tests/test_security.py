@@ -12,7 +12,7 @@ import pytest
 import torch
 from test_direction import FILES, ROOT
 
-from fer import atlas, checkpoint, data, evaluation, labelled, recipes, redundancy, regions, training, trust
+from fer import atlas, checkpoint, data, evaluation, recipes, redundancy, regions, training, trust, zip_dataset
 from fer.pictures import PictureError, open_picture
 from fer.team import Team
 
@@ -109,7 +109,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "history": ("history.csv", checkpoint.read_history),
     "unfinished training": ("unfinished.pt", restore),
     "cache": ("cache.safetensors", lambda folder: data._read_cache(folder / "cache.safetensors", "")),
-    "zip": ("faces.zip", lambda folder: labelled.read(folder / "faces.zip")),
+    "zip": ("faces.zip", lambda folder: zip_dataset.read(folder / "faces.zip")),
     "picture": ("face.png", lambda folder: open_picture(folder / "face.png")),
     "exported network": ("x.onnx", lambda folder: checkpoint.load(str(folder / "x.onnx"))),
 }  # fmt: skip

@@ -177,3 +177,34 @@ def test_one_cycle_rises_then_falls_to_nothing():
     """A twentieth at the start, all of it at 15 %, half of it midway down, nothing at the end."""
     one_cycle = SCHEDULES["one-cycle"]
     assert [round(one_cycle(progress), 6) for progress in (0, 0.15, 0.575, 1)] == [0.05, 1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    "faces, size, processes, sizes",
+    [
+        (129, 128, 1, [129]),
+        (257, 128, 1, [128, 129]),
+        (130, 128, 1, [128, 2]),
+        (128, 128, 1, [128]),
+        (131, 128, 2, [131]),
+        (1, 128, 1, [1]),
+        (3, 1, 1, [1, 1, 1]),
+    ],
+)
+def test_a_last_batch_of_one_is_added_to_the_one_before(faces: int, size: int, processes: int, sizes: list[int]):
+    """As it is wherever it would leave a process fewer than two faces."""
+    assert training._batch_sizes(faces, size, processes) == sizes
+
+
+def test_batch_normalisation_trains_on_a_set_that_leaves_one_face_over(splits: dict, tmp_path: Path):
+    """33 faces in batches of 32: vgg16-selu, whose dense layers are normalised, learns from all of them."""
+    config = recipe("vgg16-selu", epochs=1, batch_size=32, votes=0.0, start="")
+    training.fit(config, splits["Training"][:33], splits["PublicTest"][:4], tmp_path, quiet=True)
+    assert len(rows(tmp_path)) == 1
+
+
+def test_batches_of_one_face_are_refused_before_an_epoch_where_they_cannot_be_normalised(splits: dict, tmp_path: Path):
+    config = recipe("vgg16-selu", epochs=1, batch_size=1, votes=0.0, start="")
+    with pytest.raises(ValueError, match="batch_size is 1 for 3 faces"):
+        training.fit(config, splits["Training"][:3], splits["PublicTest"], tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from fer.commands import explaining, measuring, repeating, using
+from fer.commands import explaining, measuring, reading, repeating, using
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
+    "data": reading.data,
     "networks": measuring.list_networks,
     "summary": measuring.summary,
     "train": measuring.train,

@@ -1,13 +1,16 @@
 """Commands that train and measure: networks, summary, train, evaluate, confusion, committee, study."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from fer import cards, checkpoint, data, evaluation, networks
-from fer.commands.printing import print_json
+from fer.commands.printing import print_json, print_report
+from fer.image_folder import LabelledFaces
+from fer.read_report import ReadReport
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
@@ -52,8 +55,7 @@ def train(
 
     config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
     folder = Path(out) if out else checkpoint.WEIGHTS / network
-    splits = data.require(data.load(root), "Training", "PublicTest")
-    faces, validation = (data.relabelled(split, networks.labels_of(network)) for split in splits)
+    (faces, validation), report = _labelled_splits(root, networks.labels_of(network), "Training", "PublicTest")
     if restart:
         (folder / training.UNFINISHED).unlink(missing_ok=True)
     teachers = Path(teachers) if teachers else None
@@ -63,6 +65,7 @@ def train(
     figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
     cards.record(trained, folder, figures)
     _print_figures(figures, trained.labels, as_json)
+    print_report(report)
 
 
 def evaluate(
@@ -72,8 +75,7 @@ def evaluate(
     if tta and corruptions:
         raise ValueError("--tta and --corruptions exclude each other: robust accuracy is that of one view")
     trained = checkpoint.load(network)
-    (faces,) = data.require(data.load(root), split)
-    faces = data.relabelled(faces, trained.labels)
+    (faces,), report = _labelled_splits(root, trained.labels, split)
     folder = checkpoint.find(network)
     figures = _measured(trained, split, faces, tta, corruptions, folder)
     if folder is not None:
@@ -81,6 +83,7 @@ def evaluate(
         if speed:
             cards.record_speed(trained, folder, evaluation.milliseconds_a_face(trained))
     _print_figures(figures, trained.labels, as_json)
+    print_report(report)
 
 
 def _measured(
@@ -100,9 +103,9 @@ def confusion(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Prints what the Confusion tab says, from the kept answers or on faces of your own: no data set is needed."""
-    from fer import answers, labelled
+    from fer import answers
 
-    own = labelled.read(faces) if faces else None
+    own = _own_faces(faces) if faces else None
 
     def found(name: str) -> answers.Answers:
         if own is None:
@@ -114,12 +117,42 @@ def confusion(
 
     report = answers.report(found(network), found(against) if against else None)
     if as_json:
-        return print_json(report)
-    _print_figures(report | {"split": own.title if own else split, "tta": False}, report["labels"], as_json)
-    for name in ("taggers", "compared"):
-        if facts := report.get(name):
-            print(f"  {name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items()))
-    return None
+        print_json(report)
+    else:
+        _print_figures(report | {"split": own.title if own else split, "tta": False}, report["labels"], as_json)
+        for name in ("taggers", "compared"):
+            if facts := report.get(name):
+                print(f"  {name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items()))
+    if own is not None:
+        print_report(own.report.restricted(report["labels"]))
+
+
+def _own_faces(place: str) -> LabelledFaces:
+    """The faces of a folder or a zip."""
+    from fer import image_folder, zip_dataset
+    from fer.labels import ALL_LABELS
+
+    if not Path(place).is_dir():
+        return zip_dataset.read(place)
+    own = image_folder.read_labelled(Path(place), ALL_LABELS)
+    if not own.names:
+        raise ValueError(f"there is no face in {place}: {own.report.line()}")
+    return own
+
+
+def _labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tuple[list[data.Faces], ReadReport]:
+    """The named splits, their faces that carry one of ``labels``, and what was read and left out."""
+    dataset = data.read_dataset(root)
+    try:
+        splits = data.require(dataset.splits, *names)
+    except data.DataError as error:
+        raise data.DataError(f"{error} ({dataset.report.line()})") from None
+    kept = [data.relabelled(split, labels) for split in splits]
+    report = dataset.report
+    if dropped := sum(map(len, splits)) - sum(map(len, kept)):
+        remark = f"{dropped:,} of {' and '.join(names)} are not used, as FER+'s annotators do not agree on them"
+        report = replace(report, remarks=(*report.remarks, remark))
+    return kept, report
 
 
 def committee(as_json: bool) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer import checkpoint, data
-from fer.commands.printing import print_json
+from fer import checkpoint, data, image_folder
+from fer.commands.printing import print_json, print_report
+from fer.read_report import counted, plain
 
 
 def predict(
@@ -23,7 +24,8 @@ def predict(
     answers = album.Answers(Path(out), trained.labels) if out else None
     moving = [path for path in paths if Path(path).suffix.lower() in album.VIDEOS]
     still = [path for path in paths if path not in moving]
-    files = [file for file in album.pictures(still) if not answers or str(file) not in answers.done]
+    found, left_out = album.find_pictures(still)
+    files = [file for file in found if not answers or str(file) not in answers.done]
     detector = None if whole and not moving else faces.load_detector()  # which may look for YuNet for three seconds
     rows = []
     for path in moving:
@@ -44,7 +46,15 @@ def predict(
         _print_reading(row)
     for sentence in unread:
         print(f"fer predict: {sentence}", file=sys.stderr)
-    return 1 if unread else 0
+    empty = sum(file.is_dir() for file in files)  # has a sentence of its own, and is no file
+    _report_pictures(len(files) + len(moving) - len(unread), len(unread) - empty, left_out, len(found) - len(files))
+    return 1 if unread or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
+
+
+def _report_pictures(read: int, unread: int, left_out: list[image_folder.Reason], before: int = 0) -> None:
+    reasons = counted([*left_out, *[("unreadable", "named above")] * unread])
+    remarks = [f"{before:,} more were read before"] if before else []
+    print_report(plain(read, reasons, remarks), "pictures")
 
 
 def _watch(
@@ -84,7 +94,9 @@ def crop(folder: str, out: str, as_json: bool) -> int:
     print_json({"folder": out, "faces": written, "left_out": wrong}) if as_json else print(f"{out} has {written} faces")
     for file, words in wrong.items():
         print(f"fer crop: {file}: {words}", file=sys.stderr)
-    return 1 if wrong else 0
+    _, left_out = image_folder.find_pictures(Path(folder))
+    _report_pictures(written, sum(not Path(file).is_dir() for file in wrong), left_out)
+    return 1 if wrong or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
 
 
 def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fer import answers, charts, checkpoint, evaluation, plots
 from fer.answers import Answers
 from fer.committee import PREFIX
-from fer.labelled import Labelled
+from fer.image_folder import LabelledFaces
 from fer.tabs import behind, exhibits, matrix, owned, verdicts
 from fer.tabs.shared import filled, load_any, outline, picked, refusal
 
@@ -34,7 +34,7 @@ class Asked:
     threshold: float
     without_twins: bool
     members: list[str] | None
-    own: Labelled | None
+    own: LabelledFaces | None
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class Asked:
         """The answers of the network that it is compared with, if there is another."""
         return None if self.against in (NOBODY, None, self.name) else self._answers(self.against, weights)
 
-    def faces(self) -> Labelled | None:
+    def faces(self) -> LabelledFaces | None:
         return self.own if self.split == OWN else None
 
     def _answers(self, name: str, weights: Path) -> Answers:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fer import answers, data, mixups, plots
 from fer.answers import Answers
-from fer.labelled import Labelled
+from fer.image_folder import LabelledFaces
 from fer.mixups import Mixup
 from fer.presets import PRESETS
 from fer.tabs import maps
@@ -87,7 +87,7 @@ def rows_of(found: Answers, other: Answers | None, chosen: int) -> tuple[Answers
     return found, rows[sure.argsort(descending=True, stable=True)]
 
 
-def pixels_of(found: Answers, split: str, own: Labelled | None) -> Tensor | str:
+def pixels_of(found: Answers, split: str, own: LabelledFaces | None) -> Tensor | str:
     """The faces behind the answers, uint8 (N, 48, 48), or markup that says why they are not to be had."""
     if own is not None:
         return own.pixels[found.face]

@@ -13,21 +13,23 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from fer import evaluation, labelled
+from fer import evaluation, zip_dataset
+from fer.crop import whole_picture
 from fer.faces import PictureError, crop, frame
-from fer.labelled import Labelled, OwnFacesError
+from fer.image_folder import LabelledFaces
 from fer.tabs.shared import load_any, load_detector, refusal
 from fer.tabs.uploads import picture_file
+from fer.zip_dataset import OwnFacesError
 
 WORDS = (
     "Measure the network on faces of your own: a zip, or a folder, with a folder for each emotion, as in "
-    f"`happy/1.jpg`, of at most {labelled.MOST_FACES:,} pictures and 16 MB. They are read into memory, never unpacked, "
-    "and the upload is deleted at once."
+    f"`happy/1.jpg`, of at most {zip_dataset.MOST_FACES:,} pictures and 16 MB. They are read into memory, never "
+    "unpacked, and the upload is deleted at once."
 )
-_answered: weakref.WeakKeyDictionary[Labelled, dict[tuple[Path, str], Tensor]] = weakref.WeakKeyDictionary()
+_answered: weakref.WeakKeyDictionary[LabelledFaces, dict[tuple[Path, str], Tensor]] = weakref.WeakKeyDictionary()
 
 
-def answers_on(own: Labelled, weights: Path, name: str) -> Tensor:
+def answers_on(own: LabelledFaces, weights: Path, name: str) -> Tensor:
     """The logits (N, K) of the network or committee `name` on these faces, computed once while they are kept."""
     known = _answered.setdefault(own, {})
     if (weights, name) not in known:
@@ -35,20 +37,19 @@ def answers_on(own: Labelled, weights: Path, name: str) -> Tensor:
     return known[weights, name]
 
 
-def take(payload: dict | None, find: bool) -> tuple[Labelled, str]:
+def take(payload: dict | None, find: bool) -> tuple[LabelledFaces, str]:
     """The faces of an uploaded zip, and a sentence about them. The upload is deleted, whatever comes of it."""
     with _said(), _fleeting(payload) as file:
         title = str(payload.get("orig_name") or file.name)[-60:]
-        own = labelled.read(file, title, found_face if find else labelled.whole_picture)
+        own = zip_dataset.read(file, title, found_face if find else whole_picture)
     return own, about(own)
 
 
-def about(own: Labelled) -> str:
+def about(own: LabelledFaces) -> str:
     """What was read, and what was left out and why."""
     counts = ", ".join(f"{own.names.count(name)} {name}" for name in dict.fromkeys(own.names))
     words = f"<p><strong>{len(own.names):,} faces</strong> of {escape(own.title)}: {counts}.</p>"
-    left_out = "; ".join(f"{count} ({escape(reason)})" for reason, count in own.left_out.items())
-    return words + (f"<p>Left out: {left_out}</p>" if left_out else "")
+    return words + f"<p>{escape(own.report.line().capitalize())}.</p>"
 
 
 def found_face(picture: np.ndarray) -> np.ndarray | None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from fer import checkpoint, data, faces, prediction
+from fer import checkpoint, crop, data, faces, prediction
 
 MIXED, CONFIDENT, SIZE = 60, 0.3, 240
 ALIKE = 0.95  # faces that correlate more than this, mirrored or not, count as copies of one picture
@@ -54,7 +54,7 @@ def averaged(pixels: np.ndarray) -> np.ndarray:
             chosen.append(place)
         if len(chosen) == MIXED:
             break
-    return rows[chosen].mean(0).reshape(faces.SIDE, faces.SIDE)
+    return rows[chosen].mean(0).reshape(crop.SIDE, crop.SIDE)
 
 
 def enlarged(face: np.ndarray) -> np.ndarray:

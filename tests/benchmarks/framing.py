@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import torch
 
-from fer import checkpoint, data, faces
+from fer import checkpoint, crop, data, faces
 from fer.faces import Box
 
 FACE, BORDER = 192, 64
-UNIT = FACE / faces.SIDE
+UNIT = FACE / crop.SIDE
 
 
 def main() -> None:
