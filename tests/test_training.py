@@ -197,9 +197,9 @@ def test_a_last_batch_of_one_is_added_to_the_one_before(faces: int, size: int, p
 
 
 def test_batch_normalisation_trains_on_a_set_that_leaves_one_face_over(splits: dict, tmp_path: Path):
-    """33 faces in batches of 32: vgg16-selu, whose dense layers are normalised, learns from all of them."""
-    config = recipe("vgg16-selu", epochs=1, batch_size=32, votes=0.0, start="")
-    training.fit(config, splits["Training"][:33], splits["PublicTest"][:4], tmp_path, quiet=True)
+    """3 faces in batches of 2: vgg16-selu, whose dense layers are normalised, learns from all of them."""
+    config = recipe("vgg16-selu", epochs=1, batch_size=2, votes=0.0, start="")
+    training.fit(config, splits["Training"][:3], splits["PublicTest"][:2], tmp_path, quiet=True)
     assert len(rows(tmp_path)) == 1
 
 
