@@ -29,9 +29,9 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 # What a machine that only trains must be able to import.
 BARE = set(
     (
-        "arrays augmentation cards checkpoint configs corruptions crop data degradations distillation election evaluation "
-        "export fer2013 hub image_folder inheritance labels lessons networks pictures pseudo read_report recipes shipped studies taggers team threads "
-        "training trials units writing zip_dataset"
+        "arrays augmentation cards checkpoint configs corruptions crop data degradations distillation election "
+        "evaluation export fer2013 hub image_folder inheritance labels lessons networks pictures pseudo read_report "
+        "recipes shipped studies taggers team threads training trials units writing zip_dataset"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])
