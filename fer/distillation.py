@@ -19,8 +19,9 @@ from fer import arrays, checkpoint, training
 from fer.checkpoint import Network
 from fer.data import Faces, duplicate_groups, fingerprint
 from fer.evaluation import predict_logits
+from fer.networks import labels_of
 from fer.recipes import TrainConfig, recipe
-from fer.team import assembled, precision
+from fer.team import Team, assembled, precision
 from fer.writing import whole
 
 SOFT_TARGETS = "soft_targets.npz"
@@ -53,14 +54,13 @@ def fit(
         return training.fit(config, faces, validation, folder, quiet)
     teachers = teachers or folder / "teachers"
     parts = split_folds(faces.pixels, config.folds)
-    if fold is not None:
-        _answers(config, fold, parts, faces, validation, teachers, quiet)
-        return None
-    answers = [_answers(config, part, parts, faces, validation, teachers, quiet) for part in range(config.folds)]
-    soft = torch.empty(len(faces), answers[0].shape[1])
-    for part, rows in enumerate(answers):
-        soft[parts == part] = rows
-    return training.fit(config, replace(faces, taught=soft), validation, folder, quiet)
+    with assembled() as team:
+        soft = torch.empty(len(faces), len(labels_of(config.network)))
+        for part in range(config.folds) if fold is None else [fold]:
+            soft[parts == part] = _answers(config, part, parts, faces, validation, teachers, quiet, team)
+        if fold is not None:
+            return None
+        return training.fit(config, replace(faces, taught=soft), validation, folder, quiet)
 
 
 def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
@@ -76,7 +76,14 @@ def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
 
 
 def _answers(
-    config: TrainConfig, fold: int, parts: Tensor, faces: Faces, validation: Faces, teachers: Path, quiet: bool
+    config: TrainConfig,
+    fold: int,
+    parts: Tensor,
+    faces: Faces,
+    validation: Faces,
+    teachers: Path,
+    quiet: bool,
+    team: Team,
 ) -> Tensor:
     """What the fold's faces are by the teacher trained on all others: shares of the labels, float (n, K)."""
     folder, settings = teachers / str(fold), teacher_config(config, fold)
@@ -84,9 +91,9 @@ def _answers(
     training.claim(folder, {"training": fingerprint(others), "validation": fingerprint(validation)})
     if not training.is_finished(folder):
         training.fit(settings, others, validation, folder, quiet)
-    with assembled() as team:  # the first process writes; the others wait for it
-        if team.leads:
-            _write_answers(settings, own, folder)
+    if team.leads:
+        _write_answers(settings, own, folder)
+    team.wait()
     return torch.from_numpy(arrays.read(folder / SOFT_TARGETS)["probabilities"]).float()
 
 

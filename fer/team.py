@@ -32,6 +32,11 @@ class Team:
             return module
         return DistributedDataParallel(module, device_ids=[self.device.index] if self.device.type == "cuda" else None)
 
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
     def total(self, value: Tensor) -> Tensor:
         """The sum of ``value`` over all processes."""
         if self.size > 1:
@@ -43,12 +48,12 @@ class Team:
 def assembled() -> Iterator[Team]:
     """The team that this process belongs to: under torchrun joined for as long as the block lasts, else a team of one.
 
-    NCCL connects GPUs, Gloo CPUs.
+    NCCL connects GPUs, Gloo CPUs. Blocks may be nested: the outermost one joins and leaves.
     """
     cuda, rank, size = torch.cuda.is_available(), int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
-    if size == 1:
-        yield Team(device)
+    if size == 1 or distributed.is_initialized():
+        yield Team(device, rank, size)
         return
     if cuda:
         torch.cuda.set_device(device)

@@ -63,8 +63,9 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path):
 
 
 def test_torchrun_trains_and_one_process_writes(folder_data: Path, tmp_path: Path):
-    """Two processes, one folder: a checkpoint, a history of two epochs, and one JSON value on standard output."""
+    """Two processes, one folder: two teachers, a history of two epochs, and one JSON value on standard output."""
     flags = ["--data", str(folder_data), "--out", str(tmp_path), "--epochs", "2", "--batch-size", "32", "--json"]
+    flags += ["--folds", "2", "--fold-teacher", "dnn"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(
@@ -72,6 +73,7 @@ def test_torchrun_trains_and_one_process_writes(folder_data: Path, tmp_path: Pat
     )
     assert run.stdout.count('"accuracy"') == 1
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
+    assert len(list((tmp_path / "teachers").glob("?/soft_targets.npz"))) == 2
     assert not (tmp_path / training.UNFINISHED).exists()
 
 
