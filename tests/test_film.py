@@ -87,6 +87,17 @@ def test_a_visitor_who_leaves_leaves_nothing_and_no_error(payload, capfd):
     assert folders() == [] and "Error" not in capfd.readouterr().err
 
 
+def test_what_is_handed_out_is_still_there_when_the_film_s_own_folder_is_gone(payload):
+    async def visit():
+        with ThreadPoolExecutor(1) as reader:
+            return [outputs async for outputs in watching(payload, reader, film.Turns(), {})][-1]
+
+    _, marked, timeline, files, _ = asyncio.run(visit())
+    handed = [Path(file) for file in (marked["value"], timeline["value"], *files["value"])]
+    assert folders() == [] and [file.suffix for file in handed] == [".webm", ".png", ".csv", ".json"]
+    assert all(file.stat().st_size and file.is_relative_to(get_upload_folder()) for file in handed)
+
+
 def test_a_film_beyond_its_budget_says_how_far_it_came(payload, monkeypatch):
     monkeypatch.setattr(film, "LIMITS", video.Limits(frames=5))
 

@@ -16,6 +16,7 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
 from fer import album, annotation, plots, video
@@ -200,13 +201,14 @@ def _result(step: video.Step, stopped: bool) -> tuple:
         f"{step.frames} frames, {step.seconds:.1f} seconds{', stopped' if stopped else ''}: {faces or 'no face'}{more}."
     )
     said += f" {step.stopped}" if step.stopped else ""
-    files = step.files
-    timeline = gr.update(value=str(files["timeline"]), visible=True) if rows else gr.update(visible=False)
+    # Gradio copies no file that lies among the uploads, and the film's folder is deleted now.
+    files = {kind: save_file_to_cache(file, get_upload_folder()) for kind, file in step.files.items() if file.exists()}
+    timeline = gr.update(value=files["timeline"], visible=True) if rows else gr.update(visible=False)
     return (
         gr.HTML(f"<p>{said}</p>"),
-        gr.update(value=str(files["video"]), visible=True),
+        gr.update(value=files["video"], visible=True),
         timeline,
-        gr.update(value=[str(files["csv"]), str(files["json"])], visible=True),
+        gr.update(value=[files["csv"], files["json"]], visible=True),
         gr.update(visible=False),
     )
 
