@@ -3,12 +3,11 @@
     layer = atlas.read(folder, "conv2d_3")     # a `Layer`, at once; None where there is none of these very weights
 
 For each convolution, and for the classes, ``atlas/<layer>.webp`` holds the pictures of preset `clear`, seed 0, and
-``atlas/<layer>.npz`` what goes with them. Both carry the mark of the weights: once those change, the atlas is stale,
-and `read` gives nothing. A layer that is there already is not made again, so a command that was stopped goes on.
+``atlas/<layer>.npz`` what goes with them, stamped with the digest of the weights: once those change, the atlas is
+stale, and `read` gives nothing. A layer that is there already is not made again, so a command that was stopped goes on.
 """
 
 import functools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer import arrays, ascent, checkpoint, data, filters
+from fer import artifacts, ascent, data, filters
+from fer.artifacts import Artifact, StaleError
 from fer.data import to_unit
 from fer.networks import Chain
 from fer.presets import PRESETS
@@ -182,35 +182,39 @@ def write(folder: Path, layer: str, found: Layer) -> None:
     with whole(folder / _FOLDER / f"{layer}.webp") as partial:
         Image.fromarray(sheet).save(partial, quality=_QUALITY, method=6)
     rest = {field.name: getattr(found, field.name) for field in fields(Layer) if field.name != "images"}
-    made = json.dumps({"weights": checkpoint.mark(folder), "recipe": recipe(layer)})
-    with whole(folder / _FOLDER / f"{layer}.npz") as partial:
-        np.savez_compressed(partial, made=made, **rest)
+    _artifact(folder, layer).save(folder, {"recipe": np.array(recipe(layer))} | rest)
 
 
 def read(folder: Path, layer: str) -> Layer | None:
     """What is kept of a layer; None where there is nothing, or nothing of these weights and this recipe."""
     try:
-        path = folder / _FOLDER / f"{layer}.npz"
-        return _read(path, path.stat().st_mtime_ns, checkpoint.mark(folder))
+        changed = (folder / _FOLDER / f"{layer}.npz").stat().st_mtime_ns
     except OSError:
         return None
+    return _read(folder, layer, changed, artifacts.digest_or_none(folder))
 
 
 @functools.lru_cache(maxsize=32)
-def _read(path: Path, changed: int, mark: str) -> Layer | None:
-    try:
-        kept = arrays.read(path)
-        if json.loads(str(kept["made"])) != {"weights": mark, "recipe": recipe(path.stem)}:
-            return None
-        rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
-        with Image.open(path.with_suffix(".webp"), formats=("WEBP",)) as picture:
-            sheet = np.asarray(picture.convert("L"))
-        side, count = sheet.shape[1] // _COLUMNS, len(rest["curves"])
-        tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
-        found = Layer(tiles[:count], **rest)
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-        return None
-    return found if _sound(found) else None
+def _read(folder: Path, layer: str, changed: int, digest: str | None) -> Layer | None:
+    return _artifact(folder, layer).load_or_none(folder)
+
+
+def _artifact(folder: Path, layer: str) -> Artifact[Layer]:
+    return Artifact(f"{_FOLDER}/{layer}.npz", "atlas", lambda kept: _parse(folder, layer, kept))
+
+
+def _parse(folder: Path, layer: str, kept: dict[str, np.ndarray]) -> Layer:
+    if str(kept["recipe"]) != recipe(layer):
+        raise StaleError(_artifact(folder, layer).sentence(folder, "was made by another recipe"))
+    rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
+    with Image.open(folder / _FOLDER / f"{layer}.webp", formats=("WEBP",)) as picture:
+        sheet = np.asarray(picture.convert("L"))
+    side, count = sheet.shape[1] // _COLUMNS, len(rest["curves"])
+    tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
+    found = Layer(tiles[:count], **rest)
+    if not _sound(found):
+        raise ValueError("shapes or numbers that no atlas has")
+    return found
 
 
 def _sound(found: Layer) -> bool:
@@ -219,6 +223,12 @@ def _sound(found: Layer) -> bool:
     rows = all(len(getattr(found, field.name)) == len(found.curves) for field in fields(Layer))
     best = found.answers.shape == found.faces.shape == found.places.shape[:2]
     return rows and best and found.curves.shape[1:] == (steps,) and bool(np.isfinite(found.curves).all())
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with what is kept of the layers, a sentence each; none where nothing is."""
+    layers = sorted(path.stem for path in (folder / _FOLDER).glob("*.npz"))
+    return [words for layer in layers if (words := _artifact(folder, layer).problem(folder))]
 
 
 def stale(folder: Path, layer: str) -> bool:

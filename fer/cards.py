@@ -60,13 +60,36 @@ _WHAT = {
 
 def record(network: Network, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
-    key = figures["split"].replace("Test", "_test").replace("-", "_").lower() + ("_tta" if figures["tta"] else "")
-    network.figures[key] = kept_figures(figures)
-    for row in figures.get("corruptions", []):
-        accuracies = network.figures[key].setdefault("corruptions", {})
-        accuracies.setdefault(row["corruption"], []).append(rounded(row["accuracy"]))
+    network.figures[_key(figures)] = _recorded(figures)
     checkpoint.save_config(network, folder)
     write(network, folder)
+
+
+def is_recorded(network: Network, figures: dict) -> bool:
+    """Whether config.json has these figures, but for what another machine's rounding changes: .002 of each."""
+    return _close(network.figures.get(_key(figures)), _recorded(figures))
+
+
+def _key(figures: dict) -> str:
+    split = figures["split"].replace("Test", "_test").replace("-", "_").lower()
+    return split + ("_tta" if figures["tta"] else "")
+
+
+def _recorded(figures: dict) -> dict:
+    """What config.json keeps of a split; under corruptions also the accuracies of each, by strength."""
+    kept = kept_figures(figures)
+    for row in figures.get("corruptions", []):
+        kept.setdefault("corruptions", {}).setdefault(row["corruption"], []).append(rounded(row["accuracy"]))
+    return kept
+
+
+def _close(old: object, new: object) -> bool:
+    """Whether two figures, lists or dicts of them are the same within .002."""
+    if isinstance(new, dict):
+        return isinstance(old, dict) and old.keys() == new.keys() and all(_close(old[key], new[key]) for key in new)
+    if isinstance(new, list):
+        return isinstance(old, list) and len(old) == len(new) and all(map(_close, old, new))
+    return isinstance(old, int | float) and abs(old - new) <= 0.002
 
 
 def kept_figures(figures: dict) -> dict:

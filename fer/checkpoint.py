@@ -6,8 +6,6 @@ broken or mismatched file ends in one line that names it and the command that ma
 """
 
 import csv
-import functools
-import hashlib
 import json
 import os
 import reprlib
@@ -22,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import fer
-from fer import configs
+from fer import artifacts, configs
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
 from fer.networks import ARCHITECTURES, Chain, layers
@@ -42,7 +40,7 @@ def _usual_folder(package: Path = _PACKAGE) -> Path:
 
 
 WEIGHTS = _usual_folder()
-_CONFIG, _TENSORS = "config.json", "model.safetensors"
+_CONFIG, _TENSORS = "config.json", artifacts.WEIGHTS_FILE
 
 
 class CheckpointError(ValueError):
@@ -163,9 +161,17 @@ def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load
         kept = json.loads(path.read_text())
         told = {key: kept[key] for key in ("temperature", "unsure", "figures")}
         configs.check(told)
-        return Committee(load(PREFIX + "+".join(kept["members"]), path.parent).members, **told).eval()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        members = load(PREFIX + "+".join(kept["members"]), path.parent).members
+        stamps = kept.get("weights") or {}
+        digests = {member.name: artifacts.digest_or_none(path.parent / member.name) for member in members}
+        changed = [name for name, digest in digests.items() if stamps.get(name) != digest]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
+    if changed:
+        raise CheckpointError(
+            f"{path} was made with other weights of {', '.join(changed)}: `python -m fer committee` makes it anew"
+        )
+    return Committee(members, **told).eval()
 
 
 def outline(name: str, folder: Path | None = None) -> Network | Committee:
@@ -238,20 +244,6 @@ def save_config(network: Network, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / _CONFIG) as partial:
         partial.write_text(json.dumps(network.config(), indent=2) + "\n")
-
-
-def mark(folder: Path) -> str:
-    """Sixteen hexadecimal digits that tell the weights in ``folder`` from all others: whatever is kept of them beside
-    them carries these. Raises OSError where there are none.
-    """
-    path = folder / _TENSORS
-    return _digest(path, path.stat().st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=64)
-def _digest(path: Path, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from fer import arrays, checkpoint, training
+from fer import checkpoint, training
+from fer.artifacts import Artifact
 from fer.checkpoint import Network
 from fer.data import Faces, duplicate_groups, fingerprint
 from fer.evaluation import predict_logits
 from fer.networks import labels_of
 from fer.recipes import TrainConfig, recipe
 from fer.team import Team, assembled, precision
-from fer.writing import whole
 
 SOFT_TARGETS = "soft_targets.npz"
+_ARTIFACT = Artifact(SOFT_TARGETS, "train")
 
 
 def fit(
@@ -94,20 +95,20 @@ def _answers(
     if team.leads:
         _write_answers(settings, own, folder)
     team.wait()
-    return torch.from_numpy(arrays.read(folder / SOFT_TARGETS)["probabilities"]).float()
+    return torch.from_numpy(_ARTIFACT.load(folder)["probabilities"]).float()
 
 
 def _write_answers(settings: TrainConfig, faces: Faces, folder: Path) -> None:
-    """soft_targets.npz of a finished teacher, stamped with its weights and the faces; a current one is kept."""
+    """soft_targets.npz of a finished teacher, stamped with its weights and its faces; a current one is kept."""
     teacher = checkpoint.load(str(folder))
     if changed := [key for key, value in asdict(settings).items() if teacher.recipe.get(key) != value]:
         raise ValueError(f"{folder} holds a teacher with another {', '.join(changed)}: delete it")
-    path, stamp = folder / SOFT_TARGETS, f"{checkpoint.mark(folder)} {fingerprint(faces)}"
-    if path.exists() and str(arrays.read(path).get("stamp")) == stamp:
+    known = _ARTIFACT.load_or_none(folder)
+    if known and str(known.get("faces")) == fingerprint(faces):
         return
     probabilities = (answer(teacher, faces.pixels) / teacher.temperature).softmax(1)  # (n, K)
-    with whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, probabilities=probabilities.half().numpy(), stamp=np.array(stamp))
+    content = {"probabilities": probabilities.half().numpy(), "faces": np.array(fingerprint(faces))}
+    _ARTIFACT.save(folder, content)
 
 
 def answer(teacher: Network, pixels: Tensor) -> Tensor:

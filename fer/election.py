@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
-from fer import checkpoint, evaluation
+from fer import artifacts, checkpoint, evaluation
 from fer.cards import kept_figures
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
+from fer.writing import whole
 
 
 def hold(folder: Path) -> list[dict]:
@@ -66,5 +67,7 @@ def write(members: Sequence[str], folder: Path) -> Committee:
     splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
     figures = {key: measured(committee.members, split, folder, temperature) for key, split in splits.items()}
     elected = {"members": list(members), "temperature": temperature, "unsure": unsure, "figures": figures}
-    (folder / f"{ELECTED}.json").write_text(json.dumps(elected, indent=2) + "\n")
+    elected["weights"] = {name: artifacts.digest_or_none(folder / name) for name in members}
+    with whole(folder / f"{ELECTED}.json") as partial:
+        partial.write_text(json.dumps(elected, indent=2) + "\n")
     return checkpoint.load(ELECTED, folder)

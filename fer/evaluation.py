@@ -6,6 +6,7 @@ Every figure is computed on all faces (comparable with publications) and on thos
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -14,16 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer import arrays
+from fer import artifacts
+from fer.artifacts import Artifact
 from fer.checkpoint import Network
 from fer.committee import Committee, joined
 from fer.data import Faces, to_unit
 from fer.networks import SIDE
 from fer.threads import one_thread
-from fer.writing import whole
 
 PREDICTIONS = "predictions.npz"
 _TTA_SHIFT = 3  # pixels
+_ROUNDING = 0.05  # between the logits of two machines
 
 
 class NotMeasuredError(ValueError):
@@ -171,11 +173,17 @@ def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10) -> 
 # ------------------------------------------------------------------------------------------------ keeping
 
 
-def evaluate(network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None) -> dict:
-    """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz."""
+def evaluate(
+    network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None, keep: bool = False
+) -> dict:
+    """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz.
+
+    keep: also where nothing that matters has changed, see ``keep_predictions``.
+    """
+    digest = artifacts.digest_or_none(folder) if folder else None  # before the minutes in which others may train
     logits = answers(network, faces.pixels, tta)
     if folder is not None and not tta:
-        keep_predictions(folder / PREDICTIONS, split, logits, faces)
+        keep_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
     return {"network": network.name, "split": split, "tta": tta} | figures(
         logits, faces.labels, faces.twin, network.temperature
     )
@@ -203,14 +211,27 @@ def answers(network: Network | Committee, pixels: Tensor, tta: bool = False) -> 
     return predict_logits(network, pixels, tta=tta).half().float()
 
 
-def keep_predictions(path: Path, split: str, logits: Tensor, faces: Faces) -> None:
-    """Puts a split's logits (float16), labels and twins into ``path``; an unchanged file is not touched."""
-    old = _earlier(path)
+def keep_predictions(
+    path: Path, split: str, logits: Tensor, faces: Faces, digest: str | None = None, always: bool = False
+) -> None:
+    """Puts a split's logits (float16), labels and twins into ``path``, stamped with the digest of the weights there.
+
+    What is there of other weights goes. Where the weights, the labels and the twins are as before, and no logit differs
+    by more than a machine's rounding may make it (_ROUNDING), nothing is written, unless ``always``.
+    """
+    old = _ARTIFACT.load_or_none(path.parent) or {}
     rows = {"logits": logits.half().numpy(), "labels": faces.labels.byte().numpy(), "twin": faces.twin.numpy()}
-    new = old | {f"{split}_{key}": value for key, value in rows.items()}
-    if any(key not in old or not np.array_equal(old[key], value) for key, value in new.items()):
-        with whole(path) as partial:
-            np.savez_compressed(partial, **new)
+    new = {f"{split}_{key}": value for key, value in rows.items()}
+    if always or not all(key in old and _same(old[key], value) for key, value in new.items()):
+        _ARTIFACT.save(path.parent, old | new, digest)
+
+
+def _same(old: np.ndarray, new: np.ndarray) -> bool:
+    if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
+        return False
+    if new.dtype.kind != "f":
+        return np.array_equal(old, new)
+    return bool((np.abs(old.astype(np.float32) - new.astype(np.float32)) <= _ROUNDING).all())  # NaN neither
 
 
 def kept(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -218,16 +239,26 @@ def kept(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
 
     Raises:
         NotMeasuredError: the network was not measured on this split yet.
-        ValueError: what was kept is broken. One line, with the command that mends it.
+        ValueError: what was kept is broken, or of other weights. One line, with the command that mends it.
     """
-    path, command = folder / PREDICTIONS, f"python -m fer evaluate {folder.name} --split {split}"
-    try:
-        stored = read_predictions(path) if path.is_file() else {}
-        if f"{split}_logits" in stored:
-            return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "twin")))
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"the {PREDICTIONS} of {folder.name} is broken: `{command}` makes it anew") from error
+    artifact = Artifact(PREDICTIONS, f"evaluate {{}} --split {split}", lambda stored: _of_split(stored, split))
+    with suppress(FileNotFoundError):
+        if (found := artifact.load(folder)) is not None:
+            return found
+    command = f"python -m fer evaluate {folder.name} --split {split}"
     raise NotMeasuredError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
+
+
+def kept_figures(network: Network, split: str, folder: Path) -> dict:
+    """The figures that follow from what ``kept`` gives: the same on every machine."""
+    found = figures(*kept(folder, split), network.temperature)
+    return {"network": network.name, "split": split, "tta": False} | found
+
+
+def _of_split(stored: dict[str, np.ndarray], split: str) -> tuple[Tensor, Tensor, Tensor] | None:
+    if f"{split}_logits" not in stored:
+        return None
+    return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "twin")))
 
 
 def _sound(logits: np.ndarray, labels: np.ndarray, twin: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
@@ -253,12 +284,7 @@ def kept_together(members: Sequence[Network], split: str, weights: Path) -> tupl
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
     """The arrays ``<split>_logits`` (N, K), ``<split>_labels`` (N,) and ``<split>_twin`` (N,) of a predictions.npz."""
-    return arrays.read(path)
+    return _ARTIFACT.load(path.parent)
 
 
-def _earlier(path: Path) -> dict[str, np.ndarray]:
-    """What a predictions.npz holds already; of a broken one nothing, for it is about to be written anew."""
-    try:
-        return read_predictions(path)
-    except (OSError, ValueError):
-        return {}
+_ARTIFACT = Artifact(PREDICTIONS, "evaluate")

@@ -26,6 +26,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PublicTest")
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
     parts["evaluate"].add_argument("--corruptions", action="store_true", help="under the corruptions of FER-2013-C")
+    parts["evaluate"].add_argument("--keep", action="store_true", help="also keep what differs by rounding alone")
     parts["evaluate"].add_argument("--speed", action="store_true", help="also time one face on one core, for the card")
     _add_confusion(parts["confusion"])
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs, folders of them, or videos")
@@ -72,7 +73,7 @@ def _add_confusion(parser: argparse.ArgumentParser) -> None:
 def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a photograph; its largest face is taken")
     parser.add_argument("--network", default="compact", help="compact unless named")
-    parser.add_argument("--method", default="integrated-gradients", help="an unknown one lists them all")
+    parser.add_argument("--method", help="integrated-gradients where that holds; an unknown one lists them all")
     parser.add_argument("--target", metavar="LABEL", help="the emotion to explain; by default the network's answer")
     parser.add_argument("--against", metavar="LABEL", help="explain the target against this emotion")
     parser.add_argument("--baseline", default="blurred", help="what counts as no evidence: blurred, black or mean")

@@ -2,7 +2,7 @@
 
 Report 1 looks at the 64 outputs of the first convolution for one face and sees that many are nearly alike. Here that
 is counted, layer by layer, over faces of PublicTest; and `pruning.py` removes filters to see what is lost. Both are
-kept in ``redundancy.npz`` beside the weights, with the mark of the weights they were measured of.
+kept in ``redundancy.npz`` beside the weights, stamped with the digest of the weights they were measured of.
 """
 
 import json
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer import activations, arrays, checkpoint
+from fer import activations, checkpoint
+from fer.artifacts import Artifact
 from fer.data import to_unit
 from fer.networks import Chain, Normalize
-from fer.writing import whole
 
 FILE = "redundancy.npz"
 TWINS = 3  # of each filter are kept
@@ -174,8 +174,8 @@ def effective_rank(alike: Tensor) -> float:
 
 
 def write(found: Redundancy, folder: Path) -> None:
-    """Keeps it beside the weights of ``folder``, marked with them."""
-    about = {"weights": checkpoint.mark(folder), "faces": found.faces, "thinned": found.thinned}
+    """Keeps it beside the weights of ``folder``, stamped with their digest."""
+    about = {"faces": found.faces, "thinned": found.thinned}
     about["ranks"] = {name: layer.rank for name, layer in found.layers.items()}
     kept = {
         f"{name}/{key}": value
@@ -183,21 +183,18 @@ def write(found: Redundancy, folder: Path) -> None:
         for key, value in asdict(layer).items()
         if isinstance(value, np.ndarray)
     }
-    with whole(folder / FILE) as partial:
-        np.savez_compressed(partial, about=np.array(json.dumps(about)), **kept)
+    ARTIFACT.save(folder, {"about": np.array(json.dumps(about))} | kept)
 
 
 def read(folder: Path) -> Redundancy | None:
     """What was measured of the weights in ``folder``; None where they were not, or the file is broken or of others."""
-    try:
-        kept = arrays.read(folder / FILE)
-        about = json.loads(str(kept["about"]))
-        if about["weights"] != checkpoint.mark(folder):
-            return None
-        layers = {name: _read_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
-        return Redundancy(int(about["faces"]), layers, [_curves(row, layers) for row in about["thinned"]])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+    return ARTIFACT.load_or_none(folder)
+
+
+def _parse(kept: dict[str, np.ndarray]) -> Redundancy:
+    about = json.loads(str(kept["about"]))
+    layers = {name: _read_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
+    return Redundancy(int(about["faces"]), layers, [_curves(row, layers) for row in about["thinned"]])
 
 
 def _read_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> Layer:
@@ -227,3 +224,6 @@ def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
     for name in checkpoint.available(weights):
         if found := read(weights / name):
             yield name, found
+
+
+ARTIFACT = Artifact(FILE, "redundancy", _parse)

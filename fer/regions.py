@@ -2,7 +2,7 @@
 
 Report 2 says that eyes, nose, mouth and cheeks matter, hair and plain skin do not. Here that is a number: the share of
 a map's size that lies in each part of FER-2013's frame, over the share of pixels that the part has. What is found
-stands in ``regions.npz`` beside the weights, with their mark.
+stands in ``regions.npz`` beside the weights, stamped with their digest.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from fer import arrays, checkpoint, data, parts
+from fer import data, parts
+from fer.artifacts import Artifact
 from fer.copies import quick
 from fer.data import Faces
 from fer.parts import PARTS
 from fer.saliency import blurred, explain
-from fer.writing import whole
 
 FILE = "regions.npz"
 _BLOCK = 16  # faces that are explained at once
@@ -130,31 +130,29 @@ def answer(look: Look) -> str:
 
 
 def write(look: Look, folder: Path) -> None:
-    """Keeps it beside the weights, with their mark; the maps in float16 of their own scale."""
-    with whole(folder / FILE) as partial:
-        np.savez_compressed(
-            partial,
-            weights=np.array(checkpoint.mark(folder)),
-            labels=np.array(look.labels),
-            face=look.face,
-            maps=(look.maps / max(np.abs(look.maps).max(), 1e-12)).astype(np.float16),
-            counts=look.counts,
-            shares=look.shares.astype(np.float32),
-            claim=np.array(astuple(look.claim)),
-        )
+    """Keeps it beside the weights, stamped with their digest; the maps in float16 of their own scale."""
+    content = {
+        "labels": np.array(look.labels),
+        "face": look.face,
+        "maps": (look.maps / max(np.abs(look.maps).max(), 1e-12)).astype(np.float16),
+        "counts": look.counts,
+        "shares": look.shares.astype(np.float32),
+        "claim": np.array(astuple(look.claim)),
+    }
+    ARTIFACT.save(folder, content)
 
 
 def read(folder: Path) -> Look | None:
     """What was measured of the network in ``folder``; None where it was not, or of other weights, or is broken."""
-    try:
-        kept = arrays.read(folder / FILE)
-        if str(kept["weights"]) != checkpoint.mark(folder):
-            return None
-        labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
-        look = Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
-        return look if _sound(look) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return ARTIFACT.load_or_none(folder)
+
+
+def _parse(kept: dict[str, np.ndarray]) -> Look:
+    labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
+    look = Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
+    if not _sound(look):
+        raise ValueError("shapes or numbers that no measurement has")
+    return look
 
 
 def _sound(look: Look) -> bool:
@@ -164,3 +162,6 @@ def _sound(look: Look) -> bool:
     right = [(48, 48), (count, 2, 48, 48), (count, 2), (count, len(PARTS))]
     numbers = (look.maps, look.shares, look.counts, astuple(look.claim))
     return shapes == right and all(np.isfinite(part).all() for part in numbers) and look.counts.sum() > 0
+
+
+ARTIFACT = Artifact(FILE, "regions", _parse)

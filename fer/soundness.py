@@ -12,12 +12,8 @@ from fer import answers, atlas, checkpoint, evaluation, redundancy, regions, tru
 from fer.checkpoint import CheckpointError
 from fer.committee import ELECTED
 
-# What is measured of a network and kept beside it: the file, and what reads it, which gives nothing if it is stale.
-_MEASURED = {
-    "trust": (trust.FILE, trust.read),
-    "regions": (regions.FILE, regions.read),
-    "redundancy": (redundancy.FILE, redundancy.read),
-}
+# What is measured of a network and kept beside it, but for its predictions and its atlas.
+_MEASURED = (trust.ARTIFACT, regions.ARTIFACT, redundancy.ARTIFACT)
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ def _of(name: str, weights: Path) -> Iterator[Trouble]:
         return
     if name == ELECTED:
         return
-    for words in (_history(weights / name), *_predictions(name, weights), _stale(weights / name)):
+    for words in (_history(weights / name), *_predictions(name, weights), *_measured(weights / name)):
         if words:
             yield Trouble(name, False, words.replace(f"{weights}/", ""))
 
@@ -74,10 +70,8 @@ def _predictions(name: str, weights: Path) -> Iterator[str]:
             yield str(error)
 
 
-def _stale(folder: Path) -> str:
-    """What is kept of other weights, or broken: which, and the commands that make it anew."""
-    names = [name for name, (file, read) in _MEASURED.items() if (folder / file).exists() and not read(folder)]
-    if any(atlas.stale(folder, path.stem) for path in (folder / "atlas").glob("*.npz")):
-        names.append("atlas")
-    mend = ", ".join(f"`python -m fer {name} {folder.name}`" for name in names)
-    return f"its {', '.join(names)}: broken, or of earlier weights; to make anew by {mend}" if names else ""
+def _measured(folder: Path) -> Iterator[str]:
+    """Of each file that is of other weights, or broken: which, why, and the command that makes it anew."""
+    for artifact in _MEASURED:
+        yield artifact.problem(folder)
+    yield from atlas.problems(folder)[:1]  # one command makes all layers anew

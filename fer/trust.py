@@ -3,10 +3,9 @@
 Each method's maps of some faces of PublicTest, for the network's own answers, are scored by region correlation (does
 the answer fall where the map says?) and by fidelity (does the map foretell what a soft change does?), and some of them
 are compared with the maps of the network once its last layer has forgotten what it learnt (Adebayo et al. 2018). What
-is found stands in ``trust.json`` beside the weights, with their mark; the page orders the methods by it.
+is found stands in ``trust.json`` beside the weights, stamped with their digest; the page orders the methods by it.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -16,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer import checkpoint, data, faithfulness
+from fer import data, faithfulness
+from fer.artifacts import Artifact
 from fer.copies import quick
 from fer.data import Faces
 from fer.faithfulness import Changes
 from fer.saliency import amounts, explain, offered
-from fer.writing import whole
 
 FILE = "trust.json"
 FORGETFUL = 32  # faces for the forgetful network: ranks differ little from face to face
@@ -96,21 +95,19 @@ def _row(method: str, scores: Sequence[Tensor], forgotten: float | None) -> dict
 
 
 def write(rows: list[dict], folder: Path) -> None:
-    """Keeps what was measured beside the weights, with their mark."""
-    kept = {"weights": checkpoint.mark(folder), "rows": rows}
-    with whole(folder / FILE) as partial:
-        partial.write_text(json.dumps(kept, indent=1) + "\n")
+    """Keeps what was measured beside the weights, stamped with their digest."""
+    ARTIFACT.save(folder, {"rows": rows})
 
 
 def read(folder: Path) -> list[dict]:
     """What was measured of the network in ``folder``; nothing where it was not, or of other weights, or is broken."""
-    try:
-        kept = json.loads((folder / FILE).read_text())
-        if kept["weights"] != checkpoint.mark(folder):
-            return []
-        return kept["rows"] if all(map(_sound, kept["rows"])) else []
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return []
+    return ARTIFACT.load_or_none(folder) or []
+
+
+def _parse(kept: dict) -> list[dict]:
+    if not all(map(_sound, kept["rows"])):
+        raise ValueError("a row lacks its method or a number")
+    return kept["rows"]
 
 
 def _sound(row: dict) -> bool:
@@ -119,3 +116,6 @@ def _sound(row: dict) -> bool:
     forgotten = row.get("forgotten")
     numbers += [] if forgotten is None else [forgotten]
     return isinstance(row["method"], str) and all(isfinite(number) for number in numbers)
+
+
+ARTIFACT = Artifact(FILE, "trust", _parse)

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     set(rooms.split())
     for rooms in (
-        "arrays augmentation committee configs crop data degradations fer2013 image_folder labels networks pictures "
-        "read_report taggers threads writing",
+        "arrays artifacts augmentation committee configs crop data degradations fer2013 image_folder labels networks "
+        "pictures read_report taggers threads writing",
         "checkpoint copies export faces facespace filters frames marked parts presets recipes scenes team zip_dataset",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
@@ -29,9 +29,9 @@ HEAVY = {"gradio", "captum", "cv2", "matplotlib"}
 # What a machine that only trains must be able to import.
 BARE = set(
     (
-        "arrays augmentation cards checkpoint configs corruptions crop data degradations distillation election "
-        "evaluation export fer2013 hub image_folder inheritance labels lessons networks pictures pseudo read_report "
-        "recipes shipped studies taggers team threads training trials units writing zip_dataset"
+        "arrays artifacts augmentation cards checkpoint configs corruptions crop data degradations distillation "
+        "election evaluation export fer2013 hub image_folder inheritance labels lessons networks pictures pseudo "
+        "read_report recipes shipped studies taggers team threads training trials units writing zip_dataset"
     ).split()
 )
 FILES = sorted([ROOT / "demo.py", *(ROOT / "fer").rglob("*.py")])

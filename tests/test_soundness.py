@@ -13,7 +13,7 @@ from pages import write_atlas, write_networks, write_predictions
 from safetensors.torch import load_file, save_file
 
 import demo
-from fer import answers, atlas, checkpoint, evaluation, redundancy, regions, soundness, trust
+from fer import answers, artifacts, atlas, checkpoint, evaluation, redundancy, regions, soundness, trust
 from fer.checkpoint import CheckpointError
 from fer.tabs import answering, networks, notice, studied
 from fer.tabs.matrix import COUNTINGS
@@ -157,7 +157,7 @@ def altered(name: str, key: str, change: Callable[[np.ndarray], np.ndarray | Non
     def spoil(folder: Path) -> None:
         with np.load(folder / name) as file:
             arrays = dict(file)
-        for found in [found for found in arrays if found.endswith(key)]:
+        for found in [found for found in arrays if found.endswith(key) and found != artifacts.STAMP]:
             arrays[found] = change(arrays[found])
         np.savez(folder / name, **{k: value for k, value in arrays.items() if value is not None})
 
@@ -174,7 +174,7 @@ def put(name: str, content: bytes) -> Callable[[Path], object]:
 
 def kept(rows: object) -> Callable[[Path], object]:
     return lambda folder: (folder / trust.FILE).write_text(
-        json.dumps({"weights": checkpoint.mark(folder), "rows": rows})
+        json.dumps({"weights": artifacts.weights_digest(folder), "rows": rows})
     )
 
 

@@ -69,17 +69,23 @@ def train(
 
 
 def evaluate(
-    network: str, split: str, tta: bool, corruptions: bool, speed: bool, root: str | None, as_json: bool
+    network: str, split: str, tta: bool, corruptions: bool, speed: bool, keep: bool, root: str | None, as_json: bool
 ) -> None:
-    """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card."""
+    """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card.
+
+    What was kept of the same weights and faces stays as it is where only rounding differs, unless --keep is given.
+    """
     if tta and corruptions:
         raise ValueError("--tta and --corruptions exclude each other: robust accuracy is that of one view")
     trained = checkpoint.load(network)
     (faces,), report = _labelled_splits(root, trained.labels, split)
     folder = checkpoint.find(network)
-    figures = _measured(trained, split, faces, tta, corruptions, folder)
+    figures = _measured(trained, split, faces, tta, corruptions, folder, keep)
     if folder is not None:
-        cards.record(trained, folder, figures)
+        if not tta and not corruptions:
+            cards.record(trained, folder, evaluation.kept_figures(trained, split, folder))
+        elif keep or not cards.is_recorded(trained, figures):
+            cards.record(trained, folder, figures)
         if speed:
             cards.record_speed(trained, folder, evaluation.milliseconds_a_face(trained))
     _print_figures(figures, trained.labels, as_json)
@@ -87,10 +93,10 @@ def evaluate(
 
 
 def _measured(
-    trained: nn.Module, split: str, faces: data.Faces, tta: bool, corrupted: bool, folder: Path | None
+    trained: nn.Module, split: str, faces: data.Faces, tta: bool, corrupted: bool, folder: Path | None, keep: bool
 ) -> dict:
     if not corrupted:
-        return evaluation.evaluate(trained, split, faces, tta, folder)
+        return evaluation.evaluate(trained, split, faces, tta, folder, keep)
     from fer.corruptions import corrupted_logits, robust_figures
 
     logits = corrupted_logits(trained, faces.pixels)
