@@ -3,6 +3,8 @@
 Noise comes from a generator of the call's own: Captum's NoiseTunnel and GradientShap draw theirs from the state that
 all threads share, which would make two visitors' maps depend on each other.
 
+A new one is a function with `@register_method(...)` in a file of its own, which `saliency.py` imports.
+
 Left out: LRP, which Captum 0.9 refuses for most of our layers and which equals input times gradient on the rest.
 """
 
@@ -15,7 +17,8 @@ from captum import attr
 from torch import Tensor, nn
 
 from fer import parts
-from fer.copies import default_layer, exactly_ruled
+from fer.copies import BENT, default_layer, exactly_ruled, layers_for
+from fer.networks import Normalize
 
 SAMPLES, BLOCK = 32, 16  # noisy copies of a face; faces that go through the network at once
 
@@ -32,24 +35,115 @@ class Question:
     seed: int
 
 
-# ------------------------------------------------------------------------------------------------ gradients
+# What the values of a kind of maps are, and whether it takes gradients of the network:
+KINDS = {
+    "gradient": True,  # slopes, by a pixel's brightness: times the difference from a baseline they become contributions
+    "contribution": True,  # what each pixel adds to the logit, by gradients
+    "activation": True,  # a layer's maps, weighed by gradients and enlarged
+    "perturbation": False,  # how the logit falls when pixels change, by forward passes alone
+}
 
 
-def gradient(q: Question) -> Tensor:
-    """The gradient of the logit by the pixels (Simonyan et al. 2014), with its sign: report 1's saliency."""
-    return attr.Saliency(q.network).attribute(q.faces, target=q.target, abs=False)
+@dataclass(frozen=True)
+class Method:
+    """A saliency method; see `register_method`."""
+
+    attribute: Callable[[Question], Tensor]
+    kind: str
+    layered: bool
+    passes: int
+    description: str
+    unfit: Callable[[nn.Module], str | None] | None
+
+    def reason_against(self, network: nn.Module) -> str | None:
+        """One sentence why the method does not hold for this network, or None."""
+        checks = [_no_gradients] * KINDS[self.kind] + [_no_layer] * self.layered + [self.unfit] * bool(self.unfit)
+        return next((reason for check in checks if (reason := check(network))), None)
 
 
-def smoothgrad(q: Question) -> Tensor:
-    """The mean gradient over 32 noisy copies of the face (Smilkov et al. 2017)."""
-    return _gradients(q, q.faces.detach() + _noise(q)).mean(0)
+METHODS: dict[str, Method] = {}  # by name, in the order of the menus
 
 
-def input_x_gradient(q: Question) -> Tensor:
-    """The gradient times the pixel (Shrikumar et al. 2016): black pixels get nothing."""
-    return attr.InputXGradient(q.network).attribute(q.faces, target=q.target)
+def register_method(
+    *,
+    kind: str,
+    layered: bool = False,
+    passes: int = 1,
+    description: str | None = None,
+    unfit: Callable[[nn.Module], str | None] | None = None,
+) -> Callable[[Callable[[Question], Tensor]], Callable[[Question], Tensor]]:
+    """Makes a function from a `Question` to maps (B, 1, H, W) a method, named as it is, with hyphens.
+
+    kind: one of KINDS, by which the maps' infidelity is computed. layered: whether it explains a layer, which can then
+    be chosen. passes: about how many faces go through the network for one face's map. description: a sentence for the
+    page, else the docstring's first line. unfit: why the method does not hold for a network, a sentence, or None.
+
+    Raises:
+        ValueError: an unknown kind, passes below 1, or a name that there is already.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}: expected one of {', '.join(KINDS)}")
+    if passes < 1:
+        raise ValueError(f"passes is {passes}: expected at least 1")
+
+    def register(attribute: Callable[[Question], Tensor]) -> Callable[[Question], Tensor]:
+        name = attribute.__name__.replace("_", "-")
+        if name in METHODS:
+            raise ValueError(f"there is a method {name!r} already")
+        words = description or (attribute.__doc__ or f"{name}.").strip().splitlines()[0]
+        METHODS[name] = Method(attribute, kind, layered, passes, words, unfit)
+        return attribute
+
+    return register
 
 
+# ------------------------------------------------------------------------------------------------ what holds where
+
+
+_DEEPLIFT = (
+    *(nn.ReLU, nn.SELU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool2d),
+    *(nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d),
+    *(nn.Flatten, nn.Dropout, nn.Identity, Normalize),
+)
+
+
+def _no_gradients(network: nn.Module) -> str | None:
+    if all(getattr(module, "differentiable", True) for module in network.modules()):
+        return None
+    return "It is an ONNX file, which gives no gradients."
+
+
+def _no_layer(network: nn.Module) -> str | None:
+    if not isinstance(network, nn.Sequential):
+        return "It is no single chain of layers, so it has no layer whose maps could be weighed."
+    return None if layers_for(network) else "It has no convolution, so it has no maps that could be weighed."
+
+
+def _no_rectifiers(network: nn.Module) -> str | None:
+    modules = list(network.modules())
+    bent = sorted({type(module).__name__ for module in modules if isinstance(module, BENT)})
+    if bent:
+        return f"Its {' and '.join(bent)} layers are no ReLU: there, the method is the plain gradient without a word."
+    if not any(isinstance(module, nn.ReLU) for module in modules):
+        return "It has no ReLU, and without one the method is the plain gradient."
+    return None
+
+
+def _no_deeplift(network: nn.Module) -> str | None:
+    if not isinstance(network, nn.Sequential):
+        return "It is no single chain of layers, and DeepLIFT has rules for layers only."
+    other = sorted({type(layer).__name__ for layer in network if type(layer) not in _DEEPLIFT})
+    return f"DeepLIFT has no rule for its {' and '.join(other)} layers." if other else None
+
+
+# ------------------------------------------------------------------------------------------------ methods
+
+
+@register_method(
+    kind="contribution",
+    passes=26,
+    description="What each pixel adds on the way from the baseline, a blurred face, to this one.",
+)
 def integrated_gradients(q: Question) -> Tensor:
     """The gradients on the way from the baseline to the face (Sundararajan et al. 2017).
 
@@ -75,54 +169,11 @@ def integrated_gradients(q: Question) -> Tensor:
     return maps
 
 
-def gradient_shap(q: Question) -> Tensor:
-    """32 random points between the baseline and the noisy face (Lundberg and Lee 2017; Erion et al. 2021)."""
-    share = torch.rand(SAMPLES, 1, 1, 1, 1, generator=torch.Generator().manual_seed(q.seed + 1)).to(q.faces)
-    way = q.faces.detach() + _noise(q) - q.baseline  # (S, B, 1, H, W)
-    return (way * _gradients(q, q.baseline + share * way)).mean(0)
-
-
-def deeplift(q: Question) -> Tensor:
-    """DeepLIFT's rescale rule (Shrikumar et al. 2017), on an equal network that Captum 0.9 treats rightly."""
-    return attr.DeepLift(exactly_ruled(q.network)).attribute(q.faces, q.baseline, q.target)
-
-
-def guided_backprop(q: Question) -> Tensor:
-    """The gradient without what is negative on its way back (Springenberg et al. 2015)."""
-    return attr.GuidedBackprop(q.network).attribute(q.faces, q.target)
-
-
-def deconvolution(q: Question) -> Tensor:
-    """Zeiler and Fergus 2014: ReLU applied to the gradient itself on its way back."""
-    return attr.Deconvolution(q.network).attribute(q.faces, q.target)
-
-
-# ------------------------------------------------------------------------------------------------ layers
-
-
-def grad_cam(q: Question) -> Tensor:
-    """A layer's maps weighted by their mean gradients (Selvaraju et al. 2017), with its sign, enlarged."""
-    return _enlarged(q, attr.LayerGradCam(q.network, _layer(q)).attribute(q.faces, q.target))
-
-
-def hirescam(q: Question) -> Tensor:
-    """A layer's maps times their gradients (Draelos and Carin 2020), enlarged.
-
-    It equals Grad-CAM where the gradient is the same all over a map, as before an average over the face.
-    """
-    maps = attr.LayerGradientXActivation(q.network, _layer(q)).attribute(q.faces, q.target)
-    return _enlarged(q, maps.sum(1, keepdim=True))
-
-
-def guided_grad_cam(q: Question) -> Tensor:
-    """Guided Backpropagation times the positive part of Grad-CAM (Selvaraju et al. 2017)."""
-    method = attr.GuidedGradCam(q.network, _layer(q))
-    return method.attribute(q.faces, q.target, interpolate_mode="bilinear")
-
-
-# ------------------------------------------------------------------------------------------------ hiding parts
-
-
+@register_method(
+    kind="perturbation",
+    passes=122,
+    description="How far the answer falls when a square of the face is blurred.",
+)
 def occlusion(q: Question) -> Tensor:
     """The fall of the logit when a square of 8x8, moved by 4, turns into the baseline (Zeiler and Fergus 2014)."""
     window, stride = (max(1, q.faces.shape[-1] // parts) for parts in (6, 12))
@@ -136,6 +187,61 @@ def occlusion(q: Question) -> Tensor:
     )
 
 
+@register_method(
+    kind="gradient",
+    description="Where a small change would change the answer most; report 1's method.",
+)
+def gradient(q: Question) -> Tensor:
+    """The gradient of the logit by the pixels (Simonyan et al. 2014), with its sign: report 1's saliency."""
+    return attr.Saliency(q.network).attribute(q.faces, target=q.target, abs=False)
+
+
+@register_method(
+    kind="contribution",
+    description="The gradient times the pixel's brightness; black pixels get nothing.",
+)
+def input_x_gradient(q: Question) -> Tensor:
+    """The gradient times the pixel (Shrikumar et al. 2016): black pixels get nothing."""
+    return attr.InputXGradient(q.network).attribute(q.faces, target=q.target)
+
+
+@register_method(
+    kind="gradient",
+    passes=SAMPLES,
+    description="The mean gradient over 32 noisy copies of the face, which calms it.",
+)
+def smoothgrad(q: Question) -> Tensor:
+    """The mean gradient over 32 noisy copies of the face (Smilkov et al. 2017)."""
+    return _gradients(q, q.faces.detach() + _noise(q)).mean(0)
+
+
+@register_method(
+    kind="contribution",
+    passes=SAMPLES,
+    description="Gradients at random points between the blurred face and noisy copies of this one.",
+)
+def gradient_shap(q: Question) -> Tensor:
+    """32 random points between the baseline and the noisy face (Lundberg and Lee 2017; Erion et al. 2021)."""
+    share = torch.rand(SAMPLES, 1, 1, 1, 1, generator=torch.Generator().manual_seed(q.seed + 1)).to(q.faces)
+    way = q.faces.detach() + _noise(q) - q.baseline  # (S, B, 1, H, W)
+    return (way * _gradients(q, q.baseline + share * way)).mean(0)
+
+
+@register_method(
+    kind="contribution",
+    unfit=_no_deeplift,
+    description="Hands the difference from the blurred face down, layer by layer, to the pixels.",
+)
+def deeplift(q: Question) -> Tensor:
+    """DeepLIFT's rescale rule (Shrikumar et al. 2017), on an equal network that Captum 0.9 treats rightly."""
+    return attr.DeepLift(exactly_ruled(q.network)).attribute(q.faces, q.baseline, q.target)
+
+
+@register_method(
+    kind="perturbation",
+    passes=65,
+    description="How far the answer falls when one cell of an 8x8 grid is blurred.",
+)
 def ablation(q: Question) -> Tensor:
     """The fall of the logit when one cell of an 8x8 grid turns into the baseline."""
     height, width = q.faces.shape[-2:]
@@ -146,6 +252,11 @@ def ablation(q: Question) -> Tensor:
     )
 
 
+@register_method(
+    kind="perturbation",
+    passes=64,
+    description="What eyes, brows, mouth, nose, cheeks and the rest each add, whichever are blurred already.",
+)
 def region_shap(q: Question) -> Tensor:
     """Shapley's values of the parts of the face (Lundberg and Lee 2017): what a part adds, whichever are there already.
 
@@ -170,35 +281,60 @@ def _shapley(there: Tensor) -> Tensor:
     return weights.double() / factorial(count)
 
 
-METHODS: dict[str, Callable[[Question], Tensor]] = {
-    "integrated-gradients": integrated_gradients,
-    "occlusion": occlusion,
-    "gradient": gradient,
-    "input-x-gradient": input_x_gradient,
-    "smoothgrad": smoothgrad,
-    "gradient-shap": gradient_shap,
-    "deeplift": deeplift,
-    "ablation": ablation,
-    "region-shap": region_shap,
-    "hirescam": hirescam,
-    "grad-cam": grad_cam,
-    "guided-backprop": guided_backprop,
-    "guided-grad-cam": guided_grad_cam,
-    "deconvolution": deconvolution,
-}
+@register_method(
+    kind="activation",
+    layered=True,
+    description="Where the maps of a late convolution speak for the answer; coarse.",
+)
+def hirescam(q: Question) -> Tensor:
+    """A layer's maps times their gradients (Draelos and Carin 2020), enlarged.
 
-# How many faces go through the network for one face's map, for those methods of which it is many.
-READS = {
-    "integrated-gradients": 26,
-    "occlusion": 122,
-    "smoothgrad": SAMPLES,
-    "gradient-shap": SAMPLES,
-    "ablation": 65,
-    "region-shap": 64,
-}
+    It equals Grad-CAM where the gradient is the same all over a map, as before an average over the face.
+    """
+    maps = attr.LayerGradientXActivation(q.network, _layer(q)).attribute(q.faces, q.target)
+    return _enlarged(q, maps.sum(1, keepdim=True))
 
-# Methods whose values are slopes, by brightness; those of the others are amounts of the logit.
-SLOPES = ("gradient", "smoothgrad", "guided-backprop", "guided-grad-cam", "deconvolution")
+
+@register_method(
+    kind="activation",
+    layered=True,
+    description="The maps of a late convolution, each weighed as a whole; coarse.",
+)
+def grad_cam(q: Question) -> Tensor:
+    """A layer's maps weighted by their mean gradients (Selvaraju et al. 2017), with its sign, enlarged."""
+    return _enlarged(q, attr.LayerGradCam(q.network, _layer(q)).attribute(q.faces, q.target))
+
+
+@register_method(
+    kind="gradient",
+    unfit=_no_rectifiers,
+    description="A gradient without what is negative on its way; sharp, but it mostly draws edges.",
+)
+def guided_backprop(q: Question) -> Tensor:
+    """The gradient without what is negative on its way back (Springenberg et al. 2015)."""
+    return attr.GuidedBackprop(q.network).attribute(q.faces, q.target)
+
+
+@register_method(
+    kind="gradient",
+    layered=True,
+    unfit=_no_rectifiers,
+    description="Guided backpropagation where Grad-CAM is positive.",
+)
+def guided_grad_cam(q: Question) -> Tensor:
+    """Guided Backpropagation times the positive part of Grad-CAM (Selvaraju et al. 2017)."""
+    method = attr.GuidedGradCam(q.network, _layer(q))
+    return method.attribute(q.faces, q.target, interpolate_mode="bilinear")
+
+
+@register_method(
+    kind="gradient",
+    unfit=_no_rectifiers,
+    description="A gradient that is rectified on its way back, whatever the face was like.",
+)
+def deconvolution(q: Question) -> Tensor:
+    """Zeiler and Fergus 2014: ReLU applied to the gradient itself on its way back."""
+    return attr.Deconvolution(q.network).attribute(q.faces, q.target)
 
 
 # ------------------------------------------------------------------------------------------------ parts of methods

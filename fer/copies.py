@@ -50,6 +50,8 @@ def outputs(network: nn.Module, faces: Tensor) -> int:
     last = network[-1] if isinstance(network, nn.Sequential) and len(network) else None
     if isinstance(last, nn.Linear):
         return last.out_features
+    if not getattr(network, "differentiable", True):  # an ONNX file: it has no shapes without values
+        return network(faces[:1]).shape[1]
     return own(network, _shape_only)(_shape_only(faces)).shape[1]
 
 

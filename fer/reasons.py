@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fer import data, faithfulness, plots, prediction, saliency
+from fer.attributions import METHODS
 from fer.faithfulness import Changes
 from fer.saliency import amounts, explain
 
@@ -165,7 +166,7 @@ def _again(
     network: nn.Module, reason: Reason, method: str, target: int, against: int | None, watch: Watch | None = None
 ) -> Tensor:
     """A map (1, 1, 48, 48) with the settings of another, where they concern its method."""
-    layer = reason.layer if method in saliency.LAYERED else None
+    layer = reason.layer if METHODS[method].layered else None
     return explain(network, _unit(reason.face), method, target, against, _baseline(reason.baseline), layer, watch=watch)
 
 

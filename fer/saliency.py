@@ -20,9 +20,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from fer.attributions import METHODS, SLOPES, Question
-from fer.copies import BENT, contrasting, layers_for, outputs, own
-from fer.networks import Normalize
+from fer.attributions import METHODS, Question
+from fer.copies import contrasting, layers_for, outputs, own
 
 
 def explain(
@@ -41,7 +40,7 @@ def explain(
     target: the label to explain, an index or one per face (B,). against: the label that it is explained against, so
     that maps explain the difference of the two logits. baseline: what counts as no evidence, a key of BASELINES or a
     face (1, H, W) such as the mean of many. layer: for Grad-CAM and its kin, one of `layers_for(network)`. watch: told
-    before each pass how many faces go through the network (`READS` are to come); what it raises ends the call.
+    before each pass how many faces go through the network (about `passes` of the method); what it raises ends the call.
 
     Raises:
         ValueError: a network in training mode; faces, target or baseline of another shape or range; no such method or
@@ -55,61 +54,25 @@ def explain(
         if watch:
             aimed.register_forward_pre_hook(lambda _, given: watch(len(given[0])))  # the call's own network's alone
         question = Question(aimed, faces, chosen, _baseline(faces.detach(), baseline), layer, seed)
-        return METHODS[method](question).detach()
+        return METHODS[method].attribute(question).detach()
 
 
 def amounts(maps: Tensor, faces: Tensor, method: str) -> Tensor:
     """Maps (B, 1, H, W) as what each pixel adds to the logit, against the blurred face: slopes times the difference."""
-    return maps * (faces - blurred(faces)) if method in SLOPES else maps
+    return maps * (faces - blurred(faces)) if METHODS[method].kind == "gradient" else maps
 
 
 # ------------------------------------------------------------------------------------------------ what holds where
 
-_RECTIFIED = ("guided-backprop", "deconvolution", "guided-grad-cam")
-LAYERED = ("grad-cam", "hirescam", "guided-grad-cam")
-_DEEPLIFT = (
-    *(nn.ReLU, nn.SELU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool2d),
-    *(nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d),
-    *(nn.Flatten, nn.Dropout, nn.Identity, Normalize),
-)
-
 
 def methods_for(network: nn.Module) -> dict[str, str | None]:
     """For every method None where it holds for this network, else one sentence why it does not."""
-    return {method: _reason(network, method) for method in METHODS}
-
-
-def _reason(network: nn.Module, method: str) -> str | None:
-    checks = [(_no_layer, LAYERED), (_no_rectifiers, _RECTIFIED), (_no_deeplift, ("deeplift",))]
-    return next((reason for check, methods in checks if method in methods and (reason := check(network))), None)
+    return {name: method.reason_against(network) for name, method in METHODS.items()}
 
 
 def offered(network: nn.Module) -> list[str]:
     """The methods that hold for this network."""
     return [method for method, reason in methods_for(network).items() if reason is None]
-
-
-def _no_layer(network: nn.Module) -> str | None:
-    if not isinstance(network, nn.Sequential):
-        return "It is no single chain of layers, so it has no layer whose maps could be weighed."
-    return None if layers_for(network) else "It has no convolution, so it has no maps that could be weighed."
-
-
-def _no_rectifiers(network: nn.Module) -> str | None:
-    modules = list(network.modules())
-    bent = sorted({type(module).__name__ for module in modules if isinstance(module, BENT)})
-    if bent:
-        return f"Its {' and '.join(bent)} layers are no ReLU: there, the method is the plain gradient without a word."
-    if not any(isinstance(module, nn.ReLU) for module in modules):
-        return "It has no ReLU, and without one the method is the plain gradient."
-    return None
-
-
-def _no_deeplift(network: nn.Module) -> str | None:
-    if not isinstance(network, nn.Sequential):
-        return "It is no single chain of layers, and DeepLIFT has rules for layers only."
-    other = sorted({type(layer).__name__ for layer in network if type(layer) not in _DEEPLIFT})
-    return f"DeepLIFT has no rule for its {' and '.join(other)} layers." if other else None
 
 
 # ------------------------------------------------------------------------------------------------ what is given
@@ -124,10 +87,10 @@ def _check(network: nn.Module, faces: Tensor, method: str, layer: str | None) ->
         raise ValueError(f"faces reach from {faces.min():.3g} to {faces.max():.3g}: expected 0..1")
     if method not in METHODS:
         raise ValueError(f"no method {method!r}: expected one of {', '.join(METHODS)}")
-    if reason := _reason(network, method):
+    if reason := METHODS[method].reason_against(network):
         raise ValueError(f"{method} does not hold for this network. {reason}")
-    if layer is not None and (method not in LAYERED or layer not in layers_for(network)):
-        known = f"one of {', '.join(layers_for(network))}" if method in LAYERED else f"none for {method}"
+    if layer is not None and (not METHODS[method].layered or layer not in layers_for(network)):
+        known = f"one of {', '.join(layers_for(network))}" if METHODS[method].layered else f"none for {method}"
         raise ValueError(f"layer is {layer!r}: expected {known}")
 
 

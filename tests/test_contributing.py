@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: a network, a saliency method and a tab are added by one function and one line each."""
+"""CONTRIBUTING.md: a network, a saliency method and a tab are added each by one function and a line or decorator."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from pages import write_networks
 from torch import Tensor, nn
 
 import demo
-from fer import ascent, attributions, checkpoint, data, networks, prediction, saliency, training
+from fer import ascent, attributions, checkpoint, data, faithfulness, networks, prediction, saliency, training
 from fer.recipes import recipe
 from fer.tabs import methods
 from fer.tabs.shared import Shared
@@ -19,11 +19,6 @@ from fer.tabs.shared import Shared
 def toy(classes: int) -> Iterable[nn.Module]:
     """A network of 4 filters."""
     yield from (nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
-
-
-def darkness(q: attributions.Question) -> Tensor:
-    """Dark pixels count: a map that knows nothing of the network."""
-    return 1 - q.faces
 
 
 def about(shared: Shared) -> None:
@@ -44,13 +39,38 @@ def test_a_network_is_a_function_and_a_line(folder_data: Path, tmp_path: Path, m
     assert len(frame.images) == 2 and "toy" in checkpoint.available(tmp_path)
 
 
-def test_a_saliency_method_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch):
-    """`explain` gives its maps, every network's menu offers it, and the page says its docstring of it."""
-    monkeypatch.setitem(attributions.METHODS, "darkness", darkness)
-    network, faces = checkpoint.Network("dnn").eval(), torch.rand(2, 1, 48, 48)
-    torch.testing.assert_close(saliency.explain(network, faces, "darkness", target=0), 1 - faces)
-    assert "darkness" in saliency.offered(network)
-    assert methods.described("darkness") == "Dark pixels count: a map that knows nothing of the network."
+def test_a_saliency_method_is_a_function_with_one_decorator(monkeypatch: pytest.MonkeyPatch):
+    """`explain` gives its maps, every network's menu offers it, the page says its docstring of it, and its infidelity
+    score is that of what it is: slopes of a linear network foretell every change, taken as contributions they do not.
+    """
+    known = {}
+    for module in (attributions, saliency, methods):
+        monkeypatch.setattr(module, "METHODS", known)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2)).eval()
+    network.name = "linear"
+
+    def toy_slopes(q: attributions.Question) -> Tensor:
+        """The weights of the target's logit."""
+        return network[1].weight.detach()[q.target].view_as(q.faces)
+
+    for kind in ("gradient", "contribution"):
+        attributions.METHODS.clear()
+        attributions.register_method(kind=kind)(toy_slopes)
+        faces = torch.rand(2, 1, 48, 48)
+        maps = saliency.explain(network, faces, "toy-slopes", target=1)
+        changes = faithfulness.changed(network, faces, 1)
+        _, score = faithfulness.scores(maps, saliency.amounts(maps, faces, "toy-slopes"), changes)
+        assert (score > 0.99).all() if kind == "gradient" else (score < 0.9).all()
+    assert "toy-slopes" in saliency.offered(network)
+    assert methods.hint(network, "toy-slopes", []) == "The weights of the target's logit."
+
+
+@pytest.mark.parametrize("wrong", [{}, {"kind": "slope"}, {"kind": "gradient", "passes": 0}])
+def test_a_method_must_say_what_it_is(wrong: dict):
+    """No kind, or an unknown one, is no method: its scores would be wrong without a word."""
+    with pytest.raises((TypeError, ValueError), match="kind|passes"):
+        attributions.register_method(**wrong)(lambda q: q.faces)
 
 
 def test_a_tab_is_a_function_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """export: the ONNX file answers as the network does."""
 
 import copy
+import json
 import multiprocessing
 import pickle
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fer import checkpoint, data, export, prediction
+from fer import checkpoint, data, export, prediction, saliency
+from fer.commands import using
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -71,6 +73,30 @@ def test_the_file_answers_in_another_process_too(written: Path):
             assert out.get(timeout=30)[0] == pytest.approx(expected[0].tolist(), abs=1e-5)
         finally:
             process.kill()
+
+
+def test_the_file_is_explained_by_methods_that_need_no_gradients(written: Path):
+    """As the network itself is, within .001; those that need them are left out with a sentence."""
+    network, portable, faces = checkpoint.load("cnn"), checkpoint.load(str(written)), torch.rand(1, 1, 48, 48)
+    assert saliency.offered(portable) == ["occlusion", "ablation", "region-shap"]
+    for against in (None, 4):
+        ours = saliency.explain(portable, faces, "region-shap", 3, against)
+        logits = saliency.explain(network, faces, "region-shap", 3, against) / network.temperature
+        if against is not None:  # a difference of logarithms of probabilities is one of logits
+            torch.testing.assert_close(ours, logits, atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="gradient does not hold .* ONNX file, which gives no gradients"):
+        saliency.explain(portable, faces, "gradient", 3)
+
+
+def test_without_the_data_set_made_up_faces_are_compared_and_that_is_said(tmp_path, monkeypatch, capsys):
+    """By the command, on both streams; a folder that was named has to be there."""
+    monkeypatch.setattr(data, "load", lambda root: (_ for _ in ()).throw(data.DataError("no FER-2013")))
+    using.export("dnn", str(tmp_path / "dnn.onnx"), None, as_json=True)
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["largest_difference"] < 1e-4 and told["compared_on"] == "made-up faces" and "no FER-2013" in err
+    with pytest.raises(data.DataError):
+        using.export("dnn", str(tmp_path / "dnn.onnx"), str(tmp_path), as_json=True)
 
 
 @pytest.mark.data

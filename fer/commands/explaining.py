@@ -10,16 +10,19 @@ from fer import checkpoint, data
 from fer.commands.printing import file_for, print_json
 
 
-def saliency(image: str, network: str, out: str | None, whole: bool, as_json: bool, **question: object) -> None:
+def saliency(
+    image: str, network: str, out: str | None, whole: bool, as_json: bool, method: str | None = None, **question: object
+) -> None:  # fmt: skip
     """Writes three pictures side by side: a face, why it got its answer, and what is left of it when the rest blurs."""
     from fer import faces, plots, prediction, reasons
+    from fer.saliency import offered
 
     file = str(file_for(out, f"{Path(image).stem}-saliency.png"))
     trained = checkpoint.load(network)
     found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
-    reason = reasons.of(trained, found[0].crop, **question)
+    reason = reasons.of(trained, found[0].crop, method or offered(trained)[0], **question)
     plots.titled(reasons.pictures(reason)).savefig(file, dpi=150)
     scores = reasons.scores(reason, reasons.changes(trained, reason))
     if as_json:

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from fer import copies, reasons, trust
-from fer.attributions import READS
+from fer.attributions import METHODS
 from fer.faithfulness import Changes
 from fer.reasons import Reason
-from fer.saliency import LAYERED, offered
+from fer.saliency import offered
 from fer.tabs import maps
 from fer.tabs.maps import Drawing
 from fer.tabs.methods import hint, order
@@ -102,7 +102,7 @@ def _answer(
     methods = order(network, measured)
     method = method if method in methods else methods[0]
     target, against = (label if label in network.labels else "" for label in (target, against))
-    layers = copies.layers_for(network) if method in LAYERED else []
+    layers = copies.layers_for(network) if METHODS[method].layered else []
     layer = layer if layer in layers else ""
     question = (method, target or None, against or None, keep / 100, baseline, layer or None)
     menus = (
@@ -115,7 +115,7 @@ def _answer(
     with said():
         for step in steps(lambda watch: reasons.of(network, face, *question, watch), lambda: wish.asked == mine):
             if not isinstance(step, Done):
-                yield *menus, words, *placed(maps.waiting(face, method, step, READS.get(method, 1)))
+                yield *menus, words, *placed(maps.waiting(face, method, step, METHODS[method].passes))
                 continue
             reason = step.result
             seen = (
@@ -246,7 +246,7 @@ def compare(
         names, each = network.labels, partial(reasons.by_label, network, reason)
     found, grid = [], ""
     for name in names:
-        reads = READS.get(name if which == "methods" else reason.method, 1)
+        reads = METHODS[name if which == "methods" else reason.method].passes
         for step in steps(lambda watch, name=name: each(name, watch=watch), lambda: wish.asked == shown.asked):
             if isinstance(step, Done):
                 found = [*found, step.result]

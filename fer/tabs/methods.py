@@ -6,28 +6,6 @@ from fer import faithfulness
 from fer.attributions import METHODS
 from fer.saliency import methods_for, offered
 
-WORDS = {
-    "integrated-gradients": "What each pixel adds on the way from the baseline, a blurred face, to this one.",
-    "occlusion": "How far the answer falls when a square of the face is blurred.",
-    "gradient": "Where a small change would change the answer most; report 1's method.",
-    "input-x-gradient": "The gradient times the pixel's brightness; black pixels get nothing.",
-    "smoothgrad": "The mean gradient over 32 noisy copies of the face, which calms it.",
-    "gradient-shap": "Gradients at random points between the blurred face and noisy copies of this one.",
-    "deeplift": "Hands the difference from the blurred face down, layer by layer, to the pixels.",
-    "ablation": "How far the answer falls when one cell of an 8x8 grid is blurred.",
-    "region-shap": "What eyes, brows, mouth, nose, cheeks and the rest each add, whichever are blurred already.",
-    "hirescam": "Where the maps of a late convolution speak for the answer; coarse.",
-    "grad-cam": "The maps of a late convolution, each weighed as a whole; coarse.",
-    "guided-backprop": "A gradient without what is negative on its way; sharp, but it mostly draws edges.",
-    "guided-grad-cam": "Guided backpropagation where Grad-CAM is positive.",
-    "deconvolution": "A gradient that is rectified on its way back, whatever the face was like.",
-}
-
-
-def described(method: str) -> str:
-    """One sentence on a method: ours, or the first line of what its function says of itself."""
-    return WORDS.get(method) or (METHODS[method].__doc__ or f"{method}.").splitlines()[0]
-
 
 def order(network: nn.Module, measured: list[dict]) -> list[str]:
     """The methods that hold for the network: those that were measured first, the most faithful of them foremost."""
@@ -43,7 +21,7 @@ def hint(network: nn.Module, method: str, measured: list[dict]) -> str:
         if reason:
             missing.setdefault(reason, []).append(other)
     left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
-    return "\n\n".join([described(method), *_measured(method, measured), *left_out])
+    return "\n\n".join([METHODS[method].description, *_measured(method, measured), *left_out])
 
 
 def _measured(method: str, rows: list[dict]) -> list[str]:
