@@ -17,6 +17,7 @@ from fer import checkpoint, data, recipes
 from fer.checkpoint import Network
 from fer.committee import Committee
 from fer.networks import count
+from fer.writing import write_text
 
 README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
 _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
@@ -106,9 +107,9 @@ def record_speed(network: Network, folder: Path, milliseconds: float) -> None:
 def write(network: Network, folder: Path) -> None:
     """Writes the card, or renews the front matter and the figures of one that is there."""
     path = folder / "README.md"
-    text = path.read_text() if path.exists() else _first(network)
+    text = path.read_text(encoding="utf-8") if path.exists() else _first(network)
     body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    path.write_text(f"---\n{front_matter(network)}\n---\n" + _between(body, *_MARKS, figures_table(network)))
+    write_text(path, f"---\n{front_matter(network)}\n---\n" + _between(body, *_MARKS, figures_table(network)))
 
 
 def front_matter(network: Network) -> str:
@@ -132,12 +133,12 @@ def put_redundancy(folder: Path, section: str) -> None:
     path = folder / "README.md"
     if not path.is_file():
         return
-    text, title = path.read_text(), "## Which filters say the same"
+    text, title = path.read_text(encoding="utf-8"), "## Which filters say the same"
     if _REDUNDANCY_MARKS[0] not in text:
         marked = f"{title}\n\n{_REDUNDANCY_MARKS[0]}\n{_REDUNDANCY_MARKS[1]}\n\n"
         before, use, after = text.partition("## Use and limits")
         text = f"{before}{marked}{use}{after}"
-    path.write_text(_between(text, *_REDUNDANCY_MARKS, section))
+    write_text(path, _between(text, *_REDUNDANCY_MARKS, section))
 
 
 def figures_table(network: Network) -> str:
@@ -192,7 +193,7 @@ def commands(recipe: dict) -> str:
 
 def write_readme(networks: Sequence[Network | Committee], path: Path) -> None:
     """Renews the table of networks between its two marks in the README."""
-    path.write_text(_between(path.read_text(), *README_MARKS, networks_table(networks)))
+    write_text(path, _between(path.read_text(encoding="utf-8"), *README_MARKS, networks_table(networks)))
 
 
 def _between(text: str, start: str, end: str, content: str) -> str:

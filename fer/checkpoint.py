@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import fer
-from fer import artifacts, configs
+from fer import artifacts, configs, tables
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
 from fer.networks import ARCHITECTURES, Chain, layers
 from fer.threads import allow_fork
-from fer.writing import whole
+from fer.writing import whole, write_text
 
 _PACKAGE = Path(fer.__file__).resolve().parent
 PACKAGED = _PACKAGE / "weights"  # in an installed wheel alone: `compact`
@@ -242,8 +242,7 @@ def save(network: Network, folder: Path) -> None:
 def save_config(network: Network, folder: Path) -> None:
     """Writes ``config.json`` alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / _CONFIG) as partial:
-        partial.write_text(json.dumps(network.config(), indent=2) + "\n")
+    write_text(folder / _CONFIG, json.dumps(network.config(), indent=2) + "\n")
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -264,11 +263,16 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 def write_rows(rows: list[dict], path: Path) -> None:
     """Epochs as csv, as `read_history` reads them: numbers with six digits; a column for every key of any row."""
-    with whole(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-        writer.writeheader()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(tables.line(columns))
         for row in rows:
-            writer.writerow({key: part if isinstance(part, str) else f"{part:.6g}" for key, part in row.items()})
+            file.write(tables.line(_rounded(row.get(column, "")) for column in columns))
+
+
+def _rounded(cell: object) -> object:
+    """As it is written: a number with six digits, and text."""
+    return cell if isinstance(cell, str) else tables.Number(f"{cell:.6g}")
 
 
 def available(folder: Path | None = None) -> list[str]:

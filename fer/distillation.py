@@ -8,6 +8,7 @@ A fold's teacher lies in ``<teachers>/<fold>/`` with its answers, ``soft_targets
 there, and what was stopped goes on from its last epoch.
 """
 
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from fer import checkpoint, training
+from fer import checkpoint, outputs, training
 from fer.artifacts import Artifact
 from fer.checkpoint import Network
 from fer.data import Faces, duplicate_groups, fingerprint
@@ -91,7 +92,8 @@ def _answers(
     others, own = faces[parts != fold], faces[parts == fold]
     training.claim(folder, {"training": fingerprint(others), "validation": fingerprint(validation)})
     if not training.is_finished(folder):
-        training.fit(settings, others, validation, folder, quiet)
+        with outputs.one_writer(folder) if team.leads else nullcontext():
+            training.fit(settings, others, validation, folder, quiet)
     if team.leads:
         _write_answers(settings, own, folder)
     team.wait()

@@ -17,7 +17,7 @@ from fer import artifacts, checkpoint, evaluation
 from fer.cards import kept_figures
 from fer.committee import ELECTED, PREFIX, Committee
 from fer.data import EMOTIONS
-from fer.writing import whole
+from fer.writing import write_text
 
 
 def hold(folder: Path) -> list[dict]:
@@ -68,6 +68,5 @@ def write(members: Sequence[str], folder: Path) -> Committee:
     figures = {key: measured(committee.members, split, folder, temperature) for key, split in splits.items()}
     elected = {"members": list(members), "temperature": temperature, "unsure": unsure, "figures": figures}
     elected["weights"] = {name: artifacts.digest_or_none(folder / name) for name in members}
-    with whole(folder / f"{ELECTED}.json") as partial:
-        partial.write_text(json.dumps(elected, indent=2) + "\n")
+    write_text(folder / f"{ELECTED}.json", json.dumps(elected, indent=2) + "\n")
     return checkpoint.load(ELECTED, folder)

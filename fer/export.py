@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from fer.data import to_unit
 from fer.networks import SIDE
+from fer.writing import whole
 
 _NEEDED = "export needs {}: `pip install onnxscript onnxruntime` brings it"
 
@@ -51,7 +52,8 @@ def to_onnx(network: nn.Module, file: Path) -> None:
     except ModuleNotFoundError as error:
         raise ValueError(_NEEDED.format(error.name)) from error
     program.model.metadata_props.update({"labels": ",".join(network.labels), "unsure": str(network.unsure)})
-    program.save(file, external_data=False)
+    with whole(file) as partial:
+        program.save(partial, external_data=False)
 
 
 class Portable(nn.Module):

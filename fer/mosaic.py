@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fer.plots import signed_colours
+from fer.writing import whole
 
 NOTHING, BETWEEN = 128, 0  # the palette's white, and the grey of gaps
 # Index 1 is the deepest blue, 128 white, 255 the deepest red.
@@ -69,4 +70,5 @@ def url(indices: np.ndarray) -> str:
 
 def save(indices: np.ndarray, file: Path) -> None:
     """Writes it in the format of the file's ending. Raises ValueError or OSError."""
-    image(indices).convert("RGB").save(file)
+    with whole(file) as partial:
+        image(indices).convert("RGB").save(partial)

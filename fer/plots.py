@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from fer.writing import whole
+
 INK = "#7c8594"  # a grey that is read on white and on black, as pictures cannot follow the page's theme
 
 # Blue against, white nothing, red for: ColorBrewer's RdBu, which the colour-blind can tell apart too.
@@ -46,7 +48,8 @@ def _stretched(tiles: np.ndarray, common: bool) -> np.ndarray:
 
 def save(pixels: np.ndarray, file: Path) -> None:
     """Writes a picture (H, W) or (H, W, 3), uint8, in the format of the file's ending. Raises ValueError or OSError."""
-    Image.fromarray(pixels).save(file)
+    with whole(file) as partial:
+        Image.fromarray(pixels).save(partial)
 
 
 def data_url(pixels: np.ndarray, longest: int = 1280, lossless: bool = False) -> str:

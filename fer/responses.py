@@ -16,6 +16,7 @@ from fer import activations, mosaic, plots, prediction
 from fer.checkpoint import Network
 from fer.data import to_unit
 from fer.redundancy import Layer, Redundancy
+from fer.writing import whole
 
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 _COLUMNS, _SIDE = 16, 96  # of maps in a picture, and the pixels that a map is enlarged to
@@ -116,7 +117,8 @@ def draw(answer: Answer, file: Path, common: bool = False) -> None:
     common: one scale for the layer. Raises ValueError or OSError for a file that cannot be written.
     """
     if answer.values.ndim == 1:
-        return plots.answers(answer.values, answer.labels).savefig(file, dpi=150)
+        with whole(file) as partial:
+            return plots.answers(answer.values, answer.labels).savefig(partial, dpi=150)
     full = mosaic.scales(answer.values, common)
     scale = max(1, _SIDE // answer.values.shape[1])
     return mosaic.save(mosaic.compose(answer.values, full, _COLUMNS, scale, gap=2), file)

@@ -33,6 +33,7 @@ from fer.trials import (
     trained,
     variants,
 )
+from fer.writing import whole
 
 _PARAMETERS = {"cnn": 3_480_000, "dnn": 3_100_000}  # as report 1 rounds them
 # Report 2's figures: "validation" is a part of Training, "public" Kaggle's public score.
@@ -72,7 +73,8 @@ def draw(result: Result, file: Path) -> None:
     from fer import plots
 
     figure = plots.bars(**vars(result.bars)) if result.bars else plots.accuracies(result.curves)
-    figure.savefig(file, dpi=120)
+    with whole(file) as partial:
+        figure.savefig(partial, dpi=120)
 
 
 def known(name: str) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fer.writing import whole
+
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")  # the first eight of VOTES
 FILE = Path(__file__).parent / "ferplus.npz"
@@ -36,4 +38,5 @@ def shipped(split: str) -> Tensor:
 
 def write(votes: Mapping[str, Tensor], path: Path = FILE) -> None:
     """Keeps the votes (N, 10) on each named split in ``path``."""
-    np.savez_compressed(path, **{split: rows.byte().numpy() for split, rows in votes.items()})
+    with whole(path) as partial:
+        np.savez_compressed(partial, **{split: rows.byte().numpy() for split, rows in votes.items()})

@@ -18,6 +18,7 @@ from fer.checkpoint import Network
 from fer.data import Faces
 from fer.evaluation import predict_logits, wilson
 from fer.networks import Chain
+from fer.writing import whole
 
 LOSS = 0.005  # of accuracy: what may be lost for filters to be called dispensable
 _SHARES = (48, 32, 16, 8, 4, 2, 1)  # 64ths of the filters that are tried at first
@@ -52,7 +53,8 @@ def record(
         redundancy.write(known, folder)
         cards.put_redundancy(folder, section(known))
         for row in known.thinned:
-            plots.thinning(row).savefig(folder / f"thinning-{row['layer']}.png", dpi=120)
+            with whole(folder / f"thinning-{row['layer']}.png") as partial:
+                plots.thinning(row).savefig(partial, dpi=120)
     return known
 
 

@@ -34,7 +34,7 @@ from fer.networks import SIDE, labels_of
 from fer.recipes import OPTIMIZERS, SCHEDULES, TrainConfig
 from fer.taggers import VOTES
 from fer.team import Team, assembled, precision
-from fer.writing import whole
+from fer.writing import whole, write_text
 
 UNFINISHED = "unfinished.pt"
 
@@ -172,7 +172,7 @@ def claim(folder: Path, faces: dict[str, str]) -> None:
     if path.exists() and (known := json.loads(path.read_text())) != faces:
         raise ValueError(f"{folder} holds a run on {known}, not {faces}: delete it, or name another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(faces) + "\n")
+    write_text(path, json.dumps(faces) + "\n")
 
 
 def _train(

@@ -21,6 +21,7 @@ from fer.checkpoint import Network
 from fer.data import Faces, fingerprint
 from fer.evaluation import predict_logits, wilson
 from fer.recipes import TrainConfig, recipe
+from fer.writing import write_text
 
 History = list[dict[str, float]]
 _QUICK_FACES = {"Training": 280, "PublicTest": 140}
@@ -203,8 +204,8 @@ def keep(study: str, question: str, result: Result, settings: Settings) -> dict:
     table = {"study": study, "question": question, "quick": settings.quick, "seeds": settings.seeds}
     hurried = ["A quick run, of few faces and small networks: it shows that the study runs, and nothing about faces."]
     table |= {"rows": rounded(result.rows), "notes": hurried * settings.quick + result.notes}
-    (settings.folder / "table.json").write_text(json.dumps(table, indent=2) + "\n")
-    (settings.folder / "README.md").write_text(page(table))
+    write_text(settings.folder / "table.json", json.dumps(table, indent=2) + "\n")
+    write_text(settings.folder / "README.md", page(table))
     if result.curves:
         rows = [{"run": run} | row for run, history in result.curves.items() for row in history]
         checkpoint.write_rows(rows, settings.folder / "curves.csv")

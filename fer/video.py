@@ -8,7 +8,6 @@
 many places and no more, so memory does not grow with the video. Whoever stops half way keeps what was read so far.
 """
 
-import csv
 import json
 import time
 from collections import deque
@@ -20,13 +19,14 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from fer import annotation
+from fer import annotation, tables
 from fer.faces import Detector
 from fer.frames import Film, Frame, VideoError, opened
 from fer.marked import MarkedFilm
 from fer.prediction import FaceReading, Reading
 from fer.scenes import with_cuts
 from fer.tracking import Tracker
+from fer.writing import beside
 
 PLACES = 1200  # of the timeline, at most: when they are full, two become one
 UNDER_WAY = 4  # frames that wait to be written
@@ -62,6 +62,7 @@ class Step:
     files: dict[str, Path]
     faces: "Timeline"
     stopped: str | None = None
+    number: int = 0  # of the last frame in the film
 
     @property
     def of_length(self) -> str:
@@ -71,12 +72,13 @@ class Step:
 
 def follow(
     path: str | Path, out: Path, network: nn.Module, detector: Detector, smoothing: float = 0.5, longest: int = 1280,
-    fps: float | None = None, limits: Limits | None = None,
+    fps: float | None = None, limits: Limits | None = None, name: str | None = None,
 ) -> Iterator[Step]:  # fmt: skip
     """Reads a video frame by frame into four files in the folder `out`; a step after every frame.
 
     At most `fps` frames a second are read, or all of them. Frames wider or higher than `longest` pixels are shrunk to
-    it. Raises VideoError for what is no video, has no frame or is beyond the limits.
+    it. `name` is what the files' names begin with, by default as the video's, without its ending. Raises VideoError for
+    what is no video, has no frame or is beyond the limits.
     """
     limits = limits or Limits()
     until = time.monotonic() + (limits.work or float("inf"))
@@ -85,7 +87,8 @@ def follow(
         if limits.seconds and length and length > limits.seconds + 0.5:
             raise VideoError(f"The video has {length:.0f} seconds; at most {limits.seconds:g} can be read here.")
         tracker, timeline = Tracker(network, detector, smoothing), Timeline(list(network.labels))
-        with _Files(Path(path), out, film.constant_rate(fps), timeline) as files:
+        paths = written(out, name or Path(path).stem)
+        with _Files(paths, film.constant_rate(fps), timeline) as files:
             step = None
             for read, (frame, cut) in enumerate(with_cuts(film.frames(longest, fps, until)), 1):
                 if beyond(limits, read, frame.seconds):
@@ -97,6 +100,7 @@ def follow(
                 files.add(frame, reading)
                 of = count and max(count, read)
                 step = Step(read, of, frame.seconds, length, frame.picture, reading, files.paths, timeline)
+                step = replace(step, number=frame.number)
                 yield step
             if step is None:
                 raise VideoError(f"{Path(path).name[:80]!r} has no frame that can be read.")
@@ -180,49 +184,64 @@ class Timeline:
 # ------------------------------------------------------------------------------------------------ writing
 
 
-class _Files:
-    """The annotated video, the table and the JSON, written frame by frame; each is whole wherever it ends.
+def written(out: Path, name: str) -> dict[str, Path]:
+    """The four files that `follow` writes: the annotated video, the table, the same as JSON, and the timeline."""
+    kinds = {"video": ".webm", "csv": ".csv", "json": ".json", "timeline": ".png"}
+    return {kind: out / f"{name}-read{ending}" for kind, ending in kinds.items()}
 
-    The video is written by a thread of its own, since it takes as long as the reading.
+
+class _Files:
+    """The annotated video, the table and the JSON, written frame by frame beside their places.
+
+    They are put there when reading ends, wherever that is, so that a kill leaves the files of an earlier run. The
+    video is written by a thread of its own, since it takes as long as the reading.
     """
 
-    def __init__(self, path: Path, out: Path, rate: float, timeline: Timeline):
-        out.mkdir(parents=True, exist_ok=True)
-        kinds = {"video": ".webm", "csv": ".csv", "json": ".json", "timeline": ".png"}
-        self.paths = {kind: out / f"{path.stem}-read{ending}" for kind, ending in kinds.items()}
+    def __init__(self, paths: dict[str, Path], rate: float, timeline: Timeline):
+        self.paths = paths
+        paths["video"].parent.mkdir(parents=True, exist_ok=True)
+        self._partial = {kind: beside(path) for kind, path in paths.items()}
         self._timeline, self._count = timeline, 0
-        self._film = MarkedFilm(self.paths["video"], rate)
+        self._film = MarkedFilm(self._partial["video"], rate)
         self.end: float | None = None  # seconds: until when the last frame is shown
         self._thread, self._waiting = ThreadPoolExecutor(1), deque[Future]()
 
     def __enter__(self) -> "_Files":
-        self._table = self.paths["csv"].open("w", newline="")
-        self._json = self.paths["json"].open("w")
-        self._rows = csv.writer(self._table)
+        self._table = self._partial["csv"].open("w", encoding="utf-8", newline="")
+        self._json = self._partial["json"].open("w", encoding="utf-8")
         place = ["x", "y", "width", "height"]
-        self._rows.writerow(["frame", "seconds", "face", *place, "emotion", "unsure", *self._timeline.labels])
+        head = ["frame", "seconds", "face", *place, "emotion", "unsure", *self._timeline.labels]
+        self._table.write(tables.line(head))
         self._json.write("[")
         return self
 
     def __exit__(self, *error: object) -> None:
+        try:
+            self._finish()
+            for kind, partial in self._partial.items():
+                if self._count and partial.exists():
+                    partial.replace(self.paths[kind])
+                elif self._count:
+                    self.paths[kind].unlink(missing_ok=True)  # an earlier run's timeline, where no face is in sight now
+        finally:
+            for partial in self._partial.values():
+                partial.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        with self._json, self._table:
+            self._json.write("\n]\n")
         self._thread.shutdown()
         self._film.close(self.end)
-        self._json.write("\n]\n")
-        self._json.close()
-        self._table.close()
-        if not self._count:
-            for kind in ("csv", "json"):
-                self.paths[kind].unlink()
-        elif rows := self._timeline.rows()[:4]:
+        if rows := self._timeline.rows()[:4]:
             shares = {f"face {row['number']}": self._timeline.shares(row["number"]) for row in rows}
-            annotation.over_time(shares, self._timeline.labels).savefig(self.paths["timeline"], dpi=150)
+            annotation.over_time(shares, self._timeline.labels).savefig(self._partial["timeline"], dpi=150)
 
     def add(self, frame: Frame, reading: Reading) -> None:
         at = round(frame.seconds, 3)
         for face in reading.faces:
             shares = [round(share, 4) for share in face.probabilities.values()]
             row = [frame.number, at, face.number, *face.box.to_list(), face.emotion, int(face.unsure), *shares]
-            self._rows.writerow(row)
+            self._table.write(tables.line(row))
         entry = {"frame": frame.number, "seconds": at, "faces": [_entry(face) for face in reading.faces]}
         self._json.write(f"{',' if self._count else ''}\n{json.dumps(entry)}")
         self._count += 1

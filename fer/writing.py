@@ -1,4 +1,4 @@
-"""Files that are whole or not there: a full disk, a kill or two writers at once leave what was there before."""
+"""Atomic writes: a full disk, a kill or two writers at once leave the earlier file whole."""
 
 import os
 import threading
@@ -11,12 +11,15 @@ from safetensors import SafetensorError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place at the end of the block, and is gone if that fails.
+    """A file beside `path` to write to, which replaces `path` at the end of the block and is removed if that fails.
+
+    A symbolic link at `path` is replaced, never followed.
 
     Raises:
-        OSError: also for what torch and safetensors call otherwise when a disk is full.
+        OSError: also for what torch and safetensors raise as another error when a disk is full.
     """
-    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.{path.name}")
+    path = Path(path)
+    partial = beside(path)
     try:
         yield partial
         partial.replace(path)
@@ -24,3 +27,14 @@ def whole(path: Path) -> Iterator[Path]:
         raise OSError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A name in the folder of `path`, with its ending, that no other process or thread writes to."""
+    return path.with_name(f".{os.getpid()}-{threading.get_ident()}.{path.name[-40:]}")  # a name has at most 255 bytes
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` as UTF-8, whole or not at all. Raises OSError."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -111,7 +111,7 @@ def test_a_face_is_a_line_of_the_table(album, tmp_path: Path):
     "name, text, words",
     [
         ("a.txt", "", "expected a file that ends in .csv or .jsonl"),
-        ("a.jsonl", "[1]\n[2]\n", "holds something else"),
+        ("a.jsonl", "[1]\n[2]\n", "content is something else"),
         ("a.csv", "path,face\nx,1\n", "columns are of another network"),
     ],
 )

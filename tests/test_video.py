@@ -18,7 +18,7 @@ from PIL import Image
 from test_prediction import LEFT, Brightness, finding, picture
 from test_scenes import scene
 
-from fer import video
+from fer import faces, video
 from fer.commands import using
 from fer.prediction import read
 
@@ -305,13 +305,14 @@ def test_the_command_reads_a_film(tmp_path, clip, capsys, monkeypatch):
     assert (entry["frames"], entry["faces"]) == (20, []) and Path(entry["files"]["video"]).exists()
 
 
-def test_the_number_of_threads_is_as_before_a_film(tmp_path: Path):
+def test_the_number_of_threads_is_as_before_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """For the photographs that are read after it; also if the film could not be read."""
+    monkeypatch.setattr(faces, "load_detector", lambda: finding(LEFT))
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(3)
     cv2.setNumThreads(3)
     try:
-        assert using.predict([str(tmp_path / "none.mp4")], "cnn", True, None, str(tmp_path), 0.5, True) == 1
+        assert using.predict([str(tmp_path / "none.mp4")], "cnn", False, None, str(tmp_path), 0.5, True) == 1
         assert (torch.get_num_threads(), cv2.getNumThreads()) == (3, 3)
     finally:
         torch.set_num_threads(before[0])

@@ -1,5 +1,6 @@
 """Disks that are full and writers that meet: what was there stays whole, and what fails is one line."""
 
+import ast
 import multiprocessing
 import resource
 import signal
@@ -11,7 +12,21 @@ import numpy as np
 import pytest
 import torch
 
-from fer import atlas, checkpoint, data, evaluation, recipes, regions, training, trust
+from fer import (
+    atlas,
+    cards,
+    checkpoint,
+    data,
+    evaluation,
+    plots,
+    recipes,
+    regions,
+    studies,
+    training,
+    trials,
+    trust,
+    writing,
+)
 from fer.team import Team
 from fer.writing import whole
 
@@ -64,6 +79,20 @@ def keep(folder: Path) -> None:
     evaluation.keep_predictions(folder / "predictions.npz", "PublicTest", torch.rand(999, 7), faces(999))
 
 
+def write_table(folder: Path) -> None:
+    rows = [{"row": number, "accuracy": 0.5} for number in range(99)]
+    trials.keep("twins", "Which?", trials.Result(rows), trials.Settings(folder))
+
+
+def draw_figure(folder: Path) -> None:
+    epochs = [{"epoch": number, "accuracy": number / 9, "public_accuracy": 0.5} for number in range(9)]
+    studies.draw(trials.Result([], curves={"run": epochs}), folder / "figure.png")
+
+
+def save_noise(folder: Path) -> None:
+    plots.save(np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8), folder / "a.png")
+
+
 WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "weights": ("model.safetensors", lambda folder: checkpoint.save(checkpoint.Network("dnn"), folder)),
     "config": ("config.json", save_config),
@@ -72,6 +101,10 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "trust": ("trust.json", lambda folder: trust.write([{"method": str(n)} for n in range(999)], folder)),
     "regions": ("regions.npz", write_look),
     "atlas": ("atlas/dense_1.webp", write_layer),
+    "card": ("README.md", lambda folder: cards.put_redundancy(folder, "x" * 9999)),
+    "table": ("table.json", write_table),
+    "figure": ("figure.png", draw_figure),
+    "picture": ("a.png", save_noise),
     "unfinished training": ("unfinished.pt", save_run),
 }
 
@@ -157,3 +190,117 @@ def test_what_fails_half_way_is_taken_away(tmp_path: Path):
         partial.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "earlier" and len(list(tmp_path.iterdir())) == 1
+
+
+# ------------------------------------------------------------------------------------------------ no other way
+
+WRITING = {
+    "write_text", "write_bytes", "savefig", "imsave", "imwrite", "VideoWriter", "save", "save_file", "save_model",
+    "savez", "savez_compressed", "savetxt", "tofile", "dump", "to_csv", "copy", "copy2", "copyfile", "move", "touch",
+}  # fmt: skip
+# Where a file is written otherwise, and why.
+OTHERWISE = {
+    "album.Answers.add": "a row is appended; a cut one is left out when the next run begins",
+    "outputs._locked": "the lock's own file, which nobody reads as a result",
+    "video._Files.__enter__": "into a file beside, for as long as a film is read; put into place at the end",
+    "video._Files._finish": "the same",
+    "frames._source": "a copy for OpenCV to read, in a temporary folder",
+    "marked.MarkedFilm.close": "the same: into the file that `video._Files` names",
+    "marked.MarkedFilm._opened": "the same",
+}
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _opens_to_write(call: ast.Call) -> bool:
+    """open(file, "w") and file.open("w"), also with a mode that is not written out; os.open."""
+    if _name(call) not in ("open", "fdopen"):
+        return False
+    if isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "os":
+        return True
+    modes = call.args[1:2] if isinstance(call.func, ast.Name) else call.args[:2]
+    modes = [*modes, *(word.value for word in call.keywords if word.arg == "mode")]
+    return any(isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) & set("wax+")
+               and len(mode.value) <= 3 for mode in modes)  # fmt: skip
+
+
+def _safe(scope: ast.AST) -> set[str]:
+    """The names in a function that stand for a partial file of the writer, for memory, or for what is no file."""
+    names = set()
+    for node in ast.walk(scope):
+        if isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
+            call = node.context_expr
+            if isinstance(call, ast.Call) and _name(call) in ("whole", "whole_file"):
+                names.add(node.optional_vars.id)
+        elif isinstance(node, ast.Assign) and any(
+            isinstance(part, ast.Call) and _name(part) in ("BytesIO", "StringIO") for part in ast.walk(node.value)
+        ):
+            names |= {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return names
+
+
+def plain_writes(source: str, module: str) -> set[str]:
+    """The functions of a module in which a file is written that is not of `writing.whole`, by their full names."""
+    found = set()
+
+    def visit(node: ast.AST, scope: ast.AST, name: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                visit(child, child, f"{name}.{child.name}")
+                continue
+            if isinstance(child, ast.Call) and (
+                _opens_to_write(child) or _name(child) in WRITING and _to_a_file(child)
+            ):
+                used = {part.id for part in ast.walk(child) if isinstance(part, ast.Name)}
+                if not used & _safe(scope):
+                    found.add(name)
+            visit(child, scope, name)
+
+    visit(ast.parse(source), ast.parse(source), module)
+    return found
+
+
+def _writes(call: ast.Call) -> bool:
+    return _opens_to_write(call) or _name(call) in WRITING and _to_a_file(call)
+
+
+def _to_a_file(call: ast.Call) -> bool:
+    """Not `frame.copy()`, nor our own functions that write by the writer: `checkpoint.save(network, folder)`."""
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    if _name(call) == "write_text":
+        return isinstance(call.func, ast.Attribute) and owner != "writing"  # the function is the writer's own
+    if _name(call) in ("copy", "move"):
+        return owner == "shutil"
+    if _name(call) == "dump":
+        return owner in ("json", "pickle", "yaml")
+    return owner not in ("checkpoint", "plots", "mosaic", "run") or _name(call) != "save"
+
+
+def test_no_file_is_written_but_by_the_writer():
+    """By syntax tree: all writes in the package go to a partial file of `writing.whole`, but for those in the list."""
+    package = Path(writing.__file__).parent
+    found = set()
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package).with_suffix("").parts)
+        if module != "writing":
+            found |= plain_writes(path.read_text(encoding="utf-8"), module)
+    assert found == set(OTHERWISE)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "path.write_text('x')", "path.write_bytes(b'x')", "open(path, 'w')", "path.open('a', newline='')",
+        "open(path, mode='xb')", "path.open(mode='r+')", "figure.savefig(path)", "np.save(path, x)",
+        "np.savez_compressed(path, x=x)", "save_file(x, path)", "torch.save(x, path)", "cv2.imwrite(path, x)",
+        "image.save(path)", "Image.fromarray(x).save(path)", "json.dump(x, path)", "os.open(path, os.O_CREAT)",
+        "shutil.copyfile(a, path)", "x.tofile(path)", "cv2.VideoWriter(path, 0, 1, x)",
+    ],
+)  # fmt: skip
+def test_every_other_way_is_found(line: str):
+    """Each of them in a function of its own; the same to a partial file is fine."""
+    assert plain_writes(f"def one():\n    {line}\n", "m") == {"m.one"}
+    inside = line.replace("path", "partial")
+    assert plain_writes(f"def one():\n    with whole(path) as partial:\n        {inside}\n", "m") == set()

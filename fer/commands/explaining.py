@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from fer import checkpoint, data
-from fer.commands.printing import file_for, print_json
+from fer.commands.printing import file_for, files_of, print_json
+from fer.writing import whole as whole_file
 
 
 def saliency(
@@ -17,13 +18,14 @@ def saliency(
     from fer import faces, plots, prediction, reasons
     from fer.saliency import offered
 
-    file = str(file_for(out, f"{Path(image).stem}-saliency.png"))
+    file = str(file_for(out, f"{Path(image).stem}-saliency.png", [image, *files_of(network)]))
     trained = checkpoint.load(network)
     found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
     reason = reasons.of(trained, found[0].crop, method or offered(trained)[0], **question)
-    plots.titled(reasons.pictures(reason)).savefig(file, dpi=150)
+    with whole_file(Path(file)) as partial:
+        plots.titled(reasons.pictures(reason)).savefig(partial, dpi=150)
     scores = reasons.scores(reason, reasons.changes(trained, reason))
     if as_json:
         return print_json(reasons.summary(reason, scores) | {"file": file})
@@ -77,7 +79,7 @@ def ascend(
 
     began, chain = time.perf_counter(), checkpoint.load(network)
     numbers = ascent.listed(filters) if filters else None
-    file = file_for(out, f"ascent-{chain.name}-{layer}.png")
+    file = file_for(out, f"ascent-{chain.name}-{layer}.png", files_of(network))
     *_, frame = ascent.ascend(chain, layer, numbers, presets.exchanged(preset, **parts), seed=seed, steps=steps)
     tiles = frame.images[:, 0].numpy()
     plots.save(plots.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)

@@ -1,17 +1,21 @@
 """Commands that train and measure: networks, summary, train, evaluate, confusion, committee, study."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
-from fer import cards, checkpoint, data, evaluation, networks
-from fer.commands.printing import print_json, print_report
+from fer import cards, checkpoint, data, evaluation, networks, outputs
+from fer.commands.printing import files_of, print_json, print_report
 from fer.image_folder import LabelledFaces
 from fer.read_report import ReadReport
 
+TRAINED = ("config.json", "model.safetensors", "history.csv", "predictions.npz", "README.md", "unfinished.pt")
+STUDIED = ("table.json", "curves.csv", "figure.png", "README.md")
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
 
@@ -55,17 +59,32 @@ def train(
 
     config = recipes.recipe(network, **{key: value for key, value in changes.items() if value is not None})
     folder = Path(out) if out else checkpoint.WEIGHTS / network
-    (faces, validation), report = _labelled_splits(root, networks.labels_of(network), "Training", "PublicTest")
-    if restart:
-        (folder / training.UNFINISHED).unlink(missing_ok=True)
-    teachers = Path(teachers) if teachers else None
-    trained = distillation.fit(config, faces, validation, folder, as_json, teachers, fold)
-    if trained is None:
-        return  # a single fold's teacher, or another process measures and writes
-    figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
-    cards.record(trained, folder, figures)
+    earlier = [file for name in (config.start, config.teacher) if name for file in files_of(name)]
+    _check_folder(folder, TRAINED, out, root, earlier)
+    alone = fold is None and os.environ.get("RANK", "0") == "0"  # a fold locks its own; torchrun's first process writes
+    with outputs.one_writer(folder) if alone else nullcontext():
+        (faces, validation), report = _labelled_splits(root, networks.labels_of(network), "Training", "PublicTest")
+        if restart and alone:
+            (folder / training.UNFINISHED).unlink(missing_ok=True)
+        teachers = Path(teachers) if teachers else None
+        trained = distillation.fit(config, faces, validation, folder, as_json, teachers, fold)
+        if trained is None:
+            return  # a single fold's teacher, or another process measures and writes
+        figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
+        cards.record(trained, folder, figures)
     _print_figures(figures, trained.labels, as_json)
     print_report(report)
+
+
+def _check_folder(folder: Path, names: Iterable[str], out: str | None, root: str | None, inputs: list[Path]) -> None:
+    """Raises ValueError where the files called ``names`` may not be written to ``folder``.
+
+    A link that leads to weights/ itself is how somebody arranged this machine; one in --out may be a mistake.
+    """
+    if root and folder.exists() and Path(root).exists() and folder.samefile(root):
+        raise ValueError(f"out is {str(folder)!r}, the folder that the faces are read from: name another")
+    folder = folder if out else folder.resolve()
+    outputs.check_outputs(inputs, [folder / name for name in names])
 
 
 def evaluate(
@@ -185,12 +204,14 @@ def study(name: str, quick: bool, root: str | None, out: str | None, seeds: int 
     from fer import studies, trials
 
     settings = studies.settings_for(name, out, root, quick, seeds, quiet=as_json)
-    question, result = studies.run(name, settings)
-    table = trials.keep(name, question, result, settings)
-    try:
-        studies.draw(result, settings.folder / "figure.png")
-    except ModuleNotFoundError as error:
-        print(f"no figure.png: {error.name} is not installed; repeat the command where it is", file=sys.stderr)
+    _check_folder(settings.folder, STUDIED, out, root, [])
+    with outputs.one_writer(settings.folder):
+        question, result = studies.run(name, settings)
+        table = trials.keep(name, question, result, settings)
+        try:
+            studies.draw(result, settings.folder / "figure.png")
+        except ModuleNotFoundError as error:
+            print(f"no figure.png: {error.name} is not installed; repeat the command where it is", file=sys.stderr)
     if as_json:
         return print_json(table)
     notes = "".join(f"\n- {note}" for note in table["notes"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fer import checkpoint, data
-from fer.commands.printing import file_for, print_json
+from fer.commands.printing import file_for, files_of, print_json
 
 
 def activations(
@@ -12,7 +12,7 @@ def activations(
     """Writes what every filter of a layer answers to a face, as one picture."""
     from fer import faces, prediction, redundancy, responses
 
-    file = file_for(out, f"{Path(image).stem}-{layer}.png")
+    file = file_for(out, f"{Path(image).stem}-{layer}.png", [image, *files_of(network)])
     trained, folder = checkpoint.load(network), checkpoint.find(network)
     found = prediction.read(faces.open_picture(image), trained, faces.load_detector(), whole).faces
     if not found:

@@ -1,14 +1,15 @@
 """Commands that use a network, here and elsewhere: predict, crop, export, push, space."""
 
 import sys
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from torch import Tensor
 from tqdm import tqdm
 
-from fer import checkpoint, data, image_folder
-from fer.commands.printing import print_json, print_report
+from fer import checkpoint, data, image_folder, outputs
+from fer.commands.printing import file_for, files_of, print_json, print_report
 from fer.read_report import counted, plain
 
 
@@ -22,34 +23,75 @@ def predict(
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps is {fps}: expected a number of frames a second above 0")
     trained = checkpoint.load(network)
-    answers = album.Answers(Path(out), trained.labels) if out else None
-    moving = [path for path in paths if Path(path).suffix.lower() in album.VIDEOS]
-    still = [path for path in paths if path not in moving]
-    found, left_out = album.find_pictures(still)
-    files = [file for file in found if not answers or str(file) not in answers.done]
-    detector = None if whole and not moving else faces.load_detector()  # which may look for YuNet for three seconds
-    rows = []
-    for path in moving:
-        rows.append(_watch(path, trained, detector, Path(films), smoothing, fps, as_json))
-        if "stopped" in rows[-1]:
-            print_json(rows) if as_json else [_print_reading(row) for row in rows]
-            raise KeyboardInterrupt
-    unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
-    reading = album.read(files, trained, detector, whole)
-    for row in tqdm(reading, total=len(files), unit=" pictures", disable=None if len(files) > 1 else True):
-        unread += [f"{row['path']}: {row['error']}"] if "error" in row else []
-        answers.add(row) if answers else rows.append(row)
+    moving = _once(Path(path) for path in paths if Path(path).suffix.lower() in album.VIDEOS)
+    if whole and moving:
+        raise ValueError(f"--whole takes photographs as faces, and {str(moving[0])!r} is a film: read it without")
+    still, left_out = album.find_pictures(path for path in paths if Path(path).suffix.lower() not in album.VIDEOS)
+    names = _check_outputs(moving, [*still, *files_of(network)], out, films)
+    before = 0
+    with outputs.one_writer(Path(out)) if out else nullcontext():
+        answers = album.Answers(Path(out), trained.labels) if out else None
+        if answers:
+            before = len(moving) + len(_once(still))
+            moving, still = _unanswered(moving, answers), _unanswered(still, answers)
+            before -= len(moving) + len(still)
+        detector = None if whole else faces.load_detector()  # which may look for YuNet for three seconds
+        rows = []
+        for path in moving:
+            settings = {"smoothing": smoothing, "fps": fps, "name": names[path]}
+            rows.append(_watch(path, Path(films), trained, detector, settings, as_json, answers))
+            if "stopped" in rows[-1]:
+                print_json(rows) if as_json else [_print_reading(row) for row in rows]
+                raise KeyboardInterrupt
+        unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
+        reading = album.read(still, trained, detector, whole)
+        for row in tqdm(reading, total=len(still), unit=" pictures", disable=None if len(still) > 1 else True):
+            unread += [f"{row['path']}: {row['error']}"] if "error" in row else []
+            answers.add(row) if answers else rows.append(row)
+    _tell(rows, unread, answers, as_json)
+    empty = sum(file.is_dir() for file in still)  # has a sentence of its own, and is no file
+    _report_pictures(len(still) + len(moving) - len(unread), len(unread) - empty, left_out, before)
+    return 1 if unread or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
+
+
+def _check_outputs(moving: list[Path], others: list[Path], out: str | None, films: str) -> dict[Path, str]:
+    """The name that each film's files get; raises ValueError where a file that is read would be written over."""
+    files = [Path(out)] if out else []
+    names = {}
+    if moving:
+        from fer import video
+
+        distinct = outputs.distinct([Path(file.name) for file in moving])
+        names = {file: str(name) for file, name in zip(moving, distinct, strict=True)}
+        files += [file for name in names.values() for file in video.written(Path(films), name).values()]
+    outputs.check_outputs([*moving, *others], files)
+    return names
+
+
+def _unanswered(files: list[Path], answers) -> list[Path]:
+    done = {outputs.identity(Path(path)) for path in answers.done}
+    return [file for file in _once(files) if outputs.identity(file) not in done]
+
+
+def _once(files: Iterable[Path]) -> list[Path]:
+    """Each file once, by the first of its names."""
+    kept: dict[Path, Path] = {}
+    for file in files:
+        kept.setdefault(outputs.identity(file), file)
+    return list(kept.values())
+
+
+def _tell(rows: list[dict], unread: list[str], answers, as_json: bool) -> None:
+    """Prints what was read and what could not be."""
     if as_json:
-        print_json({"file": out, "pictures": len(answers.done)} if answers else rows)
+        films = {"films": rows} if rows else {}
+        print_json({"file": str(answers.file), "pictures": len(answers.done)} | films if answers else rows)
     elif answers:
-        print(f"{out} has the answers to {len(answers.done):,} pictures")
+        print(f"{answers.file} has the answers to {len(answers.done):,} pictures")
     for row in rows if not as_json else ():
         _print_reading(row)
     for sentence in unread:
         print(f"fer predict: {sentence}", file=sys.stderr)
-    empty = sum(file.is_dir() for file in files)  # has a sentence of its own, and is no file
-    _report_pictures(len(files) + len(moving) - len(unread), len(unread) - empty, left_out, len(found) - len(files))
-    return 1 if unread or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
 
 
 def _report_pictures(read: int, unread: int, left_out: list[image_folder.Reason], before: int = 0) -> None:
@@ -59,28 +101,44 @@ def _report_pictures(read: int, unread: int, left_out: list[image_folder.Reason]
 
 
 def _watch(
-    path: str, trained: checkpoint.Network, detector, out: Path, smoothing: float, fps: float | None, quiet: bool
+    path: Path, out: Path, trained: checkpoint.Network, detector, settings: dict, quiet: bool, answers
 ) -> dict:  # fmt: skip
-    """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far."""
+    """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far.
+
+    Every frame is added to ``answers``, if there are any. settings: those of `video.follow`.
+    """
     from fer import video
     from fer.threads import one_thread
 
     step, stopped = None, None
-    steps = video.follow(path, out, trained, detector, smoothing, fps=fps)
+    steps = video.follow(path, out, trained, detector, **settings)
     try:  # one face is too little to share among threads, and the film is being written beside it
-        with one_thread(), closing(steps), tqdm(desc=Path(path).name, unit=" frames", disable=quiet) as bar:
+        with one_thread(), closing(steps), tqdm(desc=path.name, unit=" frames", disable=quiet) as bar:
             for step in steps:
                 bar.total = step.of
                 bar.update()
+                if answers and not step.stopped:
+                    answers.add(_frame_row(path, step))
     except video.VideoError as error:
-        return {"path": path, "error": str(error)}
+        row = {"path": str(path), "error": str(error)}
+        if answers:
+            answers.add(row)
+        return row
     except KeyboardInterrupt:
         if step is None:
             raise
         stopped = f"Stopped by Ctrl+C: {step.seconds:.1f}{step.of_length} seconds were read."
     files = {kind: str(file) for kind, file in step.files.items() if file.exists()}
     read = {"frames": step.frames, "seconds": round(step.seconds, 3)} | ({"stopped": stopped} if stopped else {})
-    return {"path": path, **read, "faces": step.faces.rows(), "files": files}
+    return {"path": str(path), **read, "faces": step.faces.rows(), "files": files}
+
+
+def _frame_row(path: Path, step) -> dict:
+    faces = [
+        {"number": face.number, "box": face.box.to_list(), "emotion": face.emotion, "probabilities": face.probabilities}
+        for face in step.reading.faces
+    ]
+    return {"path": str(path), "frame": step.number, "seconds": round(step.seconds, 3), "faces": faces}
 
 
 def crop(folder: str, out: str, as_json: bool) -> int:
@@ -89,7 +147,8 @@ def crop(folder: str, out: str, as_json: bool) -> int:
 
     if not Path(folder).is_dir():
         raise ValueError(f"folder is {folder!r}: expected a folder of photographs, as in FOLDER/happy/1.jpg")
-    told = list(tqdm(album.cut(Path(folder), Path(out), faces.load_detector()), unit=" pictures", disable=as_json))
+    with outputs.one_writer(Path(out)):
+        told = list(tqdm(album.cut(Path(folder), Path(out), faces.load_detector()), unit=" pictures", disable=as_json))
     wrong = {str(file): words for file, words in told if words}
     written = len(told) - len(wrong)
     print_json({"folder": out, "faces": written, "left_out": wrong}) if as_json else print(f"{out} has {written} faces")
@@ -104,7 +163,8 @@ def export(network: str, out: str | None, root: str | None, as_json: bool) -> No
     """Writes a network as ONNX, and compares its answers with PyTorch's on 500 faces, made-up ones without FER-2013."""
     from fer import export
 
-    trained, file = checkpoint.load(network), Path(out or f"{Path(network).name.replace(':', '-')}.onnx")
+    trained = checkpoint.load(network)
+    file = file_for(out, f"{Path(network).name.replace(':', '-')}.onnx", files_of(network))
     pixels, which = _compared(root)
     export.to_onnx(trained, file)
     difference = export.largest_difference(trained, file, pixels)

@@ -5,15 +5,13 @@ SVG, at three times its size.
 """
 
 import base64
-import csv
-import io
 from collections.abc import Sequence
 from html import escape
 
 import gradio as gr
 from matplotlib.figure import Figure
 
-from fer import plots
+from fer import plots, tables
 
 CSS = """
 figure { margin: 0; min-width: 0; }
@@ -99,11 +97,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], name: str, alt:
 
 def csv_link(headers: Sequence[str], rows: Sequence[Sequence[object]], name: str, words: str = "CSV") -> str:
     """A link that saves a table."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([headers, *rows])
-    content = base64.b64encode(stream.getvalue().encode()).decode()
+    text = "".join(tables.line(map(_for_csv, row)) for row in [headers, *rows])
+    content = base64.b64encode(text.encode(errors="replace")).decode()
     return f'<a href="data:text/csv;base64,{content}" download="{escape(name)}.csv">{escape(words)}</a>'
+
+
+def _for_csv(cell: object) -> object:
+    """A number as it is shown; nothing where a table shows that there is none."""
+    if cell == "-":
+        return ""
+    return tables.Number(cell) if isinstance(cell, str) and _is_number(cell) else cell
 
 
 def linked(cell: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fer import plots
+from fer import plots, tables
 from fer.tabs import exhibits
 from fer.tabs.shared import QUIET, refusal
 from fer.trials import cell
@@ -53,9 +53,9 @@ def _picture(folder: Path) -> str:
     name, curves, picture = folder.name, folder / "curves.csv", folder / "figure.png"
     if curves.is_file():
         histories: dict[str, list[dict[str, float]]] = {}
-        with curves.open(newline="") as file:
+        with curves.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                run = row.pop("run")
+                run = tables.original(row.pop("run"))
                 histories.setdefault(run, []).append({key: float(value) for key, value in row.items() if value})
         return exhibits.figure(plots.accuracies(histories), name, f"Accuracy by epoch in {name}", wide=True)
     if not picture.is_file():
