@@ -2,8 +2,11 @@
 
 import argparse
 import os
-from importlib.util import find_spec
+import tempfile
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit
 
 # Read by gradio, which therefore comes after. It keeps a record of ten thousand events, and sums all of them up anew
 # after every one.
@@ -11,16 +14,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 
 import gradio as gr
-from starlette.middleware import Middleware
 
 from fer import checkpoint, soundness
 from fer.tabs import activations, api, confusion, ending, filters, networks, notice, predict, saliency, thrift
-from fer.tabs.bounds import BoundRequests
-from fer.tabs.guarded import Guarded
-from fer.tabs.headers import Strict
+from fer.tabs.guarded import Guarded, Server
 from fer.tabs.lines import MOST, bound
+from fer.tabs.security import own_hosts
 from fer.tabs.shared import QUIET, Shared, keep_up
-from fer.tabs.uploads import RefuseAddresses
+from fer.tabs.uploads import discard_broken_uploads
 
 TITLE = "Facial-expression laboratory"
 INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
@@ -55,7 +56,6 @@ LAUNCH = {
     "state_session_capacity": 100,  # visitors; who was here longest ago is forgotten first
     "max_threads": 16,
     "ssr_mode": False,
-    "app_kwargs": {"middleware": [Middleware(Strict), Middleware(BoundRequests), Middleware(RefuseAddresses)]},
 }
 
 TABS = {
@@ -85,7 +85,7 @@ def build(weights: Path | None = None) -> gr.Blocks:
         api.publish(shared)
         shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
         page.load(named, None, tabs, queue=False, **QUIET)
-    return bound(page.queue(max_size=MOST, default_concurrency_limit=2))
+    return bound(page.queue(max_size=MOST, default_concurrency_limit=2, api_open=False))
 
 
 def named(request: gr.Request) -> gr.Tabs:
@@ -94,12 +94,25 @@ def named(request: gr.Request) -> gr.Tabs:
     return gr.Tabs(selected=name) if name in TABS else gr.skip()
 
 
-def launch(page: gr.Blocks, **where: object) -> tuple:
+def launch(page: gr.Blocks, allowed: Iterable[str] = (), **where: object) -> tuple:
     """Starts the page as `LAUNCH` has it and goes on; gives what `Blocks.launch` does.
 
-    Gradio puts the page's own start and end into `app_kwargs`, so no other page may be given the same.
+    allowed: host names that it answers to besides its own, "*" for every one. See `security.own_hosts`.
     """
-    return page.launch(**where, prevent_thread_lock=True, **LAUNCH | {"app_kwargs": dict(LAUNCH["app_kwargs"])})
+    discard_broken_uploads()
+    hosts = own_hosts(str(where.get("server_name") or "127.0.0.1"), allowed)
+    started = page.launch(**where, prevent_thread_lock=True, _app=Server(hosts, page.listening), **LAUNCH)
+    if page.share_url:
+        hosts.add(urlsplit(page.share_url).hostname)
+    return started
+
+
+def check_mcp(parser: argparse.ArgumentParser) -> None:
+    """Ends the program with 2 where the page cannot be served by MCP."""
+    try:
+        import_module("gradio.mcp")
+    except Exception as error:  # whatever another version of it raises when it is imported
+        parser.error(f"--mcp needs a fitting package mcp ({error}): `pip install 'gradio[mcp]'` brings it")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -107,16 +120,23 @@ def main(argv: list[str] | None = None) -> None:
     on_space = "SPACE_ID" in os.environ
     parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="another host name that the page answers to, as behind a proxy; '*' for every one, which lets other web "
+        "sites use the page from the browsers of those who can reach it",
+    )  # fmt: skip
     parser.add_argument("--share", action="store_true", help="a public address through gradio.live, for 72 hours")
     parser.add_argument("--mcp", action="store_true", help="also serve the public functions to language models, by MCP")
     args = parser.parse_args(argv)
-    if args.mcp and find_spec("mcp") is None:
-        parser.error("--mcp needs the package mcp: `pip install 'gradio[mcp]'` brings it")
-    ending.own_uploads()
+    if args.mcp:
+        check_mcp(parser)
+    tempfile.tempdir = str(ending.own_uploads() / ending.WORK)
     page = build()
     where = {"server_name": args.host, "server_port": args.port, "share": args.share}
     told = ending.listen()
-    launch(page, **where, mcp_server=args.mcp or None)
+    launch(page, args.allow_host, **where, mcp_server=args.mcp or None)
+    if args.mcp and not page.mcp_server:
+        parser.exit(2, f"{parser.prog}: error: --mcp: {page.mcp_error}\n")
     thrift.keep()
     ending.wait(page, told)
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 import demo
 from fer import data
-from fer.tabs import api, growing, uploads
+from fer.tabs import api, growing
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -177,24 +177,9 @@ def test_gradio_is_kept_from_fetching_a_web_address(page, monkeypatch, as_networ
     assert answer.status_code == 400 and "must be uploaded" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "body, found",
-    [
-        (b'{"data": [{"path": "http://x"}]}', True),
-        (b'{"data": [[{"a": {"\\u0070ath": "\\u0068ttps://x"}}]]}', True),
-        (b'{"data": ["http://x", {"path": "/tmp/http://x"}, {"path": 3}]}', False),
-        (b'{"data": [', False),
-        (b"[" * 100_000, False),
-        (b"\xff\xfe", False),
-    ],
-)
-def test_web_addresses_are_found_wherever_json_can_hide_them(body, found):
-    assert uploads.names_an_address(body) is found
-
-
 def test_a_page_that_was_started_leaves_the_settings_of_the_next_one_alone(page):
     """Gradio would hand its start on: a page of MCP's, which can be begun once only, and the next one never came up."""
-    assert page.url and demo.LAUNCH["app_kwargs"].keys() == {"middleware"}
+    assert page.url and "app_kwargs" not in demo.LAUNCH
 
 
 def test_nothing_is_reported_home_and_nothing_kept_in_the_browser(page):

@@ -15,6 +15,7 @@ from pages import network_that_says, write_face
 
 from fer.tabs import ending
 
+ROOT = Path(__file__).parent.parent
 # As `python demo.py`, but an ascent computes for ever, which no thread of Python can be kept from.
 PROGRAM = """import sys, threading
 import demo
@@ -42,7 +43,7 @@ def started(tmp_path) -> Iterator[SimpleNamespace]:
         "PYTHONUNBUFFERED": "1",
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(port)], cwd=Path(__file__).parent.parent, env=os.environ | environment,
+        [sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT, env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -51,6 +52,16 @@ def started(tmp_path) -> Iterator[SimpleNamespace]:
     finally:
         process.kill()
         process.communicate()
+
+
+def broken_off_upload(api: str) -> socket.socket:
+    """A connection over which a part of an upload has come, and over which no more comes."""
+    address = httpx.URL(api)
+    line = socket.create_connection((address.host, address.port))
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 9999\r\n"
+    part = 'Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data; name="files"; '
+    line.sendall((head + part + 'filename="a.png"\r\n\r\nxxx').encode())
+    return line
 
 
 def test_it_ends_cleanly_while_an_ascent_computes_and_a_visitor_waits_for_it(started, tmp_path):
@@ -62,6 +73,7 @@ def test_it_ends_cleanly_while_an_ascent_computes_and_a_visitor_waits_for_it(sta
         with visitor.stream("GET", f"call/ascend/{event}") as answer:
             assert answer.status_code == 200
             assert "growing\n" in iter(started.process.stdout.readline, "")
+            broken_off_upload(started.api)
             started.process.send_signal(signal.SIGTERM)
             assert started.process.wait(20) == 0
     assert "Traceback" not in started.process.stderr.read()
@@ -78,16 +90,61 @@ def test_what_a_killed_page_left_is_deleted_at_the_next_start_and_what_another_p
     assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["new"]
 
 
-def test_a_folder_that_the_user_has_named_is_left_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    (tmp_path / "mine.png").touch()
-    os.utime(tmp_path / "mine.png", (0, 0))
-    assert ending.own_uploads() == tmp_path and (tmp_path / "mine.png").exists()
+def own_folder(monkeypatch, named: Path) -> Path:
+    """The folder of ours in the one that GRADIO_TEMP_DIR names, as a page that starts finds it."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(named))
+    monkeypatch.setattr(ending, "_locks", {})
+    return ending.own_uploads()
 
 
-def test_uploads_go_to_a_folder_of_ours_and_not_to_that_of_all_gradio_programs(tmp_path, monkeypatch):
-    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+def test_uploads_go_to_a_folder_of_ours_in_the_one_that_the_user_has_named_and_that_is_left_as_it_is(
+    tmp_path, monkeypatch
+):
+    """Named again, by a page that another one starts, it is the same folder."""
+    (tmp_path / "tmpabcd1234").touch()
+    os.utime(tmp_path / "tmpabcd1234", (0, 0))
+    folder = own_folder(monkeypatch, tmp_path)
+    assert folder.parent == tmp_path and os.environ["GRADIO_TEMP_DIR"] == str(folder)
+    assert ending.own_uploads() == folder and (tmp_path / "tmpabcd1234").exists()
+
+
+@pytest.mark.parametrize("named", [None, ""])
+def test_where_none_is_named_they_go_to_one_that_no_other_gradio_program_uses(tmp_path, monkeypatch, named):
+    """An empty name is none."""
+    monkeypatch.setattr(ending, "_locks", {})
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "kept, so that it is put back")
+    monkeypatch.delenv("GRADIO_TEMP_DIR") if named is None else monkeypatch.setenv("GRADIO_TEMP_DIR", named)
     monkeypatch.setattr(ending.tempfile, "gettempdir", lambda: str(tmp_path))
     folder = ending.own_uploads()
-    assert folder.parent == tmp_path and folder.name.startswith("fer-demo") and os.environ["GRADIO_TEMP_DIR"]
-    monkeypatch.undo()
+    assert folder.parent == tmp_path and folder.name.startswith("fer-demo")
+    assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
+
+
+def test_what_a_killed_page_left_is_deleted_at_the_next_start_unless_another_page_is_there(tmp_path, monkeypatch):
+    """A part of an upload, an upload, a film half written; the other page holds a lock that ends with its process."""
+    folder = own_folder(monkeypatch, tmp_path)
+    left = [folder / "tmpabcd1234", folder / "sha" / "face.png", folder / ending.WORK / "tmp1" / "film.mp4"]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    own_folder(monkeypatch, tmp_path)
+    assert not any(file.exists() for file in left) or not ending.fcntl
+    left[0].touch()
+    ready, program = "there", "import sys; from fer.tabs import ending; ending.own_uploads(); print('there'); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as other:
+        assert other.stdout.readline().strip() == ready
+        left[0].touch()
+        own_folder(monkeypatch, tmp_path)
+        assert left[0].exists()
+        other.kill()
+
+
+def test_a_part_to_which_nothing_is_added_for_45_seconds_is_deleted(tmp_path):
+    """44 is not enough; other files are left alone."""
+    for name, written in (("tmpabcd1234", 954), ("tmpabcd5678", 956), ("face.png", 0)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (written, written))
+    ending.discard_parts(tmp_path, 1000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.png", "tmpabcd5678"]

@@ -3,20 +3,26 @@
 One server for all. The budgets of fuzzing are fixed: `FUZZED` questions for each public endpoint, always the same ones.
 """
 
+import errno
 import json
+import os
 import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from gradio import processing_utils
+from gradio.route_utils import GradioUploadFile
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as some
 from pages import sealed_off, served, write_face, write_networks
 from PIL import Image
 from test_pictures import REFUSED
 
-from fer.tabs import guarded, headers
+from fer.tabs import guarded, security
 
 FUZZED = 25
 MARKUP = "<img src=http://evil.example/x onerror=alert(1)>"
@@ -243,10 +249,10 @@ def test_every_answer_forbids_other_hosts(page):
     """A policy that lets a page load from its own host alone, on pages, data and refusals alike."""
     for address in ("", "config", "gradio_api/file=/etc/passwd", "nothing"):
         answer = page.get(address)
-        assert answer.headers["content-security-policy"] == headers.policy(on_space=False)
+        assert answer.headers["content-security-policy"] == security.policy(on_space=False)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
-    assert "http" not in headers.policy(on_space=False) and "huggingface.co" in headers.policy(on_space=True)
+    assert "http" not in security.policy(on_space=False) and "huggingface.co" in security.policy(on_space=True)
 
 
 @pytest.mark.parametrize(
@@ -279,3 +285,88 @@ def test_what_nobody_foresaw_is_logged_and_told(page, face, monkeypatch, caplog)
     answered, answer = ask(page, "predict", [face, "compact"])
     assert not answered and "Something went wrong on the server" in told(answer) and "secret" not in answer
     assert "/home/secret" in caplog.text and "Something went wrong" in guarded.UNFORESEEN
+
+
+# ------------------------------------------------------------------------------------------------ requests that lie
+
+
+def raw(page: httpx.Client, head: list[str], body: bytes = b"", answered: bool = True) -> bytes:
+    """Sends a request as it stands, and gives the answer's first line; or breaks off without waiting for one."""
+    with socket.create_connection((page.base_url.host, page.base_url.port), timeout=20) as line:
+        line.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        return line.recv(200).partition(b"\r\n")[0] if answered else b""
+
+
+@pytest.fixture
+def fetched(monkeypatch) -> list[str]:
+    """The web addresses that Gradio tries to fetch."""
+    found: list[str] = []
+
+    async def fetch(url: str, *_, **__) -> str:
+        found.append(url)
+        raise RuntimeError("fetched")
+
+    for name in ("async_ssrf_protected_download", "ssrf_protected_download", "save_url_to_cache"):
+        monkeypatch.setattr(processing_utils, name, fetch)
+    return found
+
+
+KINDS = [
+    ["application/json", "multipart/form-data; boundary=x"],
+    ["multipart/form-data; boundary=x", "application/json"],
+    ["application/json, multipart/form-data; boundary=x"],
+    ["multipart/form-data; boundary=x"],
+    ["text/plain"],
+    [],
+    ["application/json"],
+]
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=str)
+def test_no_request_makes_the_page_fetch_an_address_whatever_it_says_it_is(page, fetched, kinds: list[str]):
+    """Each event of the page, asked in three ways with an address for every value: 400 or 404, and 0 fetches."""
+    file = FILE | {"path": "http://127.0.0.1:9/a.png"}
+    for event in page.get("config").json()["dependencies"]:
+        body = {"data": [file] * (len(event["inputs"]) or 1), "fn_index": event["id"], "session_hash": "stranger"}
+        content = json.dumps(body).encode()
+        for path in ("run/predict", "queue/join", f"call/{event['api_name']}"):
+            head = [f"POST /gradio_api/{path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(content)}"]
+            first = raw(page, [*head, *(f"Content-Type: {kind}" for kind in kinds)], content)
+            assert b" 400 " in first or b" 404 " in first, (path, event["id"], first)
+    assert fetched == []
+
+
+def files_in(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_uploads_that_are_broken_off_leave_nothing(page, uploads: Path):
+    """20 of them after a part of 100 kB each: no byte more than before."""
+    before = files_in(uploads)
+    start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + b"x" * 100_000
+    head = ["POST /gradio_api/upload HTTP/1.1", "Host: localhost", "Content-Length: 9000000"]
+    for _ in range(20):
+        raw(page, [*head, "Content-Type: multipart/form-data; boundary=x"], start, answered=False)
+    ends = time.monotonic() + 20
+    while files_in(uploads) != before and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert files_in(uploads) == before
+
+
+def test_an_upload_for_which_there_is_no_room_is_told_so_and_leaves_nothing(page, uploads: Path, monkeypatch):
+    """507 where the disk is full, and where it takes no file of that size."""
+    before = files_in(uploads)
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+
+        async def no_room(*_, number=number):
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(GradioUploadFile, "write", no_room)
+            assert page.post("gradio_api/upload", files={"files": ("a.png", b"x" * 1000)}).status_code == 507
+    assert files_in(uploads) == before
+
+
+def test_answers_hold_no_address_in_memory(page):
+    for address in ("config", "gradio_api/info", "gradio_api/openapi.json"):
+        assert " at 0x" not in page.get(address).text

@@ -6,7 +6,8 @@ Pictures go in as files that Gradio's clients upload (`handle_file`) or as data 
 addresses. By MCP each endpoint is a tool of that name; a language model gets no pictures, which it could not read.
 """
 
-from collections import deque
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -16,12 +17,13 @@ from fer import mosaic, plots, reasons, responses
 from fer.faces import open_picture
 from fer.prediction import Reading
 from fer.tabs import growing
+from fer.tabs.lines import wanted
 from fer.tabs.shared import Shared, load_network, read, refusal, said_kindly
 from fer.tabs.uploads import picture_sent
 
 _COLUMNS = 8  # of tiles in a picture
 _TILE = 96  # pixels that a tile is enlarged to
-_ALL_BUSY = {"concurrency_id": "api", "concurrency_limit": 1}
+_ONE_AT_A_TIME = {"concurrency_limit": 1}  # each endpoint in a line of its own
 
 
 def publish(shared: Shared) -> None:
@@ -58,7 +60,7 @@ def publish(shared: Shared) -> None:
 
     gr.api(predict, api_name="predict", api_description=readings.__doc__)
     for function, does in ((saliency, explained), (activations, answered), (ascend, grown)):
-        gr.api(function, api_name=function.__name__, api_description=does.__doc__, **_ALL_BUSY)
+        gr.api(function, api_name=function.__name__, api_description=does.__doc__, **_ONE_AT_A_TIME)
 
 
 def _told(answer: dict, request: gr.Request | None) -> dict:
@@ -96,7 +98,7 @@ def explained(
     """
     chain, face = load_network(weights, network), largest(weights, picture, network)
     try:
-        reason = reasons.of(chain, face, method, target, against)
+        reason = reasons.of(chain, face, method, target, against, watch=_in_time())
     except ValueError as error:
         raise refusal(f"This cannot be explained: {error}.") from None
     scores = reasons.scores(reason, reasons.changes(chain, reason))
@@ -132,7 +134,7 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
     asked = growing.ask(weights, network, layer, filters, "clear", steps, seed)
     if len(asked.filters) > 64:
         raise refusal(f"That is {len(asked.filters)} filters: ask for 64 at most, as in 0-63.")
-    last = growing.kept(asked, weights) or deque(growing.grow(asked, weights), maxlen=1).pop()
+    last = growing.kept(asked, weights) or _last(growing.grow(asked, weights))
     if last.late:
         raise refusal(f"This takes longer than {growing.TURN} seconds here: ask for fewer filters or steps.")
     rows = [
@@ -141,6 +143,28 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
     ]
     sheet = plots.sheet(last.images, _COLUMNS, max(1, _TILE // last.images.shape[1]))
     return {"layer": layer, "filters": rows, "picture": plots.data_url(sheet)}
+
+
+def _in_time() -> Callable[[object], None]:
+    """To be called at every step of some work: raises gr.Error once nobody waits for it, or its turn is over."""
+    ends = time.monotonic() + growing.TURN
+
+    def watch(_: object) -> None:
+        if not wanted():
+            raise refusal("Nobody waits for this any more.")
+        if time.monotonic() > ends:
+            raise refusal(f"This takes longer than {growing.TURN} seconds here: ask for less.")
+
+    return watch
+
+
+def _last(steps: Iterator[growing.Grown]) -> growing.Grown:
+    """What an ascent comes to, which keeps its own time. Raises gr.Error once nobody waits for it."""
+    last = None
+    for last in steps:  # noqa: B007
+        if not wanted():
+            raise refusal("Nobody waits for this any more.")
+    return last
 
 
 def largest(weights: Path, picture: dict | str, network: str) -> np.ndarray:

@@ -12,8 +12,8 @@ import gradio as gr
 import numpy as np
 
 from fer import faces, plots
-from fer.faces import open_picture
 from fer.tabs.shared import load_detector, refusal, said_kindly, sent
+from fer.tabs.uploads import small_jpeg
 
 PREFIX = "data:image/jpeg;base64,"
 LONGEST = 200_000  # characters of a frame: 320x240 has about 16,000
@@ -139,11 +139,9 @@ def frame(event: gr.EventData) -> tuple[int, np.ndarray]:
         raise refusal("The webcam's picture did not arrive as a small JPEG. Please load the page again.")
     try:
         with said_kindly():
-            picture = open_picture(base64.b64decode(address[len(PREFIX) :], validate=True))
+            picture = small_jpeg(base64.b64decode(address[len(PREFIX) :], validate=True), SIDE)
     except binascii.Error:
         raise refusal("The webcam's picture arrived damaged.") from None
-    if max(picture.shape[:2]) > SIDE:
-        raise refusal(f"The webcam's picture is larger than {SIDE} pixels. Please load the page again.")
     return number, picture
 
 

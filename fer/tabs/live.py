@@ -8,7 +8,6 @@ boxes and the smoothed probabilities of the faces in sight, under a token that t
 
 import base64
 import binascii
-import io
 import logging
 import re
 import threading
@@ -20,13 +19,13 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import torch
-from PIL import Image
 
 from fer import annotation, checkpoint, data, saliency
-from fer.faces import PictureError, open_picture
+from fer.faces import PictureError
 from fer.prediction import FaceReading, Reading
 from fer.tabs.guarded import UNFORESEEN
 from fer.tabs.shared import QUIET, Shared, alone, follow, load_detector, load_network, refusal, sent, single_threaded
+from fer.tabs.uploads import small_jpeg
 from fer.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -181,21 +180,9 @@ def _frame(url: object) -> np.ndarray:
     if not isinstance(url, str) or not url.startswith(PREFIX) or len(url) > LONGEST:
         raise FrameError("The camera's picture did not arrive as a small JPEG. Please load the page again.")
     try:
-        jpeg = base64.b64decode(url[len(PREFIX) :], validate=True)
+        return small_jpeg(base64.b64decode(url[len(PREFIX) :], validate=True), SIDE)
     except binascii.Error:
         raise FrameError("The camera's picture arrived damaged.") from None
-    return _small(jpeg)
-
-
-def _small(jpeg: bytes) -> np.ndarray:
-    """The pixels of a JPEG; its size is read first, since a few bytes can claim to be a huge picture."""
-    try:
-        image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
-    except Exception:  # as in pictures.py: Pillow's readers raise anything on foreign bytes
-        raise FrameError("The camera's picture arrived damaged.") from None
-    if max(image.size) > SIDE:
-        raise FrameError(f"The camera's picture is {image.width} x {image.height} pixels; {SIDE} are enough.")
-    return open_picture(image)
 
 
 def taken(event: gr.EventData) -> np.ndarray:

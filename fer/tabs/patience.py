@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
+from fer.tabs.lines import wanted
+
 EVERY = 0.4  # seconds between two steps: what is quicker shows no progress, and nothing flickers
 
 
@@ -25,7 +27,7 @@ class _Stopped(Exception):
 
 
 def steps(
-    work: Callable[[Callable[[int], None]], Any], wanted: Callable[[], bool] = lambda: True, every: float = EVERY
+    work: Callable[[Callable[[int], None]], Any], wanted: Callable[[], bool] = wanted, every: float = EVERY
 ) -> Iterator[int | Done]:
     """Runs work(watch) in a thread of its own, where `watch(count)` counts, or ends the work that nobody waits for.
 

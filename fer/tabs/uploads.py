@@ -5,14 +5,19 @@ API caller sends without Gradio's `meta` mark, and with the mark it fetches any 
 """
 
 import base64
-import json
-import re
+import functools
+import io
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 from gradio import utils
+from gradio.route_utils import GradioMultiPartParser
+from PIL import Image
+from starlette.datastructures import FormData
 
-from fer.faces import PictureError
+from fer.faces import PictureError, open_picture
 
 
 def picture_file(payload: dict | None) -> Path:
@@ -48,66 +53,41 @@ def picture_sent(picture: dict | str | None) -> Path | bytes:
     return picture_file({"path": unquote(path)})
 
 
-_FETCH = re.compile(r"/(file[=/]|proxy=)\s*https?:", re.IGNORECASE)
+def small_jpeg(jpeg: bytes, side: int) -> np.ndarray:
+    """A camera's frame, RGB uint8 (H, W, 3), whose longer side has ``side`` pixels at most.
 
-
-class RefuseAddresses:
-    """ASGI middleware: 400 for a request that names a file by its web address, which Gradio would go and fetch."""
-
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] == "http" and _FETCH.search(scope["path"]):
-            return await answer(send, 400, {"detail": "This page hands on no files of other addresses."})
-        if scope["type"] != "http" or scope["method"] != "POST" or _is_upload(scope):
-            return await self.app(scope, receive, send)
-        body = await _whole_body(receive)
-        if names_an_address(body):
-            return await answer(send, 400, {"detail": "A picture must be uploaded; its web address is not enough."})
-        pending = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay():
-            return pending.pop() if pending else await receive()
-
-        await self.app(scope, replay, send)
-
-
-def names_an_address(body: bytes) -> bool:
-    """Whether some object in this JSON has a `path` that Gradio takes for a web address. What is no JSON has none."""
-
-    def look(entry: dict) -> dict:
-        if str(entry.get("path", "")).startswith(("http://", "https://")):
-            raise _AddressFound
-        return entry
-
+    The size is read off its header before anything is decoded, since a few bytes can claim to be a huge picture.
+    Raises PictureError.
+    """
     try:
-        json.loads(body, object_hook=look)
-    except _AddressFound:
-        return True
-    except (ValueError, RecursionError):
-        return False  # Gradio refuses it with words of its own
-    return False
+        image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
+    except Exception:  # as in pictures.py: Pillow's readers raise anything on foreign bytes
+        raise PictureError("The camera's picture arrived damaged.") from None
+    if max(image.size) > side:
+        raise PictureError(f"The camera's picture is {image.width} x {image.height} pixels; {side} are enough.")
+    return open_picture(image)
 
 
-class _AddressFound(Exception):
-    pass
+def discard_broken_uploads() -> None:
+    """From now on an upload that fails leaves no file, however it fails.
 
+    Gradio deletes the parts of one that is too large or malformed, but not of one that is broken off, cancelled, or
+    for which the disk has no room.
+    """
+    parse = GradioMultiPartParser.parse
+    if getattr(parse, "discards", False):
+        return
 
-def _is_upload(scope) -> bool:
-    return dict(scope["headers"]).get(b"content-type", b"").startswith(b"multipart/")
+    @functools.wraps(parse)
+    async def parse_or_discard(parser: GradioMultiPartParser) -> FormData:
+        try:
+            return await parse(parser)
+        except BaseException:
+            for file in parser._files_to_close_on_error:
+                with suppress(OSError):  # what is still to be written finds no room
+                    file.close()
+                Path(file.name).unlink(missing_ok=True)
+            raise
 
-
-async def _whole_body(receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
-
-
-async def answer(send, status: int, content: dict) -> None:
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(content).encode()})
+    parse_or_discard.discards = True
+    GradioMultiPartParser.parse = parse_or_discard
