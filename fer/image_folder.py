@@ -263,7 +263,7 @@ def has_faces(folder: Path) -> bool:
 def _read(folder: Path, labels: Sequence[str], divide: Callable, see: Callable) -> tuple[dict, ReadReport]:
     files, left_out = find_pictures(folder)
     places = {PurePosixPath(file.relative_to(folder)): file for file in files}
-    rows, unlabelled, remarks = label_pictures(list(places), labels, folder.resolve().name)
+    rows, unlabelled, remarks = label_pictures(sorted(places), labels, folder.resolve().name)
     reader = FaceReader(see)
     faces = {row.path: face for row in rows if (face := reader.read(row.path, places[row.path])) is not None}
     splits, more = divide([row for row in rows if row.path in faces])

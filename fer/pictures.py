@@ -1,12 +1,14 @@
 """A picture file, whatever its kind -> RGB uint8 (H, W, 3), or one sentence that says why not.
 
 picture = open_picture("holiday.jpg")
+opened = open_scaled("holiday.jpg")                        # .pixels, .scale of a large JPEG, .note in words
 """
 
 import functools
 import io
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +16,11 @@ import numpy as np
 from PIL import Image
 
 SMALLEST = 24  # half the side of a network's input: less is not worth enlarging
+ENOUGH = 48  # the side of a network's input: less is enlarged
 MOST_PIXELS = 24_500_000  # 24-megapixel cameras deliver up to 24.4 million
+# libjpeg decodes at 1/2, 1/4 or 1/8 without ever holding the whole picture; of a progressive one it holds all
+# coefficients, up to 6 bytes a pixel, whatever the scale.
+MOST_JPEG_PIXELS, MOST_PROGRESSIVE_PIXELS = 120_000_000, 56_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")  # of Pillow's, those that are opened
 WANTED = "a JPEG, PNG, WebP, BMP, GIF or TIFF picture would be right"
 SEEMS = {b"%PDF": "a PDF document", b"PK": "a ZIP archive", b"<": "a text or SVG file", b"\x1aE\xdf\xa3": "a video"}
@@ -38,7 +44,7 @@ class PictureTooSmallError(PictureError):
 
 
 class PictureTooLargeError(PictureError):
-    """A picture of more than MOST_PIXELS pixels."""
+    """A picture of more pixels than are read of its kind."""
 
 
 @functools.cache
@@ -59,12 +65,28 @@ def picture_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A picture, RGB uint8 (H, W, 3); `scale` times its coordinates are the file's own; `note`: what is unusual."""
+
+    pixels: np.ndarray
+    scale: float = 1.0
+    note: str | None = None
+
+
 def open_picture(source: str | Path | bytes | BinaryIO | Image.Image) -> np.ndarray:
     """Reads any usual picture as RGB uint8 (H, W, 3): turned as EXIF says, transparency on white, first frame.
 
-    Raises PictureError for what is missing, damaged, no picture, narrower than 24 pixels or above 24 megapixels.
-    The size is checked in the header, before anything is decoded.
+    A JPEG above 24 megapixels is decoded at 1/2, 1/4 or 1/8 of its size; `open_scaled` says at which.
+
+    Raises PictureError for what is missing, damaged, no picture, narrower than 24 pixels or above 24 megapixels (a JPEG
+    above 120, a progressive one above 56). The size is checked in the header, before anything is decoded.
     """
+    return open_scaled(source).pixels
+
+
+def open_scaled(source: str | Path | bytes | BinaryIO | Image.Image) -> Opened:
+    """The same with the scale at which it was decoded, and a note where it is small or was reduced."""
     if isinstance(source, Image.Image):
         return _decode(source)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -87,7 +109,7 @@ def _open_file(path: Path) -> BinaryIO:
         raise PictureError(f"The file {name!r} cannot be opened ({error.strerror}).") from None
 
 
-def _read(stream: BinaryIO) -> np.ndarray:
+def _read(stream: BinaryIO) -> Opened:
     _hush()
     try:
         image = Image.open(stream, formats=readable_formats())
@@ -117,26 +139,54 @@ def _name(stream: BinaryIO) -> str:
     return f"a file of {length:,} bytes that no picture reader knows" if length else "an empty file (0 bytes)"
 
 
-def _decode(image: Image.Image) -> np.ndarray:
-    _check_size(*image.size)
+def _decode(image: Image.Image) -> Opened:
+    width, height = image.size
+    _check_size(image)
+    factor = _reduce(image)
     try:
         image.load()
         turn = TURNS.get(_orientation(image))
         picture = _to_rgb(image)
-        return np.array(picture if turn is None else picture.transpose(turn))  # (H, W, 3)
+        pixels = np.array(picture if turn is None else picture.transpose(turn))  # (H, W, 3)
     except Exception:  # as in _read
-        what = f"{image.format or 'received'} picture ({image.width} x {image.height} pixels)"
+        what = f"{image.format or 'received'} picture ({width} x {height} pixels)"
         raise PictureError(f"The {what} is damaged or cut off; a complete file would be right.") from None
+    return Opened(pixels, max(width, height) / max(pixels.shape[:2]), _note(width, height, factor))
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
     if min(width, height) < SMALLEST:
         raise PictureTooSmallError(f"The picture is {width} x {height} pixels; each side needs at least {SMALLEST}.")
-    if width * height > MOST_PIXELS:
+    most = MOST_PIXELS
+    if _is_undecoded_jpeg(image):
+        most = MOST_PROGRESSIVE_PIXELS if image.info.get("progressive") else MOST_JPEG_PIXELS
+    if width * height > most:
         size = f"{width} x {height} pixels ({width * height / 1e6:.0f} megapixels)"
-        raise PictureTooLargeError(
-            f"The picture is {size}; at most 24 megapixels can be read, so please send a smaller copy."
-        )
+        bound = f"at most {most // 1_000_000} megapixels can be read"
+        raise PictureTooLargeError(f"The picture is {size}; {bound}, so please send a smaller copy.")
+
+
+def _reduce(image: Image.Image) -> int:
+    """Has a JPEG above 24 megapixels decoded at 1/2, 1/4 or 1/8 of its size; the divisor, 1 for none."""
+    width, height = image.size
+    if width * height <= MOST_PIXELS or not _is_undecoded_jpeg(image):
+        return 1
+    factor = next(k for k in (2, 4, 8) if width * height <= k * k * MOST_PIXELS)
+    image.draft(None, (width // factor, height // factor))
+    return factor
+
+
+def _is_undecoded_jpeg(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO") and bool(getattr(image, "tile", None))
+
+
+def _note(width: int, height: int, factor: int) -> str | None:
+    if factor > 1:
+        return f"The picture has {width * height / 1e6:.0f} megapixels; it was read at 1/{factor} of its size."
+    if min(width, height) < ENOUGH:
+        return f"The picture has only {width} x {height} pixels: it was enlarged, so the answer is less certain."
+    return None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -37,9 +37,9 @@ def saved(kind: str, mode: str, width: int, height: int) -> bytes:
 @fixed(150)
 @given(some.sampled_from(KINDS), some.integers(1, 130), some.integers(1, 130))
 def test_a_picture_of_any_size_is_read_or_refused_by_its_size(kind, width, height):
-    """RGB bytes of just that size; below 48 pixels a sentence that names the size."""
+    """RGB bytes of just that size; below 24 pixels a sentence that names the size."""
     content = saved(*kind, width, height)
-    if min(width, height) < 48:
+    if min(width, height) < 24:
         with pytest.raises(PictureError, match=f"{width} x {height} pixels"):
             open_picture(content)
     else:

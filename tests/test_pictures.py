@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from fer.pictures import PictureError, open_picture, picture_suffixes
+from fer.pictures import MOST_PIXELS, PictureError, open_picture, open_scaled, picture_suffixes
 
 
 def saved(image: Image.Image, kind: str, **options) -> bytes:
@@ -162,3 +162,35 @@ def test_refusing_a_bomb_leaves_pillows_own_guard_as_it_was():
     with pytest.raises(PictureError):
         open_picture(declared_png(60000, 50000))
     assert Image.MAX_IMAGE_PIXELS == 89478485
+
+
+@pytest.mark.parametrize(
+    "size, factor, kind", [((8000, 6000), 2, "JPEG"), ((9000, 6000), 2, "MPO"), ((12000, 9000), 4, "JPEG")]
+)
+def test_large_jpegs_are_read_at_a_reduced_scale(size, factor, kind):
+    """48, 54 and 108 megapixels, as phones deliver them: within 24, and the scale is said."""
+    more = {"save_all": True, "append_images": [Image.new("L", (60, 50))]} if kind == "MPO" else {}
+    opened = open_scaled(saved(Image.new("L", size, 77), kind, **more))
+    assert opened.pixels.shape[:2] == (size[1] // factor, size[0] // factor) and (opened.pixels == 77).all()
+    assert opened.pixels.shape[0] * opened.pixels.shape[1] <= MOST_PIXELS
+    assert opened.scale == factor and f"1/{factor} of its size" in opened.note
+
+
+def test_large_jpegs_are_turned_as_exif_says():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert open_scaled(saved(Image.new("L", (8000, 6000)), "JPEG", exif=exif)).pixels.shape[:2] == (4000, 3000)
+
+
+def test_jpegs_have_a_bound_too():
+    """126 megapixels; and 63 of a progressive one, whose coefficients are held whatever the scale."""
+    for size, options in (((14000, 9000), {}), ((9000, 7000), {"progressive": True})):
+        with pytest.raises(PictureError, match="so please send a smaller copy"):
+            open_picture(saved(Image.new("L", size), "JPEG", **options))
+
+
+def test_small_pictures_are_read_with_a_note():
+    """24 pixels and more are read; below 48 it is said, from 48 it is not."""
+    small, enough = open_scaled(Image.new("L", (24, 30))), open_scaled(Image.new("L", (48, 48)))
+    assert small.pixels.shape == (30, 24, 3) and "24 x 30" in small.note
+    assert (enough.note, enough.scale) == (None, 1.0)
