@@ -93,6 +93,8 @@ def test_what_a_killed_page_left_is_deleted_at_the_next_start_and_what_another_p
 def own_folder(monkeypatch, named: Path) -> Path:
     """The folder of ours in the one that GRADIO_TEMP_DIR names, as a page that starts finds it."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(named))
+    for opened in ending._locks.values():
+        os.close(opened)
     monkeypatch.setattr(ending, "_locks", {})
     return ending.own_uploads()
 

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -290,11 +290,24 @@ def test_what_nobody_foresaw_is_logged_and_told(page, face, monkeypatch, caplog)
 # ------------------------------------------------------------------------------------------------ requests that lie
 
 
-def raw(page: httpx.Client, head: list[str], body: bytes = b"", answered: bool = True) -> bytes:
-    """Sends a request as it stands, and gives the answer's first line; or breaks off without waiting for one."""
-    with socket.create_connection((page.base_url.host, page.base_url.port), timeout=20) as line:
-        line.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        return line.recv(200).partition(b"\r\n")[0] if answered else b""
+def raw(page: httpx.Client, head: list[str], body: bytes = b"") -> bytes:
+    """Sends a request as it stands, and gives the answer's first line."""
+    with opened(page, head, body) as line:
+        return line.recv(200).partition(b"\r\n")[0]
+
+
+def opened(page: httpx.Client, head: list[str], body: bytes) -> socket.socket:
+    """A connection over which a request has been sent as it stands."""
+    line = socket.create_connection((page.base_url.host, page.base_url.port), timeout=20)
+    line.sendall("\r\n".join([*head, "", ""]).encode() + body)
+    return line
+
+
+def until(true: Callable[[], object]) -> None:
+    ends = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -341,16 +354,14 @@ def files_in(folder: Path) -> set[Path]:
 
 
 def test_uploads_that_are_broken_off_leave_nothing(page, uploads: Path):
-    """20 of them after a part of 100 kB each: no byte more than before."""
+    """20 of them after a part of 100 kB each, which lies there until then: no byte more than before."""
     before = files_in(uploads)
     start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + b"x" * 100_000
     head = ["POST /gradio_api/upload HTTP/1.1", "Host: localhost", "Content-Length: 9000000"]
     for _ in range(20):
-        raw(page, [*head, "Content-Type: multipart/form-data; boundary=x"], start, answered=False)
-    ends = time.monotonic() + 20
-    while files_in(uploads) != before and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert files_in(uploads) == before
+        with opened(page, [*head, "Content-Type: multipart/form-data; boundary=x"], start):
+            until(lambda: files_in(uploads) != before)
+        until(lambda: files_in(uploads) == before)
 
 
 def test_an_upload_for_which_there_is_no_room_is_told_so_and_leaves_nothing(page, uploads: Path, monkeypatch):
