@@ -213,13 +213,47 @@ def test_a_change_of_network_is_two_events_however_many_tabs_follow_it(tmp_path)
     assert sum((network, "change") in part.targets for part in page.fns.values()) == 2
 
 
-@pytest.mark.parametrize("flags, asked", [([], None), (["--mcp"], True)])
-def test_mcp_is_served_where_it_is_asked_for_and_left_to_gradio_s_variable_else(monkeypatch, flags, asked):
-    """None is what lets GRADIO_MCP_SERVER decide, as on a Space."""
-    launched = []
-    monkeypatch.setattr(demo, "find_spec", lambda name: name)
-    monkeypatch.setattr(demo, "build", lambda: SimpleNamespace(launch=lambda **how: launched.append(how)))
+@pytest.fixture
+def started(monkeypatch, tmp_path) -> list[dict]:
+    """How `demo.main` launches the page, which is none and comes up as if it served MCP."""
+    launched: list[dict] = []
+    page = SimpleNamespace(launch=lambda **how: launched.append(how), listening=None, share_url=None, mcp_server=True)
+    monkeypatch.setattr(demo, "build", lambda: page)
     monkeypatch.setattr(demo.ending, "wait", lambda page, told: None)
     monkeypatch.setattr(demo.ending, "listen", lambda: None)
+    monkeypatch.setattr(demo.ending, "own_uploads", lambda: tmp_path)
+    monkeypatch.setattr(demo.tempfile, "tempdir", None)
+    monkeypatch.setattr(demo, "import_module", lambda name: None)
+    return launched
+
+
+@pytest.mark.parametrize("flags, asked", [([], None), (["--mcp"], True)])
+def test_mcp_is_served_where_it_is_asked_for_and_left_to_gradio_s_variable_else(started, flags, asked):
+    """None is what lets GRADIO_MCP_SERVER decide, as on a Space."""
     demo.main(flags)
-    assert launched[0]["mcp_server"] is asked
+    assert started[0]["mcp_server"] is asked
+
+
+def test_where_mcp_cannot_be_imported_the_page_does_not_start_without_it(started, monkeypatch, capsys):
+    """It ends with 2 and says why, whatever the package of another version raises."""
+
+    def unfit(name: str):
+        raise AttributeError("module 'mcp' has no attribute 'types'")
+
+    monkeypatch.setattr(demo, "import_module", unfit)
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--mcp"])
+    assert ended.value.code == 2 and "no attribute 'types'" in capsys.readouterr().err and not started
+
+
+def test_where_mcp_cannot_be_begun_the_page_ends(started, monkeypatch, capsys):
+    """Gradio would go on without it."""
+    demo.build().mcp_server, demo.build().mcp_error = False, "Error launching MCP server: no tools"
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--mcp"])
+    assert ended.value.code == 2 and "no tools" in capsys.readouterr().err
+
+
+def test_the_page_answers_to_the_host_names_that_are_allowed(started):
+    demo.main(["--allow-host", "lab.example"])
+    assert started[0]["_app"].hosts.own("lab.example") and not started[0]["_app"].hosts.own("evil.example")
