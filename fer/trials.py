@@ -142,7 +142,8 @@ def begun_with(settings: Settings, run: str) -> str:
 def differences(stored: dict, config: TrainConfig) -> list[str]:
     """The settings in which a recipe kept in config.json is not ``config``; what it does not name is the default."""
     usual = asdict(TrainConfig(config.network))
-    return [key for key, value in asdict(config).items() if stored.get(key, usual[key]) != value]
+    kept = {**usual, **stored, "augmentation": usual["augmentation"] | stored.get("augmentation", {})}
+    return [key for key, value in asdict(config).items() if kept[key] != value]
 
 
 # ------------------------------------------------------------------------------------------------ figures

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = Path(fer.__file__).parent / "examples"
 RELATIVE, ABSOLUTE = 0.02, 0.005  # how far numbers may be from the golden ones
+LOOSE = {"redundancy": 0.05}  # absolute, where one face of 28 may go one way or the other
 MEASURED = {"seconds", "bytes"}  # keys whose values are no result: of those only that they are there
 
 FACE = "{examples}/happy.png"
@@ -142,7 +143,7 @@ def compared(expected: object, found: object, where: str, only_keys: bool):
     """A sentence for every difference."""
     numbers = isinstance(expected, int | float) and isinstance(found, int | float)
     if isinstance(expected, dict) and isinstance(found, dict):
-        if list(expected) != list(found):
+        if expected.keys() != found.keys():
             yield f"{where}: keys {list(found)}, expected {list(expected)}"
         for key in expected.keys() & found.keys():
             yield from compared(expected[key], found[key], f"{where}.{key}", only_keys)
@@ -153,7 +154,13 @@ def compared(expected: object, found: object, where: str, only_keys: bool):
             yield from compared(one, other, f"{where}[{index}]", only_keys)
     elif only_keys and type(expected) is type(found):
         return
-    elif not (numbers and math.isclose(expected, found, rel_tol=RELATIVE, abs_tol=ABSOLUTE)) and expected != found:
+    elif (
+        not (
+            numbers
+            and math.isclose(expected, found, rel_tol=RELATIVE, abs_tol=LOOSE.get(where.split(".")[0], ABSOLUTE))
+        )
+        and expected != found
+    ):
         yield f"{where}: {found!r}, expected {expected!r}"
 
 
@@ -197,7 +204,7 @@ def faces() -> torch.Tensor:
 def test_a_command_gives_its_golden_result(name: str, places, weights: Path, tmp_path: Path, capsys, monkeypatch):
     """Its JSON, and the names of its files; of pictures their size and brightness too."""
     if name == "committee":
-        monkeypatch.setattr(checkpoint, "WEIGHTS", weights)
+        monkeypatch.setattr(checkpoint, "WEIGHTS", shutil.copytree(weights, tmp_path.with_name("elected")))
     monkeypatch.chdir(tmp_path)
     check(name, ran(COMMANDS[name], places, tmp_path, capsys), name in ONLY_KEYS)
 

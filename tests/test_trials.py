@@ -1,6 +1,6 @@
 """trials: a run is taken for no other, the right splits are at hand, and tables are as by hand."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fer import data, networks, training, trials
+from fer.recipes import recipe
 from fer.trials import Settings
 
 
@@ -115,3 +116,13 @@ def test_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="WORLD_SIZE is above 1"):
         Settings(tmp_path)
+
+
+def test_a_recipe_of_before_a_setting_was_added_is_the_same_one():
+    """What a stored recipe does not name is the default, in its augmentation too; what it names otherwise is told."""
+    config = recipe("cnn")
+    stored = asdict(config)
+    del stored["augmentation"]["degrade"], stored["seed"]
+    assert trials.differences(stored, config) == []
+    stored["augmentation"] |= {"flip": 0.123}
+    assert trials.differences(stored, config) == ["augmentation"]
