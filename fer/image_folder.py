@@ -13,7 +13,7 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -135,8 +135,9 @@ def _walk(folder: Path, entered: set[Path]) -> Iterator[tuple[Path, Reason | Non
         return
     folders = []
     for entry in entries:
-        folders.append(entry) if entry.is_dir() else None
-        if not entry.is_dir():
+        if entry.is_dir():
+            folders.append(entry)
+        else:
             yield Path(entry.path), None
     for entry in folders:
         inner = Path(entry.path)
@@ -164,12 +165,13 @@ def label_pictures(
     labels the pictures that lie directly in it.
     """
     numbers = _numbered(paths)
-    found = {path: _labels_of(path, numbers) or _own_label(path, title) for path in paths}
+    around = _folders_of_emotions(paths)
+    found = {path: _labels_of(path, numbers, around) or _own_label(path, title) for path in paths}
     labelled = [
         LabelledPicture(path, next(iter(found[path])), _split_of(path)) for path in paths if len(found[path]) == 1
     ]
-    around = {parent for row in labelled for parent in row.path.parents}
-    left_out = [_why_unlabelled(path, found[path], around) for path in paths if len(found[path]) != 1]
+    known = {parent for row in labelled for parent in row.path.parents}
+    left_out = [_why_unlabelled(path, found[path], known) for path in paths if len(found[path]) != 1]
     left_out += [(row.label, "not among the labels asked for") for row in labelled if row.label not in labels]
     labelled = [row for row in labelled if row.label in labels]
     remarks = []
@@ -190,10 +192,24 @@ def _numbered(paths: Iterable[PurePosixPath]) -> dict[int, dict[str, str]]:
     return {depth: meaning for depth, meaning in meanings.items() if meaning}
 
 
-def _labels_of(path: PurePosixPath, numbers: dict[int, dict[str, str]]) -> set[str]:
-    """The emotions that a path's folders name by a word, else the one named by a number."""
+def _folders_of_emotions(paths: Iterable[PurePosixPath]) -> set[PurePosixPath]:
+    """The folders in which two or more emotions have folders: their own name, as in contempt.zip's, is no label."""
+    below: dict[PurePosixPath, set[str]] = {}
+    for folder in {path.parent for path in paths}:
+        for inner in (folder, *folder.parents):
+            if label := label_named(inner.name):
+                for outer in inner.parents:
+                    below.setdefault(outer, set()).add(label)
+    return {folder for folder, labels in below.items() if len(labels) > 1}
+
+
+def _labels_of(
+    path: PurePosixPath, numbers: dict[int, dict[str, str]], around: Collection[PurePosixPath] = ()
+) -> set[str]:
+    """The emotions that a path's folders name by a word, those ``around`` others aside; else the one of a number."""
     folders = path.parts[:-1]
-    if words := {label for label in map(label_named, folders) if label}:
+    words = {label_named(folder.name) for folder in path.parents if folder not in around} - {None}
+    if words:
         return words
     meant = [numbers[depth][part] for depth, part in enumerate(folders) if part in numbers.get(depth, {})]
     return set(meant[:1])
@@ -212,12 +228,12 @@ def _own_label(path: PurePosixPath, title: str) -> set[str]:
     return {label} if label and len(path.parts) == 1 else set()
 
 
-def _why_unlabelled(path: PurePosixPath, found: set[str], around: set[PurePosixPath]) -> Reason:
-    """around: the folders that hold labelled pictures; the first that is none of them is the one to name."""
+def _why_unlabelled(path: PurePosixPath, found: set[str], known: set[PurePosixPath]) -> Reason:
+    """known: the folders that hold labelled pictures; the first that is none of them is the one to name."""
     if found:
         return f"in {shown(str(path.parent))}/", f"its folders name {' and '.join(sorted(found))}"
     parents = [*reversed(path.parents)][1:]  # the outermost first, without the folder itself
-    unknown = next((parent for parent in parents if parent not in around and not split_named(parent.name)), None)
+    unknown = next((parent for parent in parents if parent not in known and not split_named(parent.name)), None)
     if unknown is None:
         return "in no folder of an emotion", "happy/1.jpg would be right"
     return f"in {shown(str(unknown))}/", "names no emotion"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,50 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, c
     assert "error" in first and len(second["faces"]) == 1
     sentence, report = printed.err.splitlines()
     assert "bad.png" in sentence and report == "read 1 picture; left out 1: 1 unreadable (named above)"
+
+
+def test_data_says_what_would_be_read_and_what_not(tmp_path: Path, folder_data: Path, capsys: pytest.CaptureFixture):
+    """Of a folder, a zip and a CSV file; the same line for a person and beside JSON, and nothing is written."""
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+        archive.write(folder_data / "test" / "happy" / "0.png", "happy/0.png")
+        archive.writestr("bored/1.heic", b"")
+    (tmp_path / "few.csv").write_text("pixels,emotion\n" + f"{' '.join(['7'] * 2304)},3\n" * 2 + "1 2 3,3\n")
+    before = sorted(tmp_path.iterdir())
+    found = run(capsys, "data", folder_data)
+    assert found["splits"]["Training"]["faces"] == 140 and found["splits"]["PublicTest"]["labels"]["happy"] == 4
+    assert (found["left_out"], found["remarks"]) == ([], ["choices are made on test/"])
+    found = run(capsys, "data", tmp_path / "own.zip")
+    assert found["splits"] == {"all": {"faces": 1, "labels": {"happy": 1}}}
+    assert found["left_out"] == [{"what": ".heic", "count": 1, "why": "install pillow-heif"}]
+    found = run(capsys, "data", tmp_path / "few.csv")
+    assert found["left_out"] == [{"what": "rows", "count": 1, "why": "not 2,304 pixels of 0 to 255"}]
+    assert sorted(tmp_path.iterdir()) == before
+    assert main(["data", str(tmp_path / "own.zip")]) == 0
+    printed = capsys.readouterr()
+    assert "left out: 1 .heic" in printed.out
+    assert printed.err == "read 1 face; left out 1: 1 .heic (install pillow-heif)\n"
+
+
+def test_every_command_that_reads_a_folder_ends_with_what_was_left_out(predicting: None, tmp_path: Path, capsys):
+    """predict, crop, confusion --faces, train and evaluate: one line on standard error, after all else."""
+    for emotion in ("happy", "sad"):
+        for number in range(2):
+            (tmp_path / "own" / emotion).mkdir(parents=True, exist_ok=True)
+            moved = Image.open(EXAMPLES / f"{emotion}.png").crop((0, 16 * number, 240 - 16 * number, 240))
+            moved.save(tmp_path / "own" / emotion / f"{number}.png")
+    for name in ("a.heic", "b.mov"):
+        (tmp_path / "own" / "sad" / name).write_bytes(b"")
+    own, folder = tmp_path / "own", tmp_path / "dnn"
+    for arguments, read in (
+        (["predict", own, "--whole"], "read 4 pictures"),
+        (["crop", own, tmp_path / "cut"], "read 4 pictures"),
+        (["confusion", "compact", "--faces", own], "read 4 faces"),
+        (["train", "dnn", "--data", own, "--epochs", 1, "--out", folder], "read 4 faces"),
+        (["evaluate", folder, "--data", own], "read 4 faces"),
+    ):
+        main([*map(str, arguments), "--json"])
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith(f"{read}; left out 2: 1 .heic (install pillow-heif), 1 .mov (a film"), arguments
 
 
 def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predicting: None, capsys, tmp_path: Path):

@@ -110,6 +110,12 @@ def test_foreign_folders_and_those_of_an_eighth_emotion_are_named_and_left_out(t
     assert image_folder.read_labelled(tmp_path, ALL_LABELS).names.count("contempt") == 2
 
 
+def test_a_folder_around_the_emotions_may_have_the_name_of_one(tmp_path: Path):
+    """In contempt/happy/ and contempt/sad/ lie happy and sad faces."""
+    every_emotion(tmp_path / "contempt", ["happy", "sad"])
+    assert image_folder.read_labelled(tmp_path, ALL_LABELS).names == ("happy", "happy", "sad", "sad")
+
+
 def test_what_systems_leave_in_folders_is_skipped_and_counted(tmp_path: Path):
     """Synology's thumbnails and a Mac's copies are no faces though they are named so."""
     every_emotion(tmp_path, ["happy", "sad"])

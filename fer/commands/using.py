@@ -50,7 +50,8 @@ def predict(
             answers.add(row) if answers else rows.append(row)
     _tell(rows, unread, answers, as_json)
     empty = sum(file.is_dir() for file in still)  # has a sentence of its own, and is no file
-    _report_pictures(len(still) + len(moving) - len(unread), len(unread) - empty, left_out, before)
+    left_out += [("unreadable", "named above")] * (len(unread) - empty)
+    _report_pictures(len(still) + len(moving) - len(unread), left_out, before)
     return 1 if unread or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
 
 
@@ -94,10 +95,9 @@ def _tell(rows: list[dict], unread: list[str], answers, as_json: bool) -> None:
         print(f"fer predict: {sentence}", file=sys.stderr)
 
 
-def _report_pictures(read: int, unread: int, left_out: list[image_folder.Reason], before: int = 0) -> None:
-    reasons = counted([*left_out, *[("unreadable", "named above")] * unread])
+def _report_pictures(read: int, left_out: list[image_folder.Reason], before: int = 0) -> None:
     remarks = [f"{before:,} more were read before"] if before else []
-    print_report(plain(read, reasons, remarks), "pictures")
+    print_report(plain(read, counted(left_out), remarks), "pictures")
 
 
 def _watch(
@@ -147,6 +147,7 @@ def crop(folder: str, out: str, as_json: bool) -> int:
 
     if not Path(folder).is_dir():
         raise ValueError(f"folder is {folder!r}: expected a folder of photographs, as in FOLDER/happy/1.jpg")
+    _, left_out = image_folder.find_pictures(Path(folder))
     with outputs.one_writer(Path(out)):
         told = list(tqdm(album.cut(Path(folder), Path(out), faces.load_detector()), unit=" pictures", disable=as_json))
     wrong = {str(file): words for file, words in told if words}
@@ -154,8 +155,11 @@ def crop(folder: str, out: str, as_json: bool) -> int:
     print_json({"folder": out, "faces": written, "left_out": wrong}) if as_json else print(f"{out} has {written} faces")
     for file, words in wrong.items():
         print(f"fer crop: {file}: {words}", file=sys.stderr)
-    _, left_out = image_folder.find_pictures(Path(folder))
-    _report_pictures(written, sum(not Path(file).is_dir() for file in wrong), left_out)
+    unread = [words for file, words in wrong.items() if not Path(file).is_dir()]
+    faceless = sum(words.startswith("No face") for words in unread)
+    left_out += [("without a face", "named above")] * faceless
+    left_out += [("unreadable", "named above")] * (len(unread) - faceless)
+    _report_pictures(written, left_out)
     return 1 if wrong or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
 
 
