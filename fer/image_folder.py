@@ -84,7 +84,7 @@ class LabelledFaces:
 def find_pictures(folder: Path, films: str = "a film, not a picture") -> tuple[list[Path], list[Reason]]:
     """The pictures in and below a folder in natural order, and why each other file is none of them.
 
-    films: what to say of films. Links are followed, but no folder is entered twice.
+    films: what to say of films. Links are followed, but no folder is entered twice. Caches of ours are passed over.
     """
     pictures, left_out = [], []
     for path, reason in _walk(folder, {folder.resolve()}):
@@ -93,7 +93,7 @@ def find_pictures(folder: Path, films: str = "a film, not a picture") -> tuple[l
             reason = ("no files", "broken links, pipes or devices")
         if reason is None:
             pictures.append(path)
-        elif path != folder / CACHE:
+        elif path.name != CACHE:
             left_out.append(reason)
     return pictures, left_out
 
