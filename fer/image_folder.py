@@ -295,7 +295,8 @@ def _read(folder: Path, labels: Sequence[str], divide: Callable, see: Callable) 
 
 
 def _empty_folders(folder: Path) -> list[str]:
-    empty = [Path(inner).relative_to(folder) for inner, below, names in os.walk(folder) if not below and not names]
+    bare = [Path(inner) for inner, below, names in os.walk(folder) if not below and not names]
+    empty = [inner.relative_to(folder) for inner in bare if inner != folder]
     names = [f"{shown(str(path))}/" for path in sorted(empty) if not any(map(is_system, path.parts))]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return [f"empty: {', '.join(names[:5])}{more}"] if names else []
