@@ -2,19 +2,20 @@
 
     picture = open_picture("holiday.jpg")                  # RGB uint8 (H, W, 3)
     detector = load_detector()                             # YuNet where its model is at hand, else Haar
-    for box in detector(picture):                          # largest first
+    for box in detector(picture):                          # largest first, but faces that are doubtful last
         face = crop(picture, frame(box, detector.name))    # uint8 (48, 48), what a network is trained on
 
 A network reads a face best when it sits in the crop as the training faces do, so `FRAMING` ties each detector's box to
 FER-2013's frame; `tests/benchmarks/framing.py` measures its constants and what they gain.
 """
 
+import math
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ import numpy as np
 
 from fer.crop import centred_square, crop_square
 from fer.pictures import PictureError, open_picture
+from fer.verifier import is_face
 
 __all__ = ["Box", "Detector", "PictureError", "crop", "frame", "load_detector", "open_picture", "whole"]
 
@@ -30,7 +32,11 @@ HUB, HUB_FILE = "opencv/face_detection_yunet", "face_detection_yunet_2023mar.onn
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels of its picture; it may reach outside. `score` (0..1) orders boxes."""
+    """A rectangle in pixels of its picture, which may reach outside, turned about its centre. `score` is in 0..1.
+
+    `angle`: by how many degrees the face is turned clockwise in the picture, in (-180, 180]; 0 for one that is nearly
+    upright, as FER-2013's own faces are.
+    """
 
     x: float
     y: float
@@ -38,9 +44,18 @@ class Box:
     height: float
     score: float | None = None
     landmarks: tuple[tuple[float, float], ...] = ()  # YuNet's: eye, eye, nose, mouth corner, mouth corner
+    angle: float = 0.0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.width / 2, self.y + self.height / 2
 
     def to_list(self) -> list[int]:
-        return [round(value) for value in (self.x, self.y, self.width, self.height)]
+        """x, y, width and height in whole pixels; of a turned face those around the ellipse in its rectangle."""
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        width, height = math.hypot(self.width * cos, self.height * sin), math.hypot(self.width * sin, self.height * cos)
+        x, y = self.centre
+        return [round(value) for value in (x - width / 2, y - height / 2, width, height)]
 
 
 @dataclass(frozen=True)
@@ -56,20 +71,31 @@ class Framing:
 # YuNet's anchor is the middle of its eyes and mouth corners (it scatters less than its box), Haar's the box's.
 FRAMING = {"yunet": Framing(1.298, 0.005, -0.067), "haar": Framing(1.021, 0.0, 0.003)}
 
+SMALL_TILT = 20.0  # degrees up to which faces are left as they are, as FER-2013's are
+UPRIGHT_SCORE = 0.9  # YuNet's, below which a face may be turned further than its landmarks say
+MOST_LEVELLED = 8  # faces of a picture, the largest
 
 # ------------------------------------------------------------------------------------------------ detectors
 
 
 class Detector:
-    """detector(RGB uint8 (H, W, 3)) -> boxes, largest first; overlapping finds are merged. Safe to share among threads;
-    it can be pickled and copied.
+    """detector(RGB uint8 (H, W, 3)) -> boxes, largest first; overlapping finds are merged.
 
     The picture is searched at `coarse` pixels, a larger one at up to `fine` as well for its small faces; if nothing is
-    found, once more inside a border, for pictures that are cut so close that the face touches their edges.
+    found, once more inside a border, for pictures that are cut so close that the face touches their edges. A cascade
+    (`face` above 0, see `near`) does without `fine` where it has found a portrait, and its finds with a score below
+    `sure` come last. Where nothing is found that is sure, the picture is turned in steps of `step` degrees and searched
+    again at `turned` pixels.
+
+    Safe to share among threads; it can be pickled and copied.
     """
 
-    def __init__(self, name: str, search: Callable[[np.ndarray], list[Box]], coarse: int, fine: int, face: int = 0):
+    def __init__(
+        self, name: str, search: Callable[[np.ndarray], list[Box]], coarse: int, fine: int, face: int = 0,
+        sure: float = 0.0, step: int = 45, turned: int = 320,
+    ):  # fmt: skip
         self.name, self._search, self._coarse, self._fine, self._face = name, search, coarse, fine, face
+        self._sure, self._step, self._turned = sure, step, turned
         self.slow = face > 0  # so that `near` is several times faster: Haar 7 ms for 21, in 320x240
         self._lock = threading.Lock()  # OpenCV's detectors keep the last picture's size
 
@@ -80,12 +106,16 @@ class Detector:
         vars(self).update(state, _lock=threading.Lock())
 
     def __call__(self, picture: np.ndarray) -> list[Box]:
-        longest = max(picture.shape[:2])
-        boxes = self._look(picture, min(self._coarse, max(longest, min(320, 4 * longest))))
-        if longest > 1.4 * self._coarse:
-            boxes += self._look(picture, min(self._fine, longest))
-        boxes = boxes or self._look(picture, 96, border=48)
-        return sorted(_merged(boxes), key=lambda box: -box.width * box.height)
+        """All faces, whichever way they are turned."""
+        boxes = self.upright(picture)
+        boxes = [self._levelled(picture, box) for box in boxes[:MOST_LEVELLED]] + boxes[MOST_LEVELLED:]
+        if not any(box.score >= self._sure for box in boxes):
+            boxes += self._any_turn(picture)
+        return sorted(_merged(boxes), key=self._rank)
+
+    def upright(self, picture: np.ndarray) -> list[Box]:
+        """The faces that are nearly upright, which is quicker: for frames of a film."""
+        return sorted(_merged(self._upright(picture)), key=self._rank)
 
     def near(self, picture: np.ndarray, boxes: Sequence[Box]) -> list[Box]:
         """The same for faces that were in these boxes a moment ago, where that is worth while: see `slow`.
@@ -100,7 +130,61 @@ class Detector:
             if min(part.shape[:2]) >= 8:
                 longest = max(round(self._face * max(part.shape[:2]) / box.width), 16)
                 found += [_shifted(face, left, top) for face in self._look(part, longest)]
-        return sorted(_merged(found), key=lambda box: -box.width * box.height)
+        return sorted(_merged(found), key=self._rank)
+
+    def _rank(self, box: Box) -> tuple[bool, float]:
+        """The largest first; those of which a cascade is not sure last, since many of them are no faces."""
+        return self.slow and box.score < self._sure, -box.width * box.height
+
+    def _upright(self, picture: np.ndarray) -> list[Box]:
+        longest = max(picture.shape[:2])
+        boxes = self._look(picture, min(self._coarse, max(longest, min(320, 4 * longest))))
+        portrait = self.slow and any(box.score >= self._sure and box.width >= longest / 5 for box in boxes)
+        if longest > 1.4 * self._coarse and not portrait:
+            boxes += self._look(picture, min(self._fine, longest))
+        return boxes or self._look(picture, 96, border=48)
+
+    def _any_turn(self, picture: np.ndarray) -> list[Box]:
+        """The sure finds in the picture turned by every step, each in the turn in which its score is best."""
+        scale = self._turned / max(picture.shape[:2])
+        found = []
+        for angle in range(self._step - 180, 181, self._step):
+            if angle:
+                turn = _Turn.around(picture, angle, scale)
+                found += [box for box in self._search_turned(picture, turn) if box.score >= self._sure]
+        return _merged(found)
+
+    def _levelled(self, picture: np.ndarray, box: Box) -> Box:
+        """The same face with its angle, where it is turned so far that it has to be levelled.
+
+        YuNet's landmarks say too little of a tilt above some 20 degrees, and take an upside-down face for an upright
+        one, but its score is best where the face is upright: so its surroundings are searched in turns of 30 degrees.
+        """
+        if len(box.landmarks) != 5 or (box.score >= UPRIGHT_SCORE and abs(_eyes(box)) <= SMALL_TILT):
+            return box
+        side = 2.2 * max(box.width, box.height)
+        left, top = (max(math.floor(value - side / 2), 0) for value in box.centre)
+        part = picture[top : math.ceil(box.centre[1] + side / 2), left : math.ceil(box.centre[0] + side / 2)]
+        turns = [_Turn.around(part, angle, 176 / side) for angle in range(-150, 181, 30)]
+        place = box.centre[0] - left, box.centre[1] - top
+        near = [self._nearest(part, turn, place, box.width) for turn in turns]
+        as_is, best = near[5], max(range(12), key=lambda k: near[k].score if near[k] else 0)
+        least = (as_is.score if as_is else box.score) + (0.02 if abs(_eyes(box)) <= SMALL_TILT else 0.005)
+        if near[best] is None or near[best].score < least:
+            return box
+        angle = _angle(near, best)
+        return box if abs(angle) <= SMALL_TILT else _shifted(replace(near[best], angle=angle), left, top)
+
+    def _nearest(self, part: np.ndarray, turn: "_Turn", place: tuple[float, float], reach: float) -> Box | None:
+        """The best find within reach of a place."""
+        found = [box for box in self._search_turned(part, turn) if math.dist(box.centre, place) < reach / 2]
+        return max(found, key=lambda box: box.score, default=None)
+
+    def _search_turned(self, picture: np.ndarray, turn: "_Turn") -> list[Box]:
+        view = turn.view(picture)
+        with self._lock:
+            found = self._search(view)
+        return [turn.back(box) for box in found]
 
     def _look(self, picture: np.ndarray, longest: int, border: int = 0) -> list[Box]:
         """Searches the picture resized to `longest` pixels, inside a replicated border."""
@@ -162,7 +246,7 @@ def _download(seconds: float = 3.0) -> Path | None:
 def _yunet(path: Path) -> Detector:
     search = _YuNet(path.read_bytes())
     search(np.zeros((64, 64, 3), np.uint8))  # another network's model fails here, not at the first visitor
-    return Detector("yunet", search, coarse=480, fine=1280)
+    return Detector("yunet", search, coarse=480, fine=1280, sure=0.8)
 
 
 class _YuNet:
@@ -192,11 +276,14 @@ class _YuNet:
 
 
 def _haar() -> Detector:
-    return Detector("haar", _Haar(), coarse=400, fine=1000, face=64)
+    return Detector("haar", _Haar(), coarse=288, fine=1000, face=64, sure=0.5, step=30, turned=320)
 
 
 class _Haar:
-    """Viola & Jones 2001 by OpenCV's frontal cascade; where its last stage hesitates, a second cascade must agree."""
+    """Viola & Jones 2001 by OpenCV's frontal cascade; where its last stage hesitates, a second cascade must agree.
+
+    Of its false finds, `verifier` rejects half.
+    """
 
     STAGES, SURE, DOUBTFUL = 25, 5.0, 1.0  # by the last stage's sum; tests/benchmarks/framing.py has the recall
 
@@ -213,11 +300,12 @@ class _Haar:
         grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
         boxes, levels, sums = self._cascade.detectMultiScale3(grey, 1.1, 4, 0, (24, 24), outputRejectLevels=True)
         found = [(box, float(s)) for box, n, s in zip(boxes, levels, sums, strict=True) if n >= self.STAGES]
-        return [
+        kept = (
             Box(*map(float, box), s / (s + 5))
             for box, s in found
             if s >= self.SURE or s >= self.DOUBTFUL and _agrees(self._second, grey, box)
-        ]
+        )
+        return [box for box in kept if is_face(crop(grey, frame(box, "haar")))]
 
 
 def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -> bool:
@@ -232,16 +320,87 @@ def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -
     return len(cascade.detectMultiScale(around, 1.1, 7, 0, (45, 45))) > 0
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """A picture resized by `scale` and turned so that a face turned clockwise by `angle` degrees stands upright."""
+
+    angle: float
+    scale: float
+    centre: tuple[float, float]  # in the picture
+    size: tuple[int, int]  # of the view
+
+    @classmethod
+    def around(cls, picture: np.ndarray, angle: float, scale: float) -> "_Turn":
+        """All of the picture; in its view, the corners repeat the picture's edges."""
+        height, width = picture.shape[:2]
+        cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+        size = scale * (width * cos + height * sin), scale * (width * sin + height * cos)
+        return cls(angle, scale, (width / 2, height / 2), (max(round(size[0]), 1), max(round(size[1]), 1)))
+
+    def to_view(self, x: float, y: float) -> tuple[float, float]:
+        """From the picture's pixels to the view's."""
+        across, down = ((value - middle) * self.scale for value, middle in zip((x, y), self.centre, strict=True))
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        return self.size[0] / 2 + cos * across + sin * down, self.size[1] / 2 - sin * across + cos * down
+
+    def view(self, picture: np.ndarray) -> np.ndarray:
+        if self.scale < 1:
+            size = [max(round(length * self.scale), 1) for length in picture.shape[1::-1]]
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        scale = max(self.scale, 1.0)  # what is left to do
+        cos, sin = (scale * part for part in (math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))))
+        (x, y), (width, height) = (length / 2 - 0.5 for length in picture.shape[1::-1]), self.size
+        matrix = np.array(
+            [[cos, sin, (width - 1) / 2 - cos * x - sin * y], [-sin, cos, (height - 1) / 2 + sin * x - cos * y]]
+        )
+        return cv2.warpAffine(picture, matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def back(self, box: Box) -> Box:
+        """From the view's pixels to the picture's."""
+        width, height = box.width / self.scale, box.height / self.scale
+        x, y = self._back(*box.centre)
+        points = tuple(self._back(*point) for point in box.landmarks)
+        return Box(x - width / 2, y - height / 2, width, height, box.score, points, self.angle)
+
+    def _back(self, x: float, y: float) -> tuple[float, float]:
+        x, y = ((value - length / 2) / self.scale for value, length in zip((x, y), self.size, strict=True))
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        return self.centre[0] + cos * x - sin * y, self.centre[1] + sin * x + cos * y
+
+
+def _angle(turns: list[Box | None], best: int) -> float:
+    """Where the eyes are level between turns of 30 degrees, by the best one and its neighbour on the other side.
+
+    The eyes' own angle is too small by a factor that differs from face to face, but not by its sign.
+    """
+    angle, tilt = turns[best].angle, _degrees(_eyes(turns[best]) - turns[best].angle)
+    step = 1 if tilt > 0 else -1
+    other = turns[(best + step) % len(turns)]
+    rest = 0.0 if other is None else _degrees(_eyes(other) - other.angle)
+    return _degrees(angle + (step * 30 * tilt / (tilt - rest) if tilt * rest < 0 else tilt))
+
+
+def _eyes(box: Box) -> float:
+    """By how many degrees the line through YuNet's eyes is turned clockwise."""
+    (left, top), (right, bottom) = box.landmarks[:2]
+    return math.degrees(math.atan2(bottom - top, right - left))
+
+
+def _degrees(angle: float) -> float:
+    """The same angle in (-180, 180]."""
+    return 180 - (180 - angle) % 360
+
+
 def _moved(box: Box, border: int, across: float, down: float) -> Box:
     """From a view's pixels to its picture's."""
     points = tuple(((x - border) * across, (y - border) * down) for x, y in box.landmarks)
     x, y = (box.x - border) * across, (box.y - border) * down
-    return Box(x, y, box.width * across, box.height * down, box.score, points)
+    return replace(box, x=x, y=y, width=box.width * across, height=box.height * down, landmarks=points)
 
 
 def _shifted(box: Box, right: float, down: float) -> Box:
     points = tuple((x + right, y + down) for x, y in box.landmarks)
-    return Box(box.x + right, box.y + down, box.width, box.height, box.score, points)
+    return replace(box, x=box.x + right, y=box.y + down, landmarks=points)
 
 
 def _merged(boxes: list[Box]) -> list[Box]:
@@ -266,11 +425,13 @@ def _covered(a: Box, b: Box) -> float:
 def frame(box: Box, detector_name: str) -> Box:
     """The square that FER-2013 would have cut around a face that this detector found."""
     framing = FRAMING[detector_name]
-    x, y = box.x + box.width / 2, box.y + box.height / 2
+    x, y = box.centre
     if box.landmarks:
         x, y = np.mean([box.landmarks[k] for k in (0, 1, 3, 4)], axis=0).tolist()
     side = framing.side * box.width
-    return Box(x + (framing.right - 0.5) * side, y + (framing.down - 0.5) * side, side, side, box.score)
+    cos, sin = math.cos(math.radians(box.angle)), math.sin(math.radians(box.angle))
+    x, y = x + side * (cos * framing.right - sin * framing.down), y + side * (sin * framing.right + cos * framing.down)
+    return Box(x - side / 2, y - side / 2, side, side, box.score, angle=box.angle)
 
 
 def whole(picture: np.ndarray) -> Box:
@@ -280,5 +441,20 @@ def whole(picture: np.ndarray) -> Box:
 
 
 def crop(picture: np.ndarray, square: Box) -> np.ndarray:
-    """Cuts the square out of RGB uint8 (H, W, 3) or grey (H, W) as grey uint8 (48, 48): see `crop_square`."""
+    """Cuts the square out of RGB uint8 (H, W, 3) or grey (H, W) as grey uint8 (48, 48), upright: see `crop_square`."""
+    if square.angle and 0 < square.width < np.inf:
+        picture, square = _levelled_part(picture, square)
     return crop_square(picture, square.x, square.y, (square.width, square.height))
+
+
+def _levelled_part(picture: np.ndarray, square: Box) -> tuple[np.ndarray, Box]:
+    """The square's surroundings turned upright at their own resolution, and the square in them."""
+    x, y = square.centre
+    reach = math.hypot(square.width, square.height) / 2 + 2
+    left, top, right, bottom = math.floor(x - reach), math.floor(y - reach), math.ceil(x + reach), math.ceil(y + reach)
+    columns = np.clip(np.arange(left, right), 0, picture.shape[1] - 1)  # outside the picture its edge is repeated
+    rows = np.clip(np.arange(top, bottom), 0, picture.shape[0] - 1)
+    part = np.ascontiguousarray(picture[rows[:, None], columns])
+    turn = _Turn.around(part, square.angle, 1.0)
+    x, y = turn.to_view(x - left, y - top)
+    return turn.view(part), Box(x - square.width / 2, y - square.height / 2, square.width, square.height)

@@ -80,9 +80,9 @@ class Tracker:
             self._frames += 1
             whole = self._frames % WHOLE == 1
         if whole or not boxes or not self.detector.slow:
-            return self.detector(frame)
+            return self.detector.upright(frame)
         found = self.detector.near(frame, boxes)
-        return found if len(found) >= len(boxes) else self.detector(frame)
+        return found if len(found) >= len(boxes) else self.detector.upright(frame)
 
     def follow(self, reading: Reading, at: float) -> Reading:
         """The same for faces that have been read, as by `prediction.read`, but not been followed."""

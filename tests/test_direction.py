@@ -14,7 +14,8 @@ FLOORS = [
     for rooms in (
         "arrays artifacts augmentation committee configs crop data degradations fer2013 image_folder labels networks "
         "pictures read_report taggers threads writing",
-        "checkpoint copies export faces facespace filters frames marked parts presets recipes scenes team zip_dataset",
+        "checkpoint copies export faces facespace filters frames marked parts presets recipes scenes team "
+        "verifier zip_dataset",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
         "album annotation answers atlas cards charts corruptions distillation election flags hub lessons mixups "
