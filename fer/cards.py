@@ -24,7 +24,7 @@ _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of 
 SPEED = "milliseconds_a_face"
 _REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")
 _KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
-_KEPT += ("macro_f1", "balanced_accuracy", "ece")
+_KEPT += ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single")
 COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views")
 COLUMNS += ("robust", "macro-F1", "ECE", "ms a face")
 _ROWS = {
@@ -95,7 +95,7 @@ def _close(old: object, new: object) -> bool:
 
 def kept_figures(figures: dict) -> dict:
     """Of what ``evaluation.figures`` gives, what config.json keeps, rounded."""
-    return {name: rounded(figures[name]) for name in _KEPT}
+    return {name: rounded(figures[name]) for name in _KEPT if name in figures}
 
 
 def record_speed(network: Network, folder: Path, milliseconds: float) -> None:

@@ -47,12 +47,18 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, broken or does not match. One line: which file, and the command that makes it."""
 
 
+def logit_offsets(adjustment: dict) -> Tensor:
+    """Minus the share of the logarithm of the prior (Menon et al. 2021), (K,), to be added to logits."""
+    return -adjustment["share"] * torch.tensor(adjustment["prior"]).log()
+
+
 class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pipeline_tag="image-classification"):
     """A chain of layers with what is known of it: pixels (B, 1, 48, 48) in 0..1 -> logits (B, K).
 
     labels: the K names. temperature: what logits are divided by before the softmax, to make probabilities honest.
     unsure: a top probability below this is called unsure; 0 for never. recipe: the settings it was trained with.
-    figures: what ``evaluate`` measured, by split.
+    prediction_set: the probability from which on a label is in the prediction set. logit_adjustment: what the last
+    layer's bias has added to the stored one (see ``calibration``). figures: what ``evaluate`` measured, by split.
     """
 
     def __init__(
@@ -64,22 +70,42 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         unsure: float = 0.0,
         recipe: dict | None = None,
         figures: dict | None = None,
+        prediction_set: float = 0.0,
+        logit_adjustment: dict | None = None,
     ) -> None:
         configs.check({"architecture": architecture, "labels": labels, "name": name, "temperature": temperature})
         configs.check({"unsure": unsure, "recipe": recipe, "figures": figures})
+        configs.check({"prediction_set": prediction_set, "logit_adjustment": logit_adjustment})
+        if logit_adjustment and len(logit_adjustment["prior"]) != len(labels):
+            raise ValueError(f"a prior of {len(logit_adjustment['prior'])} labels: expected {len(labels)}")
         super().__init__(layers(architecture, len(labels)))
         self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
         self.temperature, self.unsure = temperature, unsure
         self.recipe, self.figures = recipe or {}, figures or {}
+        self.prediction_set, self.logit_adjustment = prediction_set, None
+        self.adjust(logit_adjustment)
+
+    def offsets(self) -> Tensor:
+        """What the logit adjustment has added to the last layer's bias, (K,)."""
+        return logit_offsets(self.logit_adjustment) if self.logit_adjustment else torch.zeros(len(self.labels))
+
+    def adjust(self, logit_adjustment: dict | None) -> None:
+        """Makes this the logit adjustment, in place of the one that the last layer's bias holds already."""
+        before, self.logit_adjustment = self.offsets(), logit_adjustment
+        with torch.no_grad():
+            self[-1].bias += (self.offsets() - before).to(self[-1].bias)
 
     def config(self) -> dict:
         """What ``config.json`` holds: the arguments that make this network again."""
-        keys = ("architecture", "name", "labels", "temperature", "unsure", "recipe", "figures")
+        keys = ("architecture", "name", "labels", "temperature", "unsure", "prediction_set", "logit_adjustment")
+        keys += ("recipe", "figures")
         return {key: getattr(self, key) for key in keys}
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_config(self, save_directory)
-        tensors = {key: _halved(value) for key, value in self.state_dict().items()}
+        tensors = dict(self.state_dict())
+        tensors[list(tensors)[-1]] = self[-1].bias.detach().cpu() - self.offsets()  # the file's own is not adjusted
+        tensors = {key: _halved(value) for key, value in tensors.items()}
         with whole(save_directory / _TENSORS) as partial:
             save_file(tensors, partial, {"format": "pt"})
             partial.chmod(0o644)  # safetensors keeps its files from other users
@@ -95,6 +121,8 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         path = local / _TENSORS if local.is_dir() else hf_hub_download(model_id, _TENSORS, **download)
         network = cls(**kwargs)
         network.load_state_dict(_checked(load_file(path), network.state_dict()))
+        adjustment, network.logit_adjustment = network.logit_adjustment, None  # what was loaded is not adjusted
+        network.adjust(adjustment)
         return network.eval().to(map_location)
 
 

@@ -50,6 +50,12 @@ def _is_number(given: object, low: float = -inf, high: float = inf) -> bool:
     return number and -1e300 < given < 1e300 and low <= given <= high
 
 
+def _is_adjustment(given: object) -> bool:
+    if not isinstance(given, dict) or set(given) != {"share", "prior"} or not isinstance(given["prior"], list):
+        return False
+    return _is_number(given["share"], 0, 2) and all(_is_number(part, 1e-6, 1) for part in given["prior"])
+
+
 def _are_figures(given: object) -> bool:
     """Figures by the split that they are of, as `cards.record` keeps them; whatever else is there is a lone number."""
     rows = given.items() if isinstance(given, dict) else [("", None)]
@@ -81,6 +87,8 @@ CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "name": (lambda x: x is None or (isinstance(x, str) and bool(_NAME.fullmatch(x))), "letters, digits and dashes"),
     "labels": (_are_labels, "at least two different names, of letters, digits and spaces"),
     "temperature": (lambda x: _is_number(x, 1e-3, 1e3), "a number above 0"),
+    "logit_adjustment": (lambda x: x is None or _is_adjustment(x), "a share, and a frequency above 0 for each label"),
+    "prediction_set": (lambda x: _is_number(x, 0, 1), "a probability, 0 to 1"),
     "unsure": (lambda x: _is_number(x, 0, 1), "a probability, 0 to 1"),
     "figures": (lambda x: x is None or _are_figures(x), "what `python -m fer evaluate` measured"),
     "recipe": (lambda x: x is None or (isinstance(x, dict) and _is_plain(x)), "the settings of a training"),

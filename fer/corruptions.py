@@ -55,7 +55,7 @@ def corrupted_logits(network: nn.Module, pixels: Tensor) -> Tensor:
     return torch.stack([answers(network, corrupt(pixels, name, level)) for name in CORRUPTIONS for level in STRENGTHS])
 
 
-def robust_figures(logits: Tensor, faces: Faces, temperature: float = 1.0) -> dict:
+def robust_figures(logits: Tensor, faces: Faces, temperature: float = 1.0, prediction_set: float = 0.0) -> dict:
     """The figures of ``evaluation.figures`` over all corruptions, and a row for each; logits (33, N, K).
 
     ``n`` is the number of faces. A face counts by the share of its 33 pictures that are read right, so that the 95 %
@@ -64,7 +64,7 @@ def robust_figures(logits: Tensor, faces: Faces, temperature: float = 1.0) -> di
     count, total = logits.shape[:2]
     labels, twin = faces.labels.repeat(count), faces.twin.repeat(count)
     right = (logits.argmax(2) == faces.labels).double()  # (33, N)
-    pooled = figures(logits.flatten(0, 1), labels, twin, temperature)
+    pooled = figures(logits.flatten(0, 1), labels, twin, temperature, prediction_set)
     for suffix, kept in (("", torch.ones_like(faces.twin)), ("_without_twins", ~faces.twin)):
         shares = right[:, kept].mean(0)
         pooled |= {f"n{suffix}": len(shares), f"ci95{suffix}": _interval(shares)}

@@ -63,13 +63,17 @@ def ten_views(faces: Tensor) -> Iterator[Tensor]:
 # ------------------------------------------------------------------------------------------------ figures
 
 
-def figures(logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1.0) -> dict:
+def figures(
+    logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1.0, prediction_set: float = 0.0
+) -> dict:
     """What is printed of a network on one split; logits (N, K), labels (N,), twin (N,) bool.
 
     ``ci95`` are Wilson intervals; ``ece`` is the calibration error of softmax(logits / temperature); the confusion
-    has a row for every true label. All are of all faces, but for those named ``_without_twins``.
+    has a row for every true label. All are of all faces, but for those named ``_without_twins``. prediction_set: the
+    probability from which on a label is in a face's set; with 0, nothing is told of sets.
     """
     matrix = confusion(logits.argmax(1), labels, logits.shape[1])
+    probabilities = (logits / temperature).softmax(1)
     right = logits.argmax(1) == labels
     alone = right[~twin]
     per_class = class_figures(matrix)
@@ -82,7 +86,8 @@ def figures(logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1
         "ci95_without_twins": wilson(int(alone.sum()), len(alone)),
         "macro_f1": float(np.mean([row["f1"] for row in per_class])),
         "balanced_accuracy": float(np.mean([row["recall"] for row in per_class if row["support"]])),
-        "ece": calibration_error((logits / temperature).softmax(1), labels),
+        "ece": calibration_error(probabilities, labels),
+        **(set_figures(probabilities, labels, prediction_set) if prediction_set else {}),
         "per_class": per_class,
         "confusion": matrix.tolist(),
     }
@@ -138,6 +143,21 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
     return sum(row["n"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(labels)
 
 
+def prediction_sets(probabilities: Tensor, threshold: float) -> Tensor:
+    """Which labels each face's set holds, bool (N, K): those that reach the threshold, and the most probable always."""
+    best = probabilities == probabilities.amax(1, keepdim=True)
+    return (probabilities >= threshold) | best
+
+
+def set_figures(probabilities: Tensor, labels: Tensor, threshold: float) -> dict:
+    """The share of faces whose set holds the true label, the sets' mean size, and the share with a single label."""
+    sets = prediction_sets(probabilities, threshold)
+    sizes = sets.sum(1).double()
+    covered = sets.gather(1, labels[:, None]).double().mean().item()
+    single = (sizes == 1).double().mean().item()
+    return {"set_coverage": covered, "set_size": sizes.mean().item(), "set_single": single}
+
+
 def mistaken_for(matrix: Tensor) -> list[tuple[int, int] | None]:
     """For every label the one it is most often read as by mistake, and how often; None if it never is."""
     wrong = matrix.clone().fill_diagonal_(0)
@@ -145,25 +165,35 @@ def mistaken_for(matrix: Tensor) -> list[tuple[int, int] | None]:
     return [(int(a), int(n)) if n else None for a, n in zip(answer, most, strict=True)]
 
 
-def calibrate(logits: Tensor, labels: Tensor) -> float:
-    """The temperature in 0.25..8 under which softmax(logits / temperature) has the least loss on ``labels``."""
+def calibrate(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
+    """The temperature in 0.25..8 under which softmax(logits / temperature) has the least loss on ``labels``.
+
+    weights: how much each face counts, (N,).
+    """
     low, high = -2.0, 3.0  # powers of two; the loss has one valley, so the interval can be cut by the golden section
     golden = (5**0.5 - 1) / 2
+    logits = logits.double()
+    weights = torch.ones(len(labels)).double() if weights is None else weights.double()
+
+    def loss(power: float) -> float:
+        return (functional.cross_entropy(logits / 2**power, labels, reduction="none") @ weights).item()
+
     for _ in range(40):
         left, right = high - golden * (high - low), low + golden * (high - low)
-        losses = [functional.cross_entropy(logits / 2**power, labels) for power in (left, right)]
-        low, high = (low, right) if losses[0] < losses[1] else (left, high)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
     return round(2 ** ((low + high) / 2), 4)
 
 
-def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10) -> float:
+def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10, weights: Tensor | None = None) -> float:
     """The lowest top probability above which at most the share ``wrong`` of answers is wrong; 0 if none has to go.
 
-    1 if no threshold reaches it: then every answer is unsure.
+    1 if no threshold reaches it: then every answer is unsure. weights: how much each face counts, (N,).
     """
     confidence, answer = probabilities.max(1)
     confidence, order = confidence.sort(descending=True)
-    errors = (answer != labels)[order].cumsum(0) / torch.arange(1, len(labels) + 1)  # (N,), of the surest k answers
+    weights = torch.ones(len(labels)) if weights is None else weights
+    weights = weights[order].double()
+    errors = ((answer != labels)[order] * weights).cumsum(0) / weights.cumsum(0)  # (N,), of the surest k answers
     kept = (errors <= wrong).nonzero().flatten()
     if len(kept) == 0:
         return 1.0
@@ -185,7 +215,7 @@ def evaluate(
     if folder is not None and not tta:
         keep_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
     return {"network": network.name, "split": split, "tta": tta} | figures(
-        logits, faces.labels, faces.twin, network.temperature
+        logits, faces.labels, faces.twin, network.temperature, network.prediction_set
     )
 
 

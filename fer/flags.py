@@ -27,6 +27,8 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["evaluate"].add_argument("--tta", action="store_true", help="the mean of ten views of each face")
     parts["evaluate"].add_argument("--corruptions", action="store_true", help="under the corruptions of FER-2013-C")
     parts["evaluate"].add_argument("--keep", action="store_true", help="also keep what differs by rounding alone")
+    parts["evaluate"].add_argument("--calibrate", action="store_true", help="fit temperature, thresholds and logit "
+                                   "adjustment anew first, on PublicTest and PublicTest-C")  # fmt: skip
     parts["evaluate"].add_argument("--speed", action="store_true", help="also time one face on one core, for the card")
     _add_confusion(parts["confusion"])
     parts["predict"].add_argument("paths", nargs="+", metavar="PATH", help="photographs, folders of them, or videos")

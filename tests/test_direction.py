@@ -18,9 +18,9 @@ FLOORS = [
         "verifier zip_dataset",
         "activations ascent attributions evaluation faithfulness inheritance mosaic plots prediction pruning saliency "
         "units",
-        "album annotation answers atlas cards charts corruptions distillation election flags hub lessons mixups "
-        "predictor pseudo published reasons redundancy regions responses shipped soundness space studies thinning "
-        "tracking training trials trust video",
+        "album annotation answers atlas calibration cards charts corruptions distillation election flags hub lessons "
+        "mixups predictor pseudo published reasons redundancy regions responses shipped soundness space studies "
+        "thinning tracking training trials trust video",
         "commands tabs",
         "__main__",
         "demo",

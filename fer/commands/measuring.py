@@ -70,6 +70,7 @@ def train(
         trained = distillation.fit(config, faces, validation, folder, as_json, teachers, fold)
         if trained is None:
             return  # a single fold's teacher, or another process measures and writes
+        _calibrate(trained, root)
         figures = evaluation.evaluate(trained, "PublicTest", validation, folder=folder)
         cards.record(trained, folder, figures)
     _print_figures(figures, trained.labels, as_json)
@@ -88,8 +89,9 @@ def _check_folder(folder: Path, names: Iterable[str], out: str | None, root: str
 
 
 def evaluate(
-    network: str, split: str, tta: bool, corruptions: bool, speed: bool, keep: bool, root: str | None, as_json: bool
-) -> None:
+    network: str, split: str, tta: bool, corruptions: bool, calibrate: bool, speed: bool, keep: bool,
+    root: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card.
 
     What was kept of the same weights and faces stays as it is where only rounding differs, unless --keep is given.
@@ -99,6 +101,8 @@ def evaluate(
     trained = checkpoint.load(network)
     (faces,), report = _labelled_splits(root, trained.labels, split)
     folder = checkpoint.find(network)
+    if calibrate:
+        _calibrate(trained, root)
     figures = _measured(trained, split, faces, tta, corruptions, folder, keep)
     if folder is not None:
         if not tta and not corruptions:
@@ -111,6 +115,16 @@ def evaluate(
     print_report(report)
 
 
+def _calibrate(trained: checkpoint.Network, root: str | None) -> None:
+    """Fits what makes the network's answers honest on PublicTest and PublicTest-C."""
+    from fer import calibration
+
+    splits = data.require(data.load(root), "Training", "PublicTest")
+    faces, validation = (data.labelled_by_most(split, trained.labels) for split in splits)
+    prior = calibration.label_frequencies(faces.labels, len(trained.labels))
+    calibration.calibrate_network(trained, validation, prior)
+
+
 def _measured(
     trained: nn.Module, split: str, faces: data.Faces, tta: bool, corrupted: bool, folder: Path | None, keep: bool
 ) -> dict:
@@ -119,7 +133,7 @@ def _measured(
     from fer.corruptions import corrupted_logits, robust_figures
 
     logits = corrupted_logits(trained, faces.pixels)
-    figures = robust_figures(logits, faces, trained.temperature)
+    figures = robust_figures(logits, faces, trained.temperature, trained.prediction_set)
     return {"network": trained.name, "split": f"{split}-C", "tta": False} | figures
 
 
@@ -244,8 +258,9 @@ def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
     for suffix, words in (("", "all faces"), ("_without_twins", "without twins")):
         low, high = figures[f"ci95{suffix}"]
         print(f"  {words:14} {figures[f'accuracy{suffix}']:.4f}  (n {figures[f'n{suffix}']}, {low:.4f} to {high:.4f})")
-    for key in ("macro_f1", "balanced_accuracy", "ece"):
-        print(f"  {key.replace('_', ' '):17} {figures[key]:.4f}")
+    for key in ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single"):
+        if key in figures:
+            print(f"  {key.replace('_', ' '):17} {figures[key]:.4f}")
     print(f"  {'':10} precision  recall      F1  support   read as")
     for label, row, counts in zip(labels, figures["per_class"], figures["confusion"], strict=True):
         numbers = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:7.3f} {row['support']:8}"
