@@ -141,7 +141,8 @@ RECIPES: dict[str, dict] = {
     "vgg16-selu": _GROWN
     | {"start": "vgg16-relu", "epochs": 7, "learning_rate": 0.02, "teacher": "compact-small", "teaching": 0.5},
     "vgg19-selu": _GROWN | {"start": "compact", "epochs": 4, "learning_rate": 0.015},
-    "compact": _ROBUST | {"epochs": 100, "small_epochs": 50, "whole_epochs": 8, "folds": 3, "teaching": 0.5},
+    "compact": _ROBUST
+    | {"epochs": 100, "small_epochs": 50, "small_size": 36, "whole_epochs": 8, "folds": 3, "teaching": 0.5},
     "compact-small": _ROBUST | {"epochs": 44, "small_epochs": 30, "whole_epochs": 4},
     "compact-ferplus": {"epochs": 34, "small_epochs": 28},
 }
