@@ -14,6 +14,7 @@ import ctypes
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -135,7 +136,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
 
     Raises:
         ValueError: ``folder`` holds a run begun with other settings, FER+'s votes are wanted and not there, or no face
-            of ``validation`` is without a twin.
+            of ``validation`` is without a twin, or ``folder`` cannot be written to.
     """
     if validation.twin.all():
         raise ValueError(
@@ -146,7 +147,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     if config.folds and training.taught is None:
         raise ValueError(f"folds is {config.folds}, but there are no soft targets: distillation.fit makes them")
     _keep_memory()
-    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder)
     training = taught(config, training)
     with assembled() as team:
         run, state = Run(config, team, training.pixels), folder / UNFINISHED
@@ -164,6 +165,16 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
 def is_finished(folder: Path) -> bool:
     """Whether ``folder`` holds a training that has come to its end."""
     return (folder / "config.json").exists() and not (folder / UNFINISHED).exists()
+
+
+def check_writable(folder: Path) -> None:
+    """Makes ``folder`` and writes to it, before the first epoch. Raises ValueError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written to ({error.strerror}): name another --out") from None
 
 
 def claim(folder: Path, faces: dict[str, str]) -> None:

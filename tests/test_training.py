@@ -208,3 +208,19 @@ def test_batches_of_one_face_are_refused_before_an_epoch_where_they_cannot_be_no
     with pytest.raises(ValueError, match="batch_size is 1 for 3 faces"):
         training.fit(config, splits["Training"][:3], splits["PublicTest"], tmp_path, quiet=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["a file in its place", "a file above", "no permission"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_an_epoch(splits, tmp_path, monkeypatch, place: str):
+    """In one sentence that names it."""
+    (tmp_path / "file").touch()
+    folder = {"a file in its place": tmp_path / "file", "a file above": tmp_path / "file" / "x"}.get(place, tmp_path)
+
+    def denied(dir: Path):
+        raise PermissionError(13, "Permission denied")
+
+    if place == "no permission":
+        monkeypatch.setattr(training.tempfile, "TemporaryFile", denied)
+    monkeypatch.setattr(training, "_train", None)
+    with pytest.raises(ValueError, match="cannot be written to"):
+        training.fit(recipe("dnn", votes=0.0, folds=0), splits["Training"], splits["PublicTest"], folder, quiet=True)
