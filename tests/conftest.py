@@ -7,15 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from fer import data
+from fer.data import dataset, labels
+from fer.data import fer2013 as data_fer2013
 
 
 @pytest.fixture(scope="session")
-def fer2013() -> dict[str, data.Faces]:
+def fer2013() -> dict[str, dataset.Faces]:
     """The real FER-2013; tests that need it skip where it is not."""
     try:
-        return data.load(os.environ.get("FER2013_ROOT") or Path(__file__).parent.parent / "data")
-    except data.DataError as error:
+        return data_fer2013.load(os.environ.get("FER2013_ROOT") or Path(__file__).parent.parent / "data")
+    except dataset.DataError as error:
         pytest.skip(f"FER-2013 is not at hand: {error}")
 
 
@@ -25,7 +26,7 @@ def folder_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("faces")
     generator = torch.Generator().manual_seed(0)
     for part, count in (("train", 20), ("test", 4)):
-        for index, emotion in enumerate(data.EMOTIONS):
+        for index, emotion in enumerate(labels.EMOTIONS):
             folder = root / part / emotion
             folder.mkdir(parents=True)
             for number in range(count):

@@ -12,9 +12,14 @@ from gradio import processing_utils
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-import demo
-from fer import atlas, checkpoint, data, evaluation
-from fer.tabs import predict, shared
+from fer.app import page as app_page
+from fer.app import session
+from fer.app.predict import tab as predict_tab
+from fer.data import dataset, ferplus
+from fer.evaluation import predictions
+from fer.faces import detector as faces_detector
+from fer.features import atlas
+from fer.models import checkpoint
 
 HAPPY = 0.9  # softmax of one logit of 3.989 among six of 0
 
@@ -32,8 +37,8 @@ def network_that_says(emotion: str, folder: Path, logit: float = 3.989, unsure: 
 def write_predictions(folder: Path, answers: tuple[int, ...] = (3, 3, 3, 3, 4, 6, 6, 6)) -> None:
     """Answers on eight faces of PrivateTest: four happy, read as such; four sad, three of them read as neutral."""
     answers, truth = torch.tensor(answers), torch.tensor([3] * 4 + [4] * 4)
-    faces = data.Faces(torch.zeros(8, 48, 48), truth, None, torch.arange(8) == 0)
-    evaluation.keep_predictions(folder / evaluation.PREDICTIONS, "PrivateTest", 4 * torch.eye(7)[answers], faces)
+    faces = dataset.Faces(torch.zeros(8, 48, 48), truth, None, torch.arange(8) == 0)
+    predictions.keep_predictions(folder / predictions.PREDICTIONS, "PrivateTest", 4 * torch.eye(7)[answers], faces)
 
 
 def write_atlas(folder: Path, layer: str, count: int, side: int) -> None:
@@ -58,13 +63,13 @@ def write_networks(folder: Path) -> Path:
     network_that_says("sad", folder / "dnn")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
     torch.manual_seed(0)
-    checkpoint.save(checkpoint.Network("compact-ferplus", data.FERPLUS), folder / "compact-ferplus")
+    checkpoint.save(checkpoint.Network("compact-ferplus", ferplus.FERPLUS), folder / "compact-ferplus")
     return folder
 
 
 def example_face(size: int) -> Image.Image:
     """The happy example, which is an average of many faces, grey, as a square."""
-    return Image.open(predict.EXAMPLES / "happy.png").convert("L").resize((size, size))
+    return Image.open(predict_tab.EXAMPLES / "happy.png").convert("L").resize((size, size))
 
 
 def write_face(file: Path) -> Path:
@@ -83,10 +88,10 @@ def uploaded(file: Path) -> dict:
 @contextmanager
 def sealed_off(uploads: Path) -> Iterator[Path]:
     """Uploads go to a folder of the test's own, and faces are found by Haar, which nobody needs to download."""
-    detector = shared.faces.load_detector("haar")
+    detector = faces_detector.faces.load_detector("haar")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-        for module in (predict, shared):
+        for module in (predict_tab, session):
             patch.setattr(module, "load_detector", lambda: detector)
         yield uploads
 
@@ -94,8 +99,8 @@ def sealed_off(uploads: Path) -> Iterator[Path]:
 @contextmanager
 def served(weights: Path, **launch: object) -> Iterator[SimpleNamespace]:
     """The page over these networks, at `.url`."""
-    page = demo.build(weights)
-    _, url, _ = demo.launch(page, server_name="127.0.0.1", quiet=True, **launch)
+    page = app_page.build(weights)
+    _, url, _ = app_page.launch(page, server_name="127.0.0.1", quiet=True, **launch)
     try:
         yield SimpleNamespace(url=url, blocks=page)
     finally:

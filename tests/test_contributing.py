@@ -6,14 +6,20 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
-from pages import write_networks
 from torch import Tensor, nn
 
-import demo
-from fer import ascent, attributions, checkpoint, data, faithfulness, networks, prediction, saliency, training
-from fer.recipes import recipe
-from fer.tabs import methods
-from fer.tabs.shared import Shared
+from fer.app import page as app_page
+from fer.app.saliency import method_menu
+from fer.app.session import Shared
+from fer.attribution import explain, faithfulness, methods
+from fer.data import fer2013
+from fer.features import visualization
+from fer.inference import predictor
+from fer.models import checkpoint, summary
+from fer.models import registry as models_registry
+from fer.training import trainer
+from fer.training.config import recipe
+from tests.pages import write_networks
 
 
 def toy(classes: int) -> Iterable[nn.Module]:
@@ -27,15 +33,15 @@ def about(shared: Shared) -> None:
 
 def test_a_network_is_a_function_and_a_line(folder_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It is trained, saved, loaded, read with, explained and looked into by its name alone."""
-    monkeypatch.setitem(networks.ARCHITECTURES, "toy", toy)
-    splits = data.load(folder_data)
+    monkeypatch.setitem(models_registry.ARCHITECTURES, "toy", toy)
+    splits = fer2013.load(folder_data)
     config = recipe("toy", epochs=1, batch_size=70)
-    training.fit(config, splits["Training"], splits["PublicTest"], tmp_path / "toy", quiet=True)
+    trainer.fit(config, splits["Training"], splits["PublicTest"], tmp_path / "toy", quiet=True)
     network, faces = checkpoint.load("toy", tmp_path), torch.rand(2, 1, 48, 48)
-    assert [row.name for row in networks.table(network)][:2] == ["conv2d_1", "activation_1"]
-    assert prediction.calibrated(network, faces).sum(1).tolist() == pytest.approx([1, 1])
-    assert saliency.explain(network, faces, "gradient", target=0).shape == (2, 1, 48, 48)
-    *_, frame = ascent.ascend(network, "conv2d_1", [0, 1], steps=1)
+    assert [row.name for row in summary.table(network)][:2] == ["conv2d_1", "activation_1"]
+    assert predictor.calibrated(network, faces).sum(1).tolist() == pytest.approx([1, 1])
+    assert explain.explain(network, faces, "gradient", target=0).shape == (2, 1, 48, 48)
+    *_, frame = visualization.ascend(network, "conv2d_1", [0, 1], steps=1)
     assert len(frame.images) == 2 and "toy" in checkpoint.available(tmp_path)
 
 
@@ -44,37 +50,37 @@ def test_a_saliency_method_is_a_function_with_one_decorator(monkeypatch: pytest.
     score is that of what it is: slopes of a linear network foretell every change, taken as contributions they do not.
     """
     known = {}
-    for module in (attributions, saliency, methods):
+    for module in (methods, explain, method_menu):
         monkeypatch.setattr(module, "METHODS", known)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2)).eval()
     network.name = "linear"
 
-    def toy_slopes(q: attributions.Question) -> Tensor:
+    def toy_slopes(q: methods.Question) -> Tensor:
         """The weights of the target's logit."""
         return network[1].weight.detach()[q.target].view_as(q.faces)
 
     for kind in ("gradient", "contribution"):
-        attributions.METHODS.clear()
-        attributions.register_method(kind=kind)(toy_slopes)
+        methods.METHODS.clear()
+        methods.register_method(kind=kind)(toy_slopes)
         faces = torch.rand(2, 1, 48, 48)
-        maps = saliency.explain(network, faces, "toy-slopes", target=1)
+        maps = explain.explain(network, faces, "toy-slopes", target=1)
         changes = faithfulness.changed(network, faces, 1)
-        _, score = faithfulness.scores(maps, saliency.amounts(maps, faces, "toy-slopes"), changes)
+        _, score = faithfulness.scores(maps, explain.amounts(maps, faces, "toy-slopes"), changes)
         assert (score > 0.99).all() if kind == "gradient" else (score < 0.9).all()
-    assert "toy-slopes" in saliency.offered(network)
-    assert methods.hint(network, "toy-slopes", []) == "The weights of the target's logit."
+    assert "toy-slopes" in explain.offered(network)
+    assert method_menu.hint(network, "toy-slopes", []) == "The weights of the target's logit."
 
 
 @pytest.mark.parametrize("wrong", [{}, {"kind": "slope"}, {"kind": "gradient", "passes": 0}])
 def test_a_method_must_say_what_it_is(wrong: dict):
     """No kind, or an unknown one, is no method: its scores would be wrong without a word."""
     with pytest.raises((TypeError, ValueError), match="kind|passes"):
-        attributions.register_method(**wrong)(lambda q: q.faces)
+        methods.register_method(**wrong)(lambda q: q.faces)
 
 
 def test_a_tab_is_a_function_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The page has it beside the others."""
-    monkeypatch.setitem(demo.TABS, "About", about)
-    page = demo.build(write_networks(tmp_path))
+    monkeypatch.setitem(app_page.TABS, "About", about)
+    page = app_page.build(write_networks(tmp_path))
     assert "about" in {block.elem_id for block in page.blocks.values()}

@@ -21,10 +21,10 @@ import torch
 from huggingface_hub import HfApi
 from PIL import Image
 
-import demo
 import fer
-from fer import checkpoint
-from fer.__main__ import main
+from fer.app import page as app_page
+from fer.cli.main import main
+from fer.models import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -251,7 +251,7 @@ def test_feature_maps_are_the_golden_ones():
 
 def test_the_page_has_the_golden_endpoints_and_components(weights: Path):
     """Every named endpoint with its parameters and answers; every component with a name; how many events there are."""
-    page = demo.build(weights)
+    page = app_page.build(weights)
     info = page.get_api_info()
     keys = ("parameter_name", "parameter_has_default", "parameter_default", "type", "python_type")
     endpoints = {

@@ -14,7 +14,7 @@ import torch
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from fer import checkpoint
+from fer.models import checkpoint
 from tests import lock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +50,7 @@ def test_the_wheel_holds_all_of_fer_and_compact(wheel: Path):
 def test_the_wheel_reads_a_face_from_any_folder(wheel: Path, tmp_path: Path):
     """`Predictor("compact")` and the function of the command `fer`, in a folder without weights/."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    example = tmp_path / "site" / "fer" / "examples" / "happy.png"
+    example = tmp_path / "site" / "fer" / "data" / "assets" / "examples" / "happy.png"
     code = (
         "import sys; from fer import Predictor, checkpoint; from fer.__main__ import program\n"
         f"print(Predictor('compact')({str(example)!r}).faces[0].emotion, checkpoint.available())\n"

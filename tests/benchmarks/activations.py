@@ -18,13 +18,16 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from fer import checkpoint, networks
-from fer.checkpoint import Network
-from fer.tabs import activations, follow, seeing
+from fer.app import webcam
+from fer.app.activations import state as activations_state
+from fer.app.activations import tab as activations_tab
+from fer.models import checkpoint
+from fer.models import registry as models_registry
+from fer.models.checkpoint import Network
 from tests.benchmarks.speed import milliseconds, photograph
 
 LAYERS = ("cnn:conv2d_1", "vgg19-selu:conv2d_16", "compact:conv2d_1", "vgg19-selu:conv2d_1")
-CHOICES = (seeing.NOBODY, seeing.ORDERS[0], activations.EACH)
+CHOICES = (activations_state.NOBODY, activations_state.ORDERS[0], activations_tab.EACH)
 
 
 def folder_of(name: str, drawn: Path) -> Path:
@@ -33,15 +36,15 @@ def folder_of(name: str, drawn: Path) -> Path:
         return checkpoint.WEIGHTS
     if name not in checkpoint.available(drawn):
         torch.manual_seed(0)
-        checkpoint.save(Network(name, networks.labels_of(name)), drawn / name)
+        checkpoint.save(Network(name, models_registry.labels_of(name)), drawn / name)
     return drawn
 
 
 def sent(weights: Path, name: str, layer: str) -> bytes:
     """A visitor's turn to a layer: the sheet and the hint beside it, as the browser gets them."""
     beside, order, scale = CHOICES
-    seen = seeing.see(name, layer, None, beside, weights=weights)
-    sheet = activations.view(seen, order, scale, None)
+    seen = activations_state.see(name, layer, None, beside, weights=weights)
+    sheet = activations_tab.view(seen, order, scale, None)
     return json.dumps({"value": sheet.value, **sheet.props}).encode()
 
 
@@ -49,7 +52,7 @@ def frame() -> SimpleNamespace:
     """A webcam's frame of 320x240 with a face in it, as the browser sends it."""
     stream = io.BytesIO()
     Image.fromarray(photograph()).resize((320, 240)).save(stream, "jpeg", quality=80)
-    return SimpleNamespace(number=1, image=follow.PREFIX + base64.b64encode(stream.getvalue()).decode())
+    return SimpleNamespace(number=1, image=webcam.PREFIX + base64.b64encode(stream.getvalue()).decode())
 
 
 FRAME = frame()
@@ -69,7 +72,7 @@ def main() -> None:
             maps = milliseconds(lambda n=name, at=layer, w=weights: sent(w, n, at), options.repeats)
             kilobytes = len(sent(weights, name, layer)) / 1000
             live = milliseconds(
-                lambda n=name, at=layer, w=weights: activations.live(n, at, *CHOICES, None, FRAME, weights=w),
+                lambda n=name, at=layer, w=weights: activations_tab.live(n, at, *CHOICES, None, FRAME, weights=w),
                 options.repeats,
             )
             words = f"{asked:24} {maps:6.0f} ms, {kilobytes:4.0f} kB"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fer import data
+from fer.data import dataset, fer2013
 
 HOSTILE = {
     "empty.png": b"", "text.png": b"hello", "web.jpg": b"<html>", "drawing.png": b"<svg/>", "paper.png": b"%PDF-1.4",
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--data", metavar="DIR", help="where FER-2013 lies (default: $FER2013_ROOT, else data/)")
     parser.add_argument("--faces", type=int, default=2000)
     arguments = parser.parse_args()
-    pixels = data.drawn(data.load(arguments.data)["PublicTest"], arguments.faces).pixels
+    pixels = dataset.drawn(fer2013.load(arguments.data)["PublicTest"], arguments.faces).pixels
     with tempfile.TemporaryDirectory() as place:
         folder, out = Path(place, "pictures"), Path(place, "answers.csv")
         folder.mkdir()

@@ -16,8 +16,9 @@ from contextlib import nullcontext
 
 import torch
 
-from fer import ascent
-from fer.networks import Chain
+from fer.features import visualization
+from fer.models.layers import Chain
+from fer.utils import precision
 from tests.benchmarks.explaining import network_called
 
 DEEP = ("vgg19-selu", "conv2d_15")
@@ -26,7 +27,7 @@ DEEP = ("vgg19-selu", "conv2d_15")
 def timed(network: Chain, layer: str, filters: range, steps: int) -> tuple[float, float]:
     """Seconds to the first frame and to the last, of preset `clear`."""
     began = time.perf_counter()
-    frames = ascent.ascend(network, layer, filters, steps=steps)
+    frames = visualization.ascend(network, layer, filters, steps=steps)
     next(frames)
     first = time.perf_counter() - began
     for _ in frames:
@@ -68,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.exact:
-        ascent.precision = lambda device, same: nullcontext()
+        precision.precision = lambda device, same: nullcontext()
     told("cnn", "conv2d_1", 64, 48)
     told("compact", "conv2d_3", 16, 48)
     told("compact", "dense_1", 7, 48)

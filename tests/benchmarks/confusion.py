@@ -8,8 +8,11 @@ For comparison: what a change of network took while the tab still loaded the wei
 import argparse
 from pathlib import Path
 
-from fer import checkpoint
-from fer.tabs import answering, matrix, networks, shared
+from fer.app import model_cache
+from fer.app.confusion import handlers as confusion_handlers
+from fer.app.confusion import matrix
+from fer.app.models import tab as models_tab
+from fer.models import checkpoint
 from tests.benchmarks.speed import milliseconds
 
 
@@ -26,15 +29,15 @@ def main() -> None:
             for against, threshold, twins in (("", 0.0, False), (other, 0.5, True))
         )
         times = (
-            milliseconds(lambda asked=alone: answering.show(*asked, 11, weights=weights), repeats),
-            milliseconds(lambda asked=both: answering.show(*asked, 11, weights=weights), repeats),
-            milliseconds(lambda asked=alone: answering.draw(*asked, None, weights=weights), repeats),
-            milliseconds(lambda name=name: networks.show(name, weights=weights), repeats),
+            milliseconds(lambda asked=alone: confusion_handlers.show(*asked, 11, weights=weights), repeats),
+            milliseconds(lambda asked=both: confusion_handlers.show(*asked, 11, weights=weights), repeats),
+            milliseconds(lambda asked=alone: confusion_handlers.draw(*asked, None, weights=weights), repeats),
+            milliseconds(lambda name=name: models_tab.show(name, weights=weights), repeats),
             milliseconds(lambda name=name: checkpoint.load(name, weights), repeats),
         )
         print(f"{name:24} " + " ".join(f"{time:8.1f}" for time in times))
-    shared.outline(weights, names[0])
-    print(f"{'all networks':24} {milliseconds(lambda: networks.overview(weights), repeats):35.1f}")
+    model_cache.outline(weights, names[0])
+    print(f"{'all networks':24} {milliseconds(lambda: models_tab.overview(weights), repeats):35.1f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes fer/examples/<emotion>.png: average faces that show an emotion and nobody.
+"""Makes fer/data/assets/examples/<emotion>.png: average faces that show an emotion and nobody.
 
     python -m tests.benchmarks.example_faces [--data DIR] [--network NAME] [--out DIR]
 
@@ -14,11 +14,15 @@ import cv2
 import numpy as np
 import torch
 
-from fer import checkpoint, crop, data, faces, prediction
+import fer
+from fer.data import crop, duplicates, fer2013, labels
+from fer.faces import detector as faces_detector
+from fer.inference import predictor
+from fer.models import checkpoint
 
 MIXED, CONFIDENT, SIZE = 60, 0.3, 240
 ALIKE = 0.95  # faces that correlate more than this, mirrored or not, count as copies of one picture
-EXAMPLES = Path(faces.__file__).parent / "examples"
+EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 
 
 def main() -> None:
@@ -27,9 +31,9 @@ def main() -> None:
     parser.add_argument("--network", help="average the faces that this network recognises most confidently")
     parser.add_argument("--out", type=Path, default=EXAMPLES, metavar="DIR")
     options = parser.parse_args()
-    training = data.load(options.data)["Training"]
+    training = fer2013.load(options.data)["Training"]
     network = checkpoint.load(options.network) if options.network else None
-    for place, emotion in enumerate(data.EMOTIONS):
+    for place, emotion in enumerate(labels.EMOTIONS):
         pixels = training.pixels[training.labels == place]  # (N, 48, 48)
         if network is not None:
             pixels = confident(network, pixels, emotion)
@@ -39,14 +43,14 @@ def main() -> None:
 
 
 def confident(network: checkpoint.Network, pixels: torch.Tensor, emotion: str) -> torch.Tensor:
-    rows = torch.cat([prediction.probabilities(network, block) for block in pixels.split(256)])  # (N, K)
+    rows = torch.cat([predictor.probabilities(network, block) for block in pixels.split(256)])  # (N, K)
     return pixels[rows[:, network.labels.index(emotion)].argsort(descending=True)[: round(CONFIDENT * len(pixels))]]
 
 
 def averaged(pixels: np.ndarray) -> np.ndarray:
     """The mean, float (48, 48), of the 60 most typical of uint8 (N, 48, 48), copies left out."""
-    rows = data.standardised(torch.from_numpy(pixels)).numpy()  # (N, 2304)
-    mirrored = data.standardised(torch.from_numpy(pixels).flip(-1)).numpy()
+    rows = duplicates.standardised(torch.from_numpy(pixels)).numpy()  # (N, 2304)
+    mirrored = duplicates.standardised(torch.from_numpy(pixels).flip(-1)).numpy()
     chosen: list[int] = []
     for place in np.argsort(-rows @ rows.mean(0)):
         copies = np.maximum(rows[chosen] @ rows[place], mirrored[chosen] @ rows[place])
@@ -71,12 +75,12 @@ def _seen(face: np.ndarray, network: checkpoint.Network | None) -> dict:
     seen = {}
     for name in ("yunet", "haar"):
         try:
-            detector = faces.load_detector(name)
+            detector = faces_detector.load_detector(name)
         except ValueError:
             continue  # no model of YuNet at hand
         seen[name] = [box.to_list() for box in detector(picture)]
         if network is not None:
-            reading = prediction.read(picture, network, detector)
+            reading = predictor.read(picture, network, detector)
             seen[f"read by {name}"] = [f"{found.emotion} {found.confidence:.2f}" for found in reading.faces]
     return seen
 

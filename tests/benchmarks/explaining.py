@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fer import checkpoint, data, networks, saliency
-from fer.checkpoint import Network
+from fer.attribution import explain
+from fer.data import dataset
+from fer.models import checkpoint
+from fer.models import registry as models_registry
+from fer.models.checkpoint import Network
 from tests.benchmarks.speed import EXAMPLE, milliseconds
 
 
@@ -22,7 +25,7 @@ def network_called(name: str) -> Network:
     if name in checkpoint.available():
         return checkpoint.load(name)
     torch.manual_seed(0)
-    return Network(name, networks.labels_of(name)).eval()
+    return Network(name, models_registry.labels_of(name)).eval()
 
 
 def main() -> None:
@@ -33,13 +36,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     # A real face: on noise, the outputs bend so much that integrated gradients need eight times the steps.
-    face = data.to_unit(torch.from_numpy(np.array(Image.open(EXAMPLE).convert("L").resize((48, 48))))[None])
+    face = dataset.to_unit(torch.from_numpy(np.array(Image.open(EXAMPLE).convert("L").resize((48, 48))))[None])
     for name in options.networks:
         network, total = network_called(name), 0.0
         print(f"{name}, {options.threads} threads, one face:")
-        for method in saliency.offered(network):
+        for method in explain.offered(network):
             took = milliseconds(
-                lambda network=network, method=method: saliency.explain(network, face, method, 3), options.repeats
+                lambda network=network, method=method: explain.explain(network, face, method, 3), options.repeats
             )
             total += took
             print(f"  {method:22} {took:8.0f} ms", flush=True)

@@ -11,7 +11,8 @@ import argparse
 import numpy as np
 import torch
 
-from fer import data, facespace
+from fer.data import dataset, fer2013
+from fer.features import eigenfaces
 
 
 def main() -> None:
@@ -19,15 +20,15 @@ def main() -> None:
     parser.add_argument("--data", metavar="DIR", help="where FER-2013 lies (default: $FER2013_ROOT, else data/)")
     parser.add_argument("--ways", type=int, default=150)
     options = parser.parse_args()
-    faces = data.to_unit(data.load(options.data)["Training"].pixels)[:, 0]  # (N, 48, 48)
+    faces = dataset.to_unit(fer2013.load(options.data)["Training"].pixels)[:, 0]  # (N, 48, 48)
     halves = ((faces + faces.flip(-1)) / 2)[..., : faces.shape[-1] // 2].flatten(1)  # (N, 48 * 24)
     average = halves.mean(0)
     covariance = torch.cov(halves.T)
     variances, vectors = torch.linalg.eigh(covariance)  # the smallest first
     ways = (vectors * variances.clamp(min=0).sqrt()).T.flip(0)[: options.ways]  # (K, 48 * 24)
     kept = 2 * variances.flip(0)[: options.ways].sum() / faces.flatten(1).var(0).sum()
-    np.savez_compressed(facespace.TABLE, **_bytes(average[None], "average"), **_bytes(ways, "ways"))
-    print(f"{facespace.TABLE}: {options.ways} ways, {kept:.1%} of the variance of faces")
+    np.savez_compressed(eigenfaces.TABLE, **_bytes(average[None], "average"), **_bytes(ways, "ways"))
+    print(f"{eigenfaces.TABLE}: {options.ways} ways, {kept:.1%} of the variance of faces")
 
 
 def _bytes(rows: torch.Tensor, name: str) -> dict[str, np.ndarray]:

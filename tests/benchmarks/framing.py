@@ -14,8 +14,12 @@ import cv2
 import numpy as np
 import torch
 
-from fer import checkpoint, crop, data, faces
-from fer.faces import Box
+from fer.data import crop, dataset, fer2013
+from fer.data import labels as data_labels
+from fer.faces import detector as faces_detector
+from fer.faces import framing
+from fer.faces.framing import Box
+from fer.models import checkpoint
 
 FACE, BORDER = 192, 64
 UNIT = FACE / crop.SIDE
@@ -28,12 +32,12 @@ def main() -> None:
     parser.add_argument("--network", nargs="*", default=[], help="networks whose accuracy to compare as well")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    splits = data.load(options.data)
-    training = data.drawn(splits["Training"], options.faces)
-    public = data.drawn(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
+    splits = fer2013.load(options.data)
+    training = dataset.drawn(splits["Training"], options.faces)
+    public = dataset.drawn(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
     for name in ("yunet", "haar"):
         try:
-            detector = faces.load_detector(name)
+            detector = faces_detector.load_detector(name)
         except ValueError as reason:
             print(f"{name}: {reason}")
             continue
@@ -47,13 +51,13 @@ def enlarged(face: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.copyMakeBorder(big, *[BORDER] * 4, cv2.BORDER_REPLICATE), cv2.COLOR_GRAY2RGB)
 
 
-def found(detector: faces.Detector, split: data.Faces) -> dict[int, Box]:
+def found(detector: faces_detector.Detector, split: dataset.Faces) -> dict[int, Box]:
     """The largest box of each face in which there is one, by the face's place in the split."""
     boxes = {place: detector(enlarged(face)) for place, face in enumerate(split.pixels.numpy())}
     return {place: some[0] for place, some in boxes.items() if some}
 
 
-def print_framing(detector: faces.Detector, split: data.Faces) -> None:
+def print_framing(detector: faces_detector.Detector, split: dataset.Faces) -> None:
     boxes = list(found(detector, split).values())
     x, y, width, height = (
         (np.array([getattr(box, key) for box in boxes]) - shift) / FACE
@@ -79,7 +83,9 @@ def print_framing(detector: faces.Detector, split: data.Faces) -> None:
     for key, (across, down) in centres.items():
         print(f"  {key:14} x {_spread(across)}, y {_spread(down)}")
     right, down = (0.5 - np.median(values) for values in list(centres.values())[-1])
-    print(f"  -> Framing({1 / np.median(width):.3f}, {right:.3f}, {down:.3f}); in use: {faces.FRAMING[detector.name]}")
+    print(
+        f"  -> Framing({1 / np.median(width):.3f}, {right:.3f}, {down:.3f}); in use: {framing.FRAMING[detector.name]}"
+    )
 
 
 def _spread(values: np.ndarray) -> str:
@@ -92,20 +98,20 @@ def _relative(lengths: np.ndarray) -> float:
     return float(np.subtract(*np.percentile(np.median(lengths) / lengths, [75, 25])))
 
 
-def print_gain(detector: faces.Detector, split: data.Faces, networks: list[checkpoint.Network]) -> None:
+def print_gain(detector: faces_detector.Detector, split: dataset.Faces, networks: list[checkpoint.Network]) -> None:
     boxes = found(detector, split)
     kept = split[torch.tensor(list(boxes))]
     pictures = [enlarged(face) for face in kept.pixels.numpy()]
     crops = {
         "framed as FER-2013": [
-            (p, faces.frame(b, detector.name)) for p, b in zip(pictures, boxes.values(), strict=True)
+            (p, framing.frame(b, detector.name)) for p, b in zip(pictures, boxes.values(), strict=True)
         ],
         "raw box, squashed": list(zip(pictures, boxes.values(), strict=True)),
         "the original face": [(picture, Box(BORDER, BORDER, FACE, FACE)) for picture in pictures],
     }
     print(f"  the crops of the {len(kept)} of {len(split)} PublicTest faces found, against the originals:")
     for key, cuts in crops.items():
-        cut = torch.from_numpy(np.stack([faces.crop(*pair) for pair in cuts]))  # (N, 48, 48)
+        cut = torch.from_numpy(np.stack([framing.crop(*pair) for pair in cuts]))  # (N, 48, 48)
         likeness = f"correlation {_correlation(cut, kept.pixels):.3f}, difference {_difference(cut, kept.pixels):.1f}"
         print(
             f"  {key:18} {likeness}",
@@ -125,8 +131,10 @@ def _difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @torch.inference_mode()
 def _accuracy(network: checkpoint.Network, pixels: torch.Tensor, labels: torch.Tensor) -> str:
-    names = [network.labels.index(name) for name in data.EMOTIONS]  # (7,), where the network keeps FER-2013's classes
-    logits = torch.cat([network(data.to_unit(block))[:, names] for block in pixels.split(256)])
+    names = [
+        network.labels.index(name) for name in data_labels.EMOTIONS
+    ]  # (7,), where the network keeps FER-2013's classes
+    logits = torch.cat([network(dataset.to_unit(block))[:, names] for block in pixels.split(256)])
     right = (logits.argmax(1) == labels).float().mean().item()
     return f"{right:.4f} +- {1.96 * (right * (1 - right) / len(labels)) ** 0.5:.3f}"
 

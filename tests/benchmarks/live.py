@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.faces import open_picture
+from fer.data.image_io import open_picture
 
 PORT = 7889
 ROOT = Path(__file__).parent.parent.parent

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.visitors import ROOT, Page, Refused, Served, Usage, Visitor, came, page_of, served, usage
 
-PHOTO = ROOT / "fer" / "examples" / "happy.png"
+PHOTO = ROOT / "fer" / "data" / "assets" / "examples" / "happy.png"
 TRIES = 10
 ACTS: dict[str, Callable[[Visitor, Path], Awaitable]] = {
     "arrive": lambda visitor, photo: visitor.arrive(),

@@ -16,10 +16,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from fer import data, networks, training
-from fer.checkpoint import Network
-from fer.recipes import OPTIMIZERS, TrainConfig, recipe
-from fer.team import Team
+from fer.data import dataset
+from fer.models import registry as models_registry
+from fer.models.checkpoint import Network
+from fer.training import trainer
+from fer.training.config import OPTIMIZERS, TrainConfig, recipe
+from fer.training.distributed import Team
 
 CPU = torch.device("cpu")
 
@@ -27,7 +29,7 @@ CPU = torch.device("cpu")
 class Pictures(Dataset):
     """Faces as most training scripts hold them: pictures, transformed one at a time."""
 
-    def __init__(self, faces: data.Faces, config: TrainConfig) -> None:
+    def __init__(self, faces: dataset.Faces, config: TrainConfig) -> None:
         self.pictures = [Image.fromarray(face.numpy()) for face in faces.pixels]
         self.labels = faces.labels.tolist()
         change = config.augmentation
@@ -49,9 +51,9 @@ class Pictures(Dataset):
         return self.transform(self.pictures[index]), self.labels[index]
 
 
-def usual(faces: data.Faces, config: TrainConfig, workers: int) -> float:
+def usual(faces: dataset.Faces, config: TrainConfig, workers: int) -> float:
     """Faces a second of a plain loop over a DataLoader."""
-    network = Network(config.network, networks.labels_of(config.network)).train()
+    network = Network(config.network, models_registry.labels_of(config.network)).train()
     optimizer = OPTIMIZERS[config.optimizer]([{"params": network.parameters()}], config.learning_rate)
     loader = DataLoader(Pictures(faces, config), config.batch_size, shuffle=True, num_workers=workers)
     start = time.perf_counter()
@@ -62,29 +64,29 @@ def usual(faces: data.Faces, config: TrainConfig, workers: int) -> float:
     return len(faces) / (time.perf_counter() - start)
 
 
-def ours(faces: data.Faces, config: TrainConfig) -> float:
+def ours(faces: dataset.Faces, config: TrainConfig) -> float:
     """Faces a second of the laboratory's own epoch, average of the weights included."""
     team = Team(CPU)
-    run, generator = training.Run(config, team), torch.Generator().manual_seed(0)
+    run, generator = trainer.Run(config, team), torch.Generator().manual_seed(0)
     run.learner.train()
     start = time.perf_counter()
-    for batch in training._batches(faces, config.batch_size, generator):
-        training.train_step(run, config, team, batch, 0, generator)
+    for batch in trainer._batches(faces, config.batch_size, generator):
+        trainer.train_step(run, config, team, batch, 0, generator)
     return len(faces) / (time.perf_counter() - start)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=networks.ARCHITECTURES, default="cnn")
+    parser.add_argument("--network", choices=models_registry.ARCHITECTURES, default="cnn")
     parser.add_argument("--faces", type=int, default=2560)
     parser.add_argument("--workers", type=int, default=0, help="of the DataLoader; 0 loads in the training process")
     arguments = parser.parse_args()
     count = arguments.faces
     pixels = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8)
-    faces = data.Faces(pixels, torch.arange(count) % 7, None, torch.zeros(count).bool())
+    faces = dataset.Faces(pixels, torch.arange(count) % 7, None, torch.zeros(count).bool())
     config = recipe(arguments.network, votes=0.0, small_epochs=0)
     plain = usual(faces, config, arguments.workers)
-    training._keep_memory()
+    trainer._keep_memory()
     mine = ours(faces, config)
     print(f"{config.network}, {torch.get_num_threads()} threads: DataLoader and PIL {plain:.0f} faces a second, "
           f"ours {mine:.0f}: {mine / plain:.2f} times as many")  # fmt: skip

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer import ascent, atlas, checkpoint, filters, plots
-from fer.presets import exchanged
+from fer.features import atlas, quality, visualization
+from fer.features.presets import exchanged
+from fer.models import checkpoint
+from fer.plotting import encode, maps
 
 DEPTHS = ("conv2d_2", "conv2d_4", "conv2d_6", "conv2d_8", "conv2d_10")
 PICTURES = Path(__file__).resolve().parent.parent / "pictures"
@@ -28,15 +30,17 @@ def main() -> None:
     parser.add_argument("--deep", default="vgg16-relu", help="of which five layers are shown")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    plots.save(np.concatenate([_classes(name) for name in (options.network, options.beside)]), PICTURES / "classes.png")
+    encode.save(
+        np.concatenate([_classes(name) for name in (options.network, options.beside)]), PICTURES / "classes.png"
+    )
     network, rows = checkpoint.load(options.network), []
     for name, parts in (("report", {}), ("clear", {}), ("clear", {"parametrise": "faces"})):
-        *_, frame = ascent.ascend(network, options.layer, range(16), exchanged(name, **parts))
-        fine = filters.spectral_share(frame.images).median().item()
+        *_, frame = visualization.ascend(network, options.layer, range(16), exchanged(name, **parts))
+        fine = quality.spectral_share(frame.images).median().item()
         print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
-    plots.save(np.concatenate(rows), PICTURES / "filters.png")
-    plots.save(np.concatenate([_kept(options.deep, layer) for layer in DEPTHS]), PICTURES / "depth.png")
+    encode.save(np.concatenate(rows), PICTURES / "filters.png")
+    encode.save(np.concatenate([_kept(options.deep, layer) for layer in DEPTHS]), PICTURES / "depth.png")
 
 
 def _kept(name: str, layer: str) -> np.ndarray:
@@ -46,7 +50,7 @@ def _kept(name: str, layer: str) -> np.ndarray:
 
 def _classes(name: str) -> np.ndarray:
     network = checkpoint.load(name)
-    *_, frame = ascent.classes(network)
+    *_, frame = visualization.classes(network)
     with torch.inference_mode():
         read = network(frame.images).argmax(1).tolist()
     print(f"{name} reads", ", ".join(network.labels[answer] for answer in read))
@@ -56,7 +60,7 @@ def _classes(name: str) -> np.ndarray:
 def _row(images: torch.Tensor, width: int = 144) -> np.ndarray:
     """Pictures (N, 1, S, S) side by side, each about `width` pixels wide, however large they are."""
     tiles = torch.nn.functional.interpolate(images, size=width, mode="nearest")[:, 0].numpy()
-    return plots.sheet(tiles, len(tiles))
+    return maps.sheet(tiles, len(tiles))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fer import checkpoint, data, faces, networks, prediction, training
-from fer.recipes import recipe
-from fer.team import Team
+import fer
+from fer.data import dataset
+from fer.faces import detector as faces_detector
+from fer.inference import predictor
+from fer.models import checkpoint
+from fer.models import registry as models_registry
+from fer.training import trainer
+from fer.training.config import recipe
+from fer.training.distributed import Team
 
-EXAMPLE = Path(data.__file__).parent / "examples" / "happy.png"
+EXAMPLE = Path(fer.__file__).parent / "data" / "assets" / "examples" / "happy.png"
 
 
 def milliseconds(work: Callable[[], object], repeats: int) -> float:
@@ -40,13 +46,13 @@ def training_speed(name: str) -> float:
     config = recipe(name, votes=0.0, small_epochs=0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     team = Team(device)
-    run = training.Run(config, team)
+    run = trainer.Run(config, team)
     generator = torch.Generator(device).manual_seed(0)
     pixels = torch.randint(0, 256, (128, 48, 48), dtype=torch.uint8, device=device)
     labels, votes = torch.arange(128, device=device) % 7, torch.ones(128, 10, dtype=torch.uint8, device=device)
-    batch = data.Faces(pixels, labels, votes, torch.zeros(128, device=device).bool())
+    batch = dataset.Faces(pixels, labels, votes, torch.zeros(128, device=device).bool())
     run.learner.train()
-    return 128_000 / milliseconds(lambda: training.train_step(run, config, team, batch, 0, generator), 5)
+    return 128_000 / milliseconds(lambda: trainer.train_step(run, config, team, batch, 0, generator), 5)
 
 
 def photograph() -> np.ndarray:
@@ -58,19 +64,19 @@ def photograph() -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="*", default=list(networks.ARCHITECTURES))
+    parser.add_argument("--networks", nargs="*", default=list(models_registry.ARCHITECTURES))
     parser.add_argument("--read-with", default="compact")
     arguments = parser.parse_args()
     print(f"training, batch 128, {torch.get_num_threads()} threads:")
-    training._keep_memory()
+    trainer._keep_memory()
     for name in arguments.networks:
         print(f"  {name:12} {training_speed(name):8.0f} faces a second", flush=True)
     torch.set_num_threads(1)
     network, face = checkpoint.load(arguments.read_with), torch.rand(1, 1, 48, 48)
     with torch.inference_mode():
         print(f"one face through {network.name}, one thread: {milliseconds(lambda: network(face), 200):.2f} ms")
-    detector, picture = faces.load_detector(), photograph()
-    answer = milliseconds(lambda: prediction.read(picture, network, detector), 50)
+    detector, picture = faces_detector.load_detector(), photograph()
+    answer = milliseconds(lambda: predictor.read(picture, network, detector), 50)
     print(f"a 640x480 photograph to its answer, {detector.name}: {answer:.1f} ms")
 
 

@@ -16,8 +16,9 @@ from statistics import median
 
 from playwright.sync_api import Page, Request, sync_playwright
 
-from fer import checkpoint
-from fer.tabs import answering, matrix
+from fer.app.confusion import handlers as confusion_handlers
+from fer.app.confusion import matrix
+from fer.models import checkpoint
 from tests.benchmarks.page import QUIET, arrive, served
 from tests.benchmarks.speed import milliseconds
 
@@ -83,7 +84,7 @@ def main() -> None:
     told = ", ".join(f"{time:.0f}" for time in sorted(took))
     print(f"a change of network: median {median(took):.0f} ms of {len(took)} ({told}); {median(sent):.0f} requests")
     asked = (first, "PrivateTest", matrix.COUNTINGS[0], "", 0.0, False, [], None)
-    server = milliseconds(lambda: answering.show(*asked, None, weights=Path(checkpoint.WEIGHTS)), 10)
+    server = milliseconds(lambda: confusion_handlers.show(*asked, None, weights=Path(checkpoint.WEIGHTS)), 10)
     print(f"of which the answer took {server:.0f} ms on the server's side")
 
 

@@ -1,0 +1,1 @@
+"""The page: a Gradio app of six tabs."""

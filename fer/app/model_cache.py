@@ -1,0 +1,129 @@
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import gradio as gr
+import numpy as np
+import torch
+
+from fer.app.errors import refusal
+from fer.app.events import AFTERWARDS, QUIET, alone, follow
+from fer.app.predict import view as predict_view
+from fer.app.session import Shared, log
+from fer.faces import detector
+from fer.inference import predictor
+from fer.models import checkpoint
+from fer.models.ensemble import PREFIX, Committee
+
+
+def load_network(weights: Path, name: str) -> checkpoint.Network:
+    """The network `name` of a folder, loaded once for all visitors. Do not hook or alter it: copy it for that.
+
+    Raises gr.Error for any other name than those of the folder's own networks, and for a broken one.
+    """
+    names = checkpoint.available(weights)
+    if name not in names:
+        raise refusal(f"There is no network {str(name)[:40]!r} here. Choose one of: {', '.join(names) or 'none yet'}.")
+    try:
+        return _load(name, weights)
+    except checkpoint.CheckpointError as error:
+        log.error("%s", error)  # it names files of the server, which are not a visitor's business
+        raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
+
+
+def outline(weights: Path, name: str) -> checkpoint.Network | Committee:
+    """The network or committee `name` as far as its config.json tells, without weights: labels, figures, shapes.
+
+    Raises gr.Error as `load_network` does.
+    """
+    members = members_of(name)
+    if len(set(members)) < len(members):
+        raise refusal("A committee needs networks that are not the same.")
+    known = checkpoint.shipped(weights)
+    for member in members:
+        if member not in known:
+            there = ", ".join(known) or "none yet"
+            raise refusal(f"There is no network {member[:40]!r} here. Choose one of: {there}.")
+    try:
+        return _outline(name, weights)
+    except checkpoint.CheckpointError as error:
+        log.error("%s", error)
+        if len(members) > 1 and all(_sound(member, weights) for member in members):
+            raise refusal("These networks tell other labels apart, so they are no committee.") from None
+        raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
+
+
+def load_any(weights: Path, name: str) -> checkpoint.Network | Committee:
+    """The network or committee `name`, its weights shared with `load_network`. Raises gr.Error."""
+    found = outline(weights, name)
+    if not isinstance(found, Committee):
+        return load_network(weights, name)
+    members = [load_network(weights, member.name) for member in found.members]
+    return Committee(members, found.temperature, found.unsure, found.figures).eval()
+
+
+def members_of(name: str) -> list[str]:
+    """The networks that a committee's name lists, or the one network."""
+    return str(name).removeprefix(PREFIX).split("+")
+
+
+def _sound(name: str, weights: Path) -> bool:
+    try:
+        return bool(_outline(name, weights))
+    except checkpoint.CheckpointError:
+        return False
+
+
+_outline = functools.lru_cache(maxsize=64)(checkpoint.outline)
+_load = functools.lru_cache(maxsize=16)(checkpoint.load)
+
+
+@functools.lru_cache(maxsize=1)
+def load_detector() -> detector.Detector:
+    """The face detector, loaded once."""
+    return detector.load_detector()
+
+
+def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> predictor.Reading:
+    """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`."""
+    return predictor.read(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
+
+
+def single_threaded(most: int) -> ThreadPoolExecutor:
+    """So many threads in each of which torch shares its work with no other one.
+
+    One face is too little to share: on two busy cores, two threads a face read half as many frames as one. Torch's
+    setting is a thread's own, but also what threads to come start with, and so is put back.
+    """
+    threads, started = torch.get_num_threads(), threading.Barrier(most + 1)
+    pool = ThreadPoolExecutor(most, initializer=_alone)
+    for _ in range(most):
+        pool.submit(started.wait)
+    started.wait()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # of all threads: pictures of the page are small as well
+    return pool
+
+
+def _alone() -> None:
+    torch.get_num_threads()  # the first look sets a thread's number to the usual one, and so must come before
+    torch.set_num_threads(1)
+
+
+def choices(value: str, js: str = predict_view.CHOICE_JS, **properties) -> gr.HTML:
+    """Markup of ours with a `choice` event for whatever in it has a `data-choice`."""
+    return gr.HTML(value, js_on_load=js, apply_default_css=False, **properties)
+
+
+def network_menu(shared: Shared, elem_id: str, first: bool = False) -> gr.Dropdown:
+    """The menu of networks, one on every tab: what is chosen on one is chosen on all.
+
+    first: the tab reads this menu itself, so that the others, which are not seen, may wait until it has answered.
+    """
+    menu = gr.Dropdown(alone(shared.names), value=shared.network.value, label="Network", elem_id=elem_id)
+    # `blur` follows a choice once, where a click sends `input` twice.
+    menu.blur(lambda name: name, menu, shared.network, js=AFTERWARDS if first else None, **QUIET)
+    follow(shared, lambda name: name, menu)
+    return menu

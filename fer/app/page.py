@@ -1,0 +1,152 @@
+"""The page. `python demo.py` shows it on http://127.0.0.1:7860; `--host`, `--port` and `--share` show it to others."""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import gradio as gr
+
+from fer.app import api, integrity, lifecycle, memory
+from fer.app.activations import tab as activations_tab
+from fer.app.blocks import Guarded, Server
+from fer.app.confusion import tab as confusion_tab
+from fer.app.events import QUIET, keep_up
+from fer.app.filters import tab as filters_tab
+from fer.app.models import tab as models_tab
+from fer.app.predict import tab as predict_tab
+from fer.app.queue import MOST, bound
+from fer.app.saliency import tab as saliency_tab
+from fer.app.security import own_hosts
+from fer.app.session import Shared
+from fer.app.uploads import discard_broken_uploads
+from fer.models import checkpoint
+
+# Read by gradio, which therefore comes after. It keeps a record of ten thousand events, and sums all of them up anew
+# after every one.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+
+TITLE = "Facial-expression laboratory"
+INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
+
+CSS = """
+.gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
+:is(#view, #examples, #sheet, #morph, #filter-card) .html-container { padding: 0; }
+:is(#follow, #ladder, #map-sheet, #map-card, #repeats) .html-container { padding: 0; }
+#camera .html-container, #film-view .html-container { padding: 0; }
+#detector p, #film-privacy p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
+#pictures { flex-wrap: nowrap; gap: 12px; }
+:is(#explained, #masked) .html-container { padding: 0; }
+#explained { flex: 2 1 12px; min-width: 0; }
+#masked { flex: 1 1 0; min-width: 0; }
+#way { flex-wrap: nowrap; align-items: flex-start; }
+#follow { flex: 0 0 112px; }
+#ladder { flex: 1 1 0; min-width: 0; }
+#map-sheet { flex: 3 1 300px; }
+#map-card { flex: 2 1 300px; align-self: flex-start; position: sticky; top: 12px; }
+#crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
+#probabilities .label { font-family: var(--font); }
+"""
+
+# What `Blocks.launch` takes, apart from where to listen.
+LAUNCH = {
+    "theme": gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]),
+    "css": CSS,
+    "footer_links": ["api", "settings"],
+    "run_history": False,  # it would keep visitors' pictures in their browser
+    "show_error": False,  # traces name paths of the server; gr.Error is shown all the same
+    "max_file_size": "16mb",
+    "state_session_capacity": 100,  # visitors; who was here longest ago is forgotten first
+    "max_threads": 16,
+    "ssr_mode": False,
+}
+
+TABS = {
+    "Predict": predict_tab.tab,
+    "Saliency": saliency_tab.tab,
+    "Activations": activations_tab.tab,
+    "Filters": filters_tab.tab,
+    "Confusion": confusion_tab.tab,
+    "Networks": models_tab.tab,
+}
+
+
+def build(weights: Path | None = None) -> gr.Blocks:
+    """The page over the networks of a folder, by default `weights/`."""
+    weights = Path(weights or checkpoint.WEIGHTS)
+    troubles = integrity.look(weights)
+    names = integrity.sound(weights, troubles)
+    with Guarded(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
+        gr.Markdown(f"# {TITLE}\n{INTRO}")
+        integrity.section(troubles)
+        shared = Shared(weights, names, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
+        with gr.Tabs() as tabs:
+            for name, tab in TABS.items():
+                with gr.Tab(name, id=name):
+                    tab(shared)
+        keep_up(shared)
+        api.publish(shared)
+        shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
+        page.load(named, None, tabs, queue=False, **QUIET)
+    return bound(page.queue(max_size=MOST, default_concurrency_limit=2, api_open=False))
+
+
+def named(request: gr.Request) -> gr.Tabs:
+    """The tab that the page's address names, as in `?tab=Filters`."""
+    name = request.query_params.get("tab")
+    return gr.Tabs(selected=name) if name in TABS else gr.skip()
+
+
+def launch(page: gr.Blocks, allowed: Iterable[str] = (), **where: object) -> tuple:
+    """Starts the page as `LAUNCH` has it and goes on; gives what `Blocks.launch` does.
+
+    allowed: host names that it answers to besides its own, "*" for every one. See `security.own_hosts`.
+    """
+    discard_broken_uploads()
+    hosts = own_hosts(str(where.get("server_name") or "127.0.0.1"), allowed)
+    started = page.launch(**where, prevent_thread_lock=True, _app=Server(hosts, page.listening), **LAUNCH)
+    if page.share_url:
+        hosts.add(urlsplit(page.share_url).hostname)
+    return started
+
+
+def check_mcp(parser: argparse.ArgumentParser) -> None:
+    """Ends the program with 2 where the page cannot be served by MCP."""
+    try:
+        import_module("gradio.mcp")
+    except Exception as error:  # whatever another version of it raises when it is imported
+        parser.error(f"--mcp needs a fitting package mcp ({error}): `pip install 'gradio[mcp]'` brings it")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    on_space = "SPACE_ID" in os.environ
+    parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="another host name that the page answers to, as behind a proxy; '*' for every one, which lets other web "
+        "sites use the page from the browsers of those who can reach it",
+    )  # fmt: skip
+    parser.add_argument("--share", action="store_true", help="a public address through gradio.live, for 72 hours")
+    parser.add_argument("--mcp", action="store_true", help="also serve the public functions to language models, by MCP")
+    args = parser.parse_args(argv)
+    if args.mcp:
+        check_mcp(parser)
+    tempfile.tempdir = str(lifecycle.own_uploads() / lifecycle.WORK)
+    page = build()
+    where = {"server_name": args.host, "server_port": args.port, "share": args.share}
+    told = lifecycle.listen()
+    launch(page, args.allow_host, **where, mcp_server=args.mcp or None)
+    if args.mcp and not page.mcp_server:
+        parser.exit(2, f"{parser.prog}: error: --mcp: {page.mcp_error}\n")
+    memory.keep()
+    lifecycle.wait(page, told)
+
+
+if __name__ == "__main__":
+    main()

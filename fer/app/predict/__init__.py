@@ -1,0 +1,1 @@
+"""The Predict tab: photographs, videos and the webcam."""

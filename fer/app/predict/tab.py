@@ -1,0 +1,182 @@
+"""The Predict tab: a picture goes in; its faces, what the network says of them and what it saw come out.
+
+Photo is here; Live, which does the same with the camera's picture, is in `live.py`, and Video in `film.py`.
+
+tab(shared)     lays it out, inside a `gr.Tab`; `api.py` has the same for programs
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from fer.app.errors import said_kindly
+from fer.app.events import QUIET, picked
+from fer.app.model_cache import choices, load_detector, network_menu, read
+from fer.app.predict import live, video
+from fer.app.predict import view as predict_view
+from fer.app.predict.view import CROP_CSS, EXAMPLES_CSS, VIEW_CSS, answer, boxes, strip
+from fer.app.session import Shared
+from fer.app.uploads import picture_file
+from fer.data.image_io import open_picture
+from fer.inference.predictor import Reading
+from fer.plotting import encode
+
+EXAMPLES = Path(__file__).parent.parent.parent / "data" / "assets" / "examples"
+
+DETECTORS = {
+    "yunet": "Faces are found by YuNet.",
+    "haar": "Faces are found by OpenCV's Haar cascade. YuNet finds more of them, small and turned ones too: let this "
+    "computer reach huggingface.co once, or put the path of its model into the environment variable `FER_YUNET`.",
+}
+PRIVACY = "Uploaded files are deleted within twenty minutes."
+
+NO_PICTURE = {"value": "", "strip": "", "sentence": "", "picture": "", "wide": 1, "high": 1}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a visitor has before them; kept in a `gr.State`, without the picture."""
+
+    reading: Reading
+    chosen: int = 0  # which face; 0 is the largest
+    whole: bool = False  # the whole picture was taken as a face
+
+
+# ---- handlers: plain functions, which return the page's outputs (view, crop, probabilities, offer, Seen, face)
+
+
+def look(
+    picture: dict | None, network: str, before: Seen | None = None, *, weights: Path, whole: bool = False
+) -> tuple:
+    """The outputs for a picture. With `before`, only the network is another one, and the choice of a face stays."""
+    if picture is None:
+        return gr.HTML(**NO_PICTURE), *[gr.update(visible=False)] * 3, None, None
+    whole = whole or (before is not None and before.whole)
+    with said_kindly():
+        pixels = open_picture(picture_file(picture))
+        reading = read(pixels, weights, network, whole_picture=whole)
+    last = max(len(reading.faces) - 1, 0)
+    seen = Seen(reading, min(before.chosen, last) if before else 0, whole)
+    width, height = reading.size
+    return gr.HTML(**marks(seen), picture=encode.data_url(pixels), wide=width, high=height), *about(seen)
+
+
+def choose(seen: Seen | None, event: gr.EventData) -> tuple:
+    """The outputs for another face of the same picture."""
+    chosen = picked(event, len(seen.reading.faces) if seen else 0)
+    seen = replace(seen, chosen=chosen)
+    return gr.HTML(**marks(seen)), *about(seen)
+
+
+def marks(seen: Seen) -> dict:
+    """The view's properties that change with the chosen face."""
+    drawings = {"value": boxes, "strip": strip, "sentence": answer}
+    return {name: draw(seen.reading, seen.chosen) for name, draw in drawings.items()}
+
+
+def about(seen: Seen) -> tuple:
+    """The outputs after the view: crop and probabilities of the chosen face, or the offer where there is none."""
+    if not seen.reading.faces:
+        return *[gr.update(visible=False)] * 2, gr.update(visible=True), seen, None
+    face = seen.reading.faces[seen.chosen]
+    crop, probabilities = (
+        gr.update(value=value, visible=True) for value in (predict_view.seen(face), face.probabilities)
+    )
+    return crop, probabilities, gr.update(visible=False), seen, face.crop
+
+
+def example(event: gr.EventData) -> np.ndarray:
+    """The example picture that was clicked."""
+    files = example_files()
+    return open_picture(files[picked(event, len(files))])
+
+
+def example_files() -> list[Path]:
+    return sorted(EXAMPLES.glob("*.png"))
+
+
+# ---- layout
+
+
+def tab(shared: Shared) -> None:
+    """Lays the tab out and wires it; call inside a `gr.Tab`."""
+    with gr.Tabs(elem_id="ways") as ways:
+        with gr.Tab("Photo", id="Photo"):
+            photo(shared)
+        with gr.Tab("Live", id="Live"):
+            camera = live.tab(shared)
+        with gr.Tab("Video", id="Video"):
+            video.tab(shared)
+    camera.photograph(lambda: gr.Tabs(selected="Photo"), None, ways, **QUIET)
+
+
+def photo(shared: Shared) -> None:
+    with gr.Row():
+        with gr.Column(min_width=300):
+            picture, network = inputs(shared)
+        with gr.Column(min_width=300):
+            outputs = answers()
+    gr.Markdown(f"{DETECTORS[load_detector().name]} {PRIVACY}", elem_id="detector")
+    wire(shared, picture, network, outputs)
+
+
+def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
+    picture = gr.Image(
+        label="Picture",
+        alt_text="The picture you chose",
+        sources=["upload", "webcam", "clipboard"],
+        height=320,
+        format="png",
+        buttons=[],
+        elem_id="picture",
+    )
+    network = network_menu(shared, "network")
+    examples = choices(
+        predict_view.examples({file.stem: open_picture(file) for file in example_files()}),
+        css_template=EXAMPLES_CSS,
+        elem_id="examples",
+    )
+    examples.choice(example, None, picture, **QUIET)
+    return picture, network
+
+
+def answers() -> list:
+    """The outputs, in the order in which the handlers return them, without the states."""
+    view = choices(**NO_PICTURE, html_template=predict_view.VIEW, css_template=VIEW_CSS, elem_id="view")
+    whole = gr.Button("Take the whole picture as a face", visible=False, elem_id="whole")
+    with gr.Row(equal_height=True):
+        crop = gr.HTML(
+            label="What the network sees",
+            show_label=True,
+            container=True,
+            css_template=CROP_CSS,
+            apply_default_css=False,
+            padding=True,
+            visible=False,
+            min_width=220,
+            elem_id="crop",
+        )
+        probabilities = gr.Label(
+            label="Probabilities", show_heading=False, visible=False, min_width=220, elem_id="probabilities"
+        )
+    return [view, crop, probabilities, whole]
+
+
+def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list) -> None:
+    """Every event of the page. `preprocess=False`: Gradio must not open what a caller names (see uploads.py)."""
+    view, _, _, whole = outputs
+    seen = gr.State(None)
+    outputs = [*outputs, seen, shared.face]
+    handler = partial(look, weights=shared.weights)
+    ours = {"preprocess": False, "api_visibility": "private", "show_progress": "minimal", "show_progress_on": view}
+    for looked in (
+        picture.change(handler, [picture, network], outputs, **ours),
+        network.change(handler, [picture, network, seen], outputs, **ours),
+    ):
+        # After an error, the answer to an earlier picture must not stand beside this one.
+        looked.failure(partial(handler, None, None), None, outputs, **ours)
+    whole.click(partial(handler, whole=True), [picture, network], outputs, **ours)
+    view.choice(choose, seen, outputs, **ours)

@@ -1,0 +1,40 @@
+"""What the Saliency tab says of its methods: one sentence each, how faithful they were found, and which do not hold."""
+
+from torch import nn
+
+from fer.attribution import faithfulness
+from fer.attribution.explain import methods_for, offered
+from fer.attribution.methods import METHODS
+
+
+def order(network: nn.Module, measured: list[dict]) -> list[str]:
+    """The methods that hold for the network: those that were measured first, the most faithful of them foremost."""
+    known = offered(network)
+    ranked = [row["method"] for row in measured if row["method"] in known]
+    return ranked + [method for method in known if method not in ranked]
+
+
+def hint(network: nn.Module, method: str, measured: list[dict]) -> str:
+    """What the method does, how faithful it was found, and which others do not hold for this network, and why."""
+    missing: dict[str, list[str]] = {}
+    for other, reason in methods_for(network).items():
+        if reason:
+            missing.setdefault(reason, []).append(other)
+    left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
+    return "\n\n".join([METHODS[method].description, *_measured(method, measured), *left_out])
+
+
+def _measured(method: str, rows: list[dict]) -> list[str]:
+    """Its mean region correlation over many faces beside that of the best map that knows nothing of the network."""
+    scores = {row["method"]: row for row in rows}
+    if method not in scores:
+        return []
+    control = max((name for name in scores if name in faithfulness.CONTROLS), key=lambda n: scores[n]["correlation"])
+    row = scores[method]
+    words = (
+        f"Over {row['faces']} faces its region correlation is {row['correlation']:+.2f} on average; the map "
+        f"{control!r}, which knows nothing of the network, has {scores[control]['correlation']:+.2f}."
+    )
+    if (row["forgotten"] or 0) > faithfulness.DEPENDENT:
+        words += f" Its maps do not depend on what the network learnt: rank correlation {row['forgotten']:.2f}."
+    return [words]

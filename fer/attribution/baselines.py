@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fer.attribution import explain as attribution_explain
+from fer.data import dataset
+
+MEAN = (
+    Path(__file__).parent.parent / "data" / "assets" / "mean_face.png"
+)  # of Training's faces; `python -m tests.benchmarks.mean_face` made it
+BASELINES = {"blurred": "the face itself, blurred", "black": "black", "mean": "the mean face"}
+
+
+def _baseline(name: str) -> str | Tensor:
+    if name not in BASELINES:
+        raise ValueError(f"no baseline {name!r}: expected one of {', '.join(BASELINES)}")
+    return name if name in attribution_explain.BASELINES else _unit(np.asarray(Image.open(MEAN)))[0]
+
+
+def _unit(face: np.ndarray) -> Tensor:
+    return dataset.to_unit(torch.from_numpy(np.array(face))[None])

@@ -1,0 +1,122 @@
+"""Which saliency methods can be trusted on a network: ``python -m fer trust NETWORK``.
+
+Each method's maps of some faces of PublicTest, for the network's own answers, are scored by region correlation (does
+the answer fall where the map says?) and by fidelity (does the map foretell what a soft change does?), and some of them
+are compared with the maps of the network once its last layer has forgotten what it learnt (Adebayo et al. 2018). What
+is found stands in ``trust.json`` beside the weights, stamped with their digest; the page orders the methods by it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fer.attribution import faithfulness
+from fer.attribution.explain import amounts, explain, offered
+from fer.attribution.faithfulness import Changes
+from fer.data import dataset
+from fer.data.dataset import Faces
+from fer.models.clone import quick
+from fer.utils.artifacts import Artifact
+
+FILE = "trust.json"
+FORGETFUL = 32  # faces for the forgetful network: ranks differ little from face to face
+_BLOCK = 16  # faces that are explained at once
+
+
+def some(validation: Faces, count: int) -> Tensor:
+    """``count`` faces without a twin in Training, always the same ones: floats (count, 1, 48, 48) in 0..1.
+
+    Raises:
+        ValueError: fewer than two, or more than there are.
+    """
+    alone = validation[~validation.twin]
+    if not 2 <= count <= len(alone):
+        raise ValueError(f"faces is {count}: expected 2 to {len(alone)}")
+    return dataset.to_unit(dataset.drawn(alone, count).pixels)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some faces (B, 1, 48, 48), what the network answers (B,), and what becomes of that when they are changed."""
+
+    faces: Tensor
+    answers: Tensor
+    changes: Changes
+
+
+def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict]:
+    """A row for each method that holds for the network, and for each control, the most faithful first.
+
+    correlation, fidelity: the mean scores over faces (B, 1, 48, 48); error: half the 95 % interval of the first.
+    forgotten: the mean rank correlation with the maps of a network whose last layer was drawn anew, over the first 32
+    of the faces; None for a control.
+    """
+    network = quick(network)
+    forgetful = faithfulness.randomised(network, "last")
+    blocks = list(_asked(network, faces))
+    rows = []
+    for method in tqdm(offered(network), disable=quiet):
+        maps = [explain(network, block.faces, method, block.answers) for block in blocks]
+        few = blocks[: -(-FORGETFUL // _BLOCK)]
+        others = [explain(forgetful, block.faces, method, block.answers) for block in few]
+        ranks = [faithfulness.rank_correlation(*pair) for pair in zip(maps[: len(others)], others, strict=True)]
+        scores = [
+            faithfulness.scores(part, amounts(part, block.faces, method), block.changes)
+            for part, block in zip(maps, blocks, strict=True)
+        ]
+        rows.append(_row(method, scores, torch.cat(ranks)[:FORGETFUL].mean().item()))
+    controls = [faithfulness.control_scores(block.faces, block.changes) for block in blocks]
+    rows += [_row(name, [scores[name] for scores in controls], None) for name in controls[0]]
+    return sorted(rows, key=lambda row: -row["correlation"])
+
+
+def _asked(network: nn.Module, faces: Tensor) -> Iterator[_Block]:
+    for part in faces.split(_BLOCK):
+        with torch.no_grad():
+            answers = network(part).argmax(1)
+        yield _Block(part, answers, faithfulness.changed(network, part, answers))
+
+
+def _row(method: str, scores: Sequence[Tensor], forgotten: float | None) -> dict:
+    correlations, fidelities = torch.cat(list(scores), 1)  # (B,), (B,)
+    error = 1.96 * correlations.std().item() / len(correlations) ** 0.5
+    return {
+        "method": method,
+        "correlation": round(correlations.mean().item(), 4),
+        "error": round(error, 4),
+        "fidelity": round(fidelities.mean().item(), 4),
+        "forgotten": None if forgotten is None else round(forgotten, 4),
+        "faces": len(correlations),
+    }
+
+
+def write(rows: list[dict], folder: Path) -> None:
+    """Keeps what was measured beside the weights, stamped with their digest."""
+    ARTIFACT.save(folder, {"rows": rows})
+
+
+def read(folder: Path) -> list[dict]:
+    """What was measured of the network in ``folder``; nothing where it was not, or of other weights, or is broken."""
+    return ARTIFACT.load_or_none(folder) or []
+
+
+def _parse(kept: dict) -> list[dict]:
+    if not all(map(_sound, kept["rows"])):
+        raise ValueError("a row lacks its method or a number")
+    return kept["rows"]
+
+
+def _sound(row: dict) -> bool:
+    """Whether it names a method or a control, and its numbers are numbers."""
+    numbers = [row[key] for key in ("correlation", "error", "fidelity", "faces")]
+    forgotten = row.get("forgotten")
+    numbers += [] if forgotten is None else [forgotten]
+    return isinstance(row["method"], str) and all(isfinite(number) for number in numbers)
+
+
+ARTIFACT = Artifact(FILE, "trust", _parse)

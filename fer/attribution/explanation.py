@@ -1,0 +1,221 @@
+"""One face, one network, one method, by their names: the map, what is left of the face, and how far to trust it.
+
+    reason = of(checkpoint.load("compact"), crop, "integrated-gradients")                   # the network's own answer
+    reason = of(network, crop, "gradient", target="sad", against="fear", keep=0.3)          # why sad and not fear
+    print(*sentences(reason, scores(reason, changes(network, reason))), sep="\\n")
+
+`python -m fer saliency IMAGE` and the page's Saliency tab show it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer.attribution import faithfulness
+from fer.attribution.baselines import _baseline, _unit
+from fer.attribution.explain import amounts, explain
+from fer.attribution.faithfulness import Changes
+from fer.attribution.methods import METHODS
+from fer.inference import predictor
+from fer.plotting.maps import flatness, overlay
+
+Watch = Callable[[int], None]  # told before each pass how many faces go through the network; see `saliency.explain`
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a network answers a face as it does.
+
+    map: signed, float (48, 48). masked: uint8 (48, 48), the face where the map, smoothed, is highest, and its
+    blurred self elsewhere.
+    chances: the target's calibrated probability for the face and for the masked face. baseline: one of BASELINES.
+    """
+
+    face: np.ndarray  # uint8 (48, 48)
+    method: str
+    target: str
+    against: str | None
+    map: np.ndarray
+    keep: float
+    masked: np.ndarray
+    chances: tuple[float, float]
+    baseline: str = "blurred"
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A map's region correlation and fidelity, and those of the controls, by name."""
+
+    correlation: float
+    fidelity: float
+    controls: dict[str, tuple[float, float]]
+
+    def beats(self) -> bool:
+        """Whether it is above every control by both."""
+        return all(
+            self.correlation > by_squares and self.fidelity > by_nudges
+            for by_squares, by_nudges in self.controls.values()
+        )
+
+
+def of(
+    network: nn.Module,
+    face: np.ndarray,
+    method: str = "integrated-gradients",
+    target: str | None = None,
+    against: str | None = None,
+    keep: float = 0.2,
+    baseline: str = "blurred",
+    layer: str | None = None,
+    watch: Watch | None = None,
+) -> Reason:
+    """Why `network` answers `face`, uint8 (48, 48), with `target` (None: its own answer), or so rather than `against`.
+
+    Raises:
+        ValueError: an unknown method, label, baseline or layer, a share outside 0..1, or a method that does not hold
+            for this network.
+    """
+    faces = _unit(face)
+    chances = predictor.calibrated(network, faces)[0]  # (K,)
+    label = int(chances.argmax()) if target is None else number(network, target)
+    rival = None if against is None else number(network, against)
+    if rival == label:
+        raise ValueError(f"{against!r} cannot be explained against itself: expected another label")
+    maps = explain(network, faces, method, label, rival, _baseline(baseline), layer, watch=watch)
+    left, chance = mask(network, face, maps, keep)
+    return Reason(
+        face=face,
+        method=method,
+        target=network.labels[label],
+        against=against,
+        map=maps[0, 0].numpy(),
+        keep=keep,
+        masked=left,
+        chances=(chances[label].item(), chance[label]),
+        baseline=baseline,
+        layer=layer,
+    )
+
+
+def changes(network: nn.Module, reason: Reason) -> Changes:
+    """What becomes of the answer when the face is changed: the same for every method's map of it."""
+    return faithfulness.changed(network, _unit(reason.face), *_question_of(network, reason))
+
+
+def scores(reason: Reason, changes: Changes) -> Scores:
+    """How far the map can be trusted, beside the controls."""
+    faces, maps = _unit(reason.face), torch.from_numpy(reason.map)[None, None]
+    mine = faithfulness.scores(maps, amounts(maps, faces, reason.method), changes)[:, 0].tolist()
+    controls = faithfulness.control_scores(faces, changes)
+    return Scores(*mine, {name: tuple(pair[:, 0].tolist()) for name, pair in controls.items()})
+
+
+def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
+    """The face masked by the smoothed map, uint8 (48, 48), and the probabilities (K,) of just these pixels."""
+    left = (255 * faithfulness.masked(_unit(face), faithfulness.smoothed(maps), keep)).round().byte()[0]  # (1, 48, 48)
+    return left[0].numpy(), predictor.probabilities(network, left)[0].tolist()
+
+
+def forgotten(network: nn.Module, reason: Reason, which: str) -> tuple[np.ndarray, float]:
+    """The map (48, 48) of the same question with the `last` layer drawn anew, or `all`, and its rank correlation."""
+    maps = _again(faithfulness.randomised(network, which), reason, reason.method, *_question_of(network, reason))
+    return maps[0, 0].numpy(), faithfulness.rank_correlation(maps, torch.from_numpy(reason.map)[None, None]).item()
+
+
+def curves(network: nn.Module, reason: Reason) -> tuple[list[float], list[float]]:
+    """The target's probability while the smoothed map's highest pixels go, and while they come: 17 shares, 0 to 1."""
+    faces, maps = _unit(reason.face), faithfulness.smoothed(torch.from_numpy(reason.map)[None, None])
+    deletion, insertion = faithfulness.curves(network, faces, maps, number(network, reason.target))
+    return deletion[0].tolist(), insertion[0].tolist()
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A map (48, 48) to stand beside others: of a method with its region correlation, of a label with its chance."""
+
+    name: str
+    map: np.ndarray
+    score: float
+
+
+def by_method(network: nn.Module, reason: Reason, changes: Changes, method: str, watch: Watch | None = None) -> Beside:
+    """The same question to another method."""
+    maps = _again(network, reason, method, *_question_of(network, reason), watch)
+    return Beside(method, maps[0, 0].numpy(), faithfulness.region_correlation(maps, changes.falls).item())
+
+
+def by_label(network: nn.Module, reason: Reason, label: str, watch: Watch | None = None) -> Beside:
+    """The same method of why another label; its score is the label's calibrated probability."""
+    place = number(network, label)
+    chance = predictor.calibrated(network, _unit(reason.face))[0, place].item()
+    return Beside(label, _again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
+
+
+def _again(
+    network: nn.Module, reason: Reason, method: str, target: int, against: int | None, watch: Watch | None = None
+) -> Tensor:
+    """A map (1, 1, 48, 48) with the settings of another, where they concern its method."""
+    layer = reason.layer if METHODS[method].layered else None
+    return explain(network, _unit(reason.face), method, target, against, _baseline(reason.baseline), layer, watch=watch)
+
+
+def _question_of(network: nn.Module, reason: Reason) -> tuple[int, int | None]:
+    """The places of the label that was explained, and of the one against which it was."""
+    return number(network, reason.target), None if reason.against is None else number(network, reason.against)
+
+
+def number(network: nn.Module, label: str) -> int:
+    """The label's place among the network's; ValueError if it has none of that name."""
+    if label not in network.labels:
+        raise ValueError(f"no label {label!r}: expected one of {', '.join(network.labels)}")
+    return network.labels.index(label)
+
+
+def pictures(reason: Reason) -> dict[str, np.ndarray]:
+    """Original, saliency and masked image by their titles, as in report 1."""
+    before, after = (f"{reason.target} {chance:.0%}" for chance in reason.chances)
+    return {
+        before: reason.face,
+        f"{reason.method}, {_question(reason)}": overlay(reason.face, reason.map),
+        f"highest {reason.keep:.0%} kept: {after}": reason.masked,
+    }
+
+
+def sentences(reason: Reason, scores: Scores) -> list[str]:
+    """What there is to say of a map: its flatness, the masked face, and its scores beside those of the controls."""
+    before, after = reason.chances
+    flat = flatness(reason.map)
+    by_squares, by_nudges = (
+        ", ".join(f"{name} {pair[place]:+.2f}" for name, pair in scores.controls.items()) for place in (0, 1)
+    )
+    return [
+        *([flat] if flat else []),
+        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only its highest {reason.keep:.0%} kept.",
+        f"Region correlation {scores.correlation:+.2f}; of maps that know nothing of the network: {by_squares}.",
+        f"Fidelity {scores.fidelity:+.2f}; of the same: {by_nudges}.",
+    ]
+
+
+def summary(reason: Reason, scores: Scores) -> dict:
+    """The method, the target and the scores, for JSON."""
+    found = {
+        "probability": round(reason.chances[0], 4),
+        "probability_masked": round(reason.chances[1], 4),
+        "kept": reason.keep,
+        "region_correlation": round(scores.correlation, 4),
+        "fidelity": round(scores.fidelity, 4),
+        "controls": {
+            name: {"region_correlation": round(by_squares, 4), "fidelity": round(by_nudges, 4)}
+            for name, (by_squares, by_nudges) in scores.controls.items()
+        },
+    }
+    asked = {key: getattr(reason, key) for key in ("method", "target", "against", "baseline", "layer")}
+    return {**asked, "scores": found}
+
+
+def _question(reason: Reason) -> str:
+    return f"why {reason.target}" + (f" and not {reason.against}" if reason.against else "")

@@ -1,0 +1,261 @@
+"""How far a saliency map can be trusted: what happens to the network's answer when the face is changed where it points.
+
+    changes = changed(network, faces, target)                        # once for all maps of these faces
+    scores(maps, amounts, changes)                                   # (2, B): 1 is right, 0 is a map at random
+    curves(network, faces, maps, target)                             # deletion and insertion, two of (B, S + 1)
+    rank_correlation(maps, explain(randomised(network, "last"), faces, method, target))
+
+No figure says much alone: guided backpropagation has good curves and hardly depends on the network (Adebayo et al.
+2018, arXiv 1810.03292). So each stands beside that of CONTROLS, maps that know nothing of the network.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.transforms.functional import gaussian_blur
+
+from fer.attribution.explain import blurred
+from fer.inference import predictor
+from fer.models.clone import own
+
+SQUARE, ROWS = 12, 7  # 49 squares of one size: with sizes that vary, a positive map at random reaches .48
+DEPENDENT = 0.8  # a rank correlation above it: the map does not depend on what the network learnt
+_BLOCK = 64  # faces that go through the network at once
+
+
+# ------------------------------------------------------------------------------------------------ region correlation
+
+
+def square_falls(
+    network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None
+) -> Tensor:
+    """How much the logit, or the difference of two, falls when a square of 12x12 is blurred: (B, 49).
+
+    The squares lie 6 pixels apart in 7 rows; faces are (B, 1, 48, 48) floats in 0..1.
+    """
+    squares = _squares(faces)  # (49, H, W)
+    changed = torch.where(squares[:, None, None], blurred(faces), faces)  # (49, B, 1, H, W)
+    scores = _scores(network, changed.flatten(0, 1), _repeated(target, 49), _repeated(against, 49))
+    return (_scores(network, faces, target, against) - scores.view(49, len(faces))).T  # (B, 49)
+
+
+def region_correlation(maps: Tensor, falls: Tensor) -> Tensor:
+    """Pearson's correlation (B,), over the 49 squares, of the maps' sums with `square_falls`; 0 for a constant map.
+
+    maps: (B, 1, 48, 48). falls: (B, 49).
+    """
+    sums = torch.einsum("bhw,shw->bs", maps[:, 0].double(), _squares(maps).double())  # (B, 49)
+    return _correlation(sums, falls)
+
+
+def _squares(faces: Tensor) -> Tensor:
+    """Which pixels each of the 49 squares covers: bool (49, H, W)."""
+    height, width = faces.shape[-2:]
+    if (height, width) != (48, 48):
+        raise ValueError(f"faces are {height}x{width}: the squares are laid out on 48x48")
+    starts = torch.arange(ROWS, device=faces.device) * (width - SQUARE) // (ROWS - 1)
+    pixels = torch.arange(width, device=faces.device)
+    inside = (pixels >= starts[:, None]) & (pixels < starts[:, None] + SQUARE)  # (7, 48)
+    return (inside[:, None, :, None] & inside[None, :, None, :]).flatten(0, 1)
+
+
+def _scores(network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None) -> Tensor:
+    """The target's logit, less that which it is explained against: (N,)."""
+    rows = torch.arange(len(faces), device=faces.device)
+    with torch.inference_mode():
+        logits = torch.cat([network(block) for block in faces.split(_BLOCK)])  # (N, K)
+        return logits[rows, target] - (0 if against is None else logits[rows, against])
+
+
+def _repeated(labels: int | Tensor | None, times: int) -> int | Tensor | None:
+    return labels.repeat(times) if isinstance(labels, Tensor) and labels.ndim else labels
+
+
+# ------------------------------------------------------------------------------------------------ fidelity
+
+
+@dataclass(frozen=True)
+class Nudges:
+    """Faces whose detail was strengthened here and weakened there, softly, and what became of the answer.
+
+    detail: by how much of itself each pixel's detail grew, (N, H, W). rises: of the logit, (B, N).
+    """
+
+    detail: Tensor
+    rises: Tensor
+
+
+def nudged(
+    network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None, draws: int = 48
+) -> Nudges:
+    """The rises when each pixel gets more or less detail, by normal noise of a deviation of a half.
+
+    Detail is what the blurred face lacks. The noise is blurred by 4 pixels, for its own edges would be answered too.
+    """
+    drawn = torch.randn(draws, 1, *faces.shape[-2:], generator=torch.Generator().manual_seed(0))
+    soft = gaussian_blur(drawn, 25, 4.0).to(faces)  # (N, 1, H, W)
+    detail = soft / soft.std() / 2
+    changed = faces + detail[:, None] * (faces - blurred(faces))  # (N, B, 1, H, W)
+    scores = _scores(network, changed.flatten(0, 1), _repeated(target, draws), _repeated(against, draws))
+    return Nudges(detail[:, 0], (scores.view(draws, len(faces)) - _scores(network, faces, target, against)).T)
+
+
+def fidelity(amounts: Tensor, nudges: Nudges) -> Tensor:
+    """How much of the rises a map of amounts (B, 1, 48, 48) foretells: (B,), 1 all, 0 nothing.
+
+    1 - infidelity / infidelity of a map of zeros (Yeh et al. 2019), each map at its best scale above 0: infidelity
+    alone grows with the map's unit.
+    """
+    foretold = torch.einsum("bhw,nhw->bn", amounts[:, 0].double(), nudges.detail.double())  # (B, N)
+    pair = [_unit_sized(values) for values in (foretold, nudges.rises)]
+    return functional.cosine_similarity(*pair).clamp_min(0) ** 2
+
+
+# ------------------------------------------------------------------------------------------------ both
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What becomes of the answers to some faces when they are changed: by squares blurred, and by soft nudges."""
+
+    falls: Tensor  # (B, 49)
+    nudges: Nudges
+
+
+def changed(network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None) -> Changes:
+    """97 forwards a face."""
+    return Changes(*(change(network, faces, target, against) for change in (square_falls, nudged)))
+
+
+def scores(maps: Tensor, amounts: Tensor, changes: Changes) -> Tensor:
+    """Region correlation and fidelity of maps (B, 1, 48, 48), the latter of what they amount to: (2, B)."""
+    return torch.stack([region_correlation(maps, changes.falls), fidelity(amounts, changes.nudges)])
+
+
+# ------------------------------------------------------------------------------------------------ the masked face
+
+
+def masked(faces: Tensor, maps: Tensor, share: float | Tensor) -> Tensor:
+    """The face where the map is highest, and its blurred self elsewhere: (B, 1, H, W) like both.
+
+    share: how much of the face stays, 0..1, or one for each face (B,). 1 is the face itself, bit for bit.
+    """
+    share = torch.as_tensor(share, device=faces.device, dtype=torch.float64).expand(len(faces))
+    if not (share.min() >= 0 and share.max() <= 1):
+        raise ValueError(f"share is {share.tolist()}: expected 0 to 1")
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)  # (B, H * W), the pixels from the highest down
+    places = order.argsort(1).view_as(maps)  # (B, 1, H, W)
+    kept = (share * order.shape[1]).round().long()
+    return torch.where(places < kept.view(-1, 1, 1, 1), faces, blurred(faces))
+
+
+def smoothed(maps: Tensor) -> Tensor:
+    """Maps without their grain, by a Gaussian of 1.5 pixels: a mask of them keeps patches, not scattered pixels."""
+    return gaussian_blur(maps, 9, 1.5)
+
+
+def curves(
+    network: nn.Module, faces: Tensor, maps: Tensor, target: int | Tensor, steps: int = 16
+) -> tuple[Tensor, ...]:
+    """The target's probability while the map's highest pixels go, and while they come (Petsiuk et al. 2018, RISE).
+
+    Deletion and insertion, each float64 (B, steps + 1) over equal shares from 0 to 1: deletion begins with the face and
+    ends with its blurred self, insertion the other way round. A good map falls early and rises early.
+    """
+    shares = torch.linspace(0, 1, steps + 1)
+    deletion = [masked(faces, -maps, 1 - share) for share in shares]
+    insertion = [masked(faces, maps, share) for share in shares]
+    chances = [_chance(network, torch.cat(run), target, steps + 1) for run in (deletion, insertion)]
+    return tuple(run.view(steps + 1, len(faces)).T for run in chances)
+
+
+def area(curve: Tensor) -> Tensor:
+    """The mean height (B,) of curves (B, S + 1), by trapezoids: low is good for deletion, high for insertion."""
+    return torch.trapezoid(curve, dim=1) / (curve.shape[1] - 1)
+
+
+def _chance(network: nn.Module, faces: Tensor, target: int | Tensor, times: int) -> Tensor:
+    """The target's calibrated probability (N,) on the CPU, of faces that came `times` times over."""
+    rows = torch.arange(len(faces))
+    target = target.cpu() if isinstance(target, Tensor) else target
+    shares = torch.cat([predictor.calibrated(network, block) for block in faces.split(_BLOCK)])
+    return shares[rows, _repeated(target, times)]
+
+
+# ------------------------------------------------------------------------------------------------ controls
+
+
+def edges(faces: Tensor) -> Tensor:
+    """The strength of Sobel's edges: (B, 1, H, W)."""
+    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(faces)
+    padded = functional.pad(faces, [1] * 4, mode="replicate")
+    return functional.conv2d(padded, torch.stack([across, across.T])[:, None]).norm(dim=1, keepdim=True)
+
+
+def blob(faces: Tensor) -> Tensor:
+    """A Gaussian in the middle, a fifth of the side wide: where a face mostly is."""
+    side = faces.shape[-1]
+    line = torch.exp(-(((torch.arange(side) - (side - 1) / 2) / (side / 5)) ** 2) / 2).to(faces)
+    return (line[:, None] * line).expand_as(faces)
+
+
+def noise(faces: Tensor, seed: int = 0) -> Tensor:
+    """Normal noise, the same for every face and at every call."""
+    return torch.randn(faces.shape[1:], generator=torch.Generator().manual_seed(seed)).to(faces).expand_as(faces)
+
+
+CONTROLS: dict[str, Callable[[Tensor], Tensor]] = {"edges": edges, "blob": blob, "noise": noise}
+
+
+def control_scores(faces: Tensor, changes: Changes, draws: int = 32) -> dict[str, Tensor]:
+    """The controls' `scores` (2, B), by name; for noise the mean of 32 draws: one may correlate by .4."""
+    found = {name: scores(control(faces), control(faces), changes) for name, control in CONTROLS.items()}
+    drawn = [scores(noise(faces, seed), noise(faces, seed), changes) for seed in range(draws)]
+    return found | {"noise": torch.stack(drawn).mean(0)}
+
+
+# ------------------------------------------------------------------------------------------------ what was learnt
+
+
+def randomised(network: nn.Module, which: str = "last", seed: int = 0) -> nn.Module:
+    """A copy whose last layer, or `all` of them, has forgotten what it learnt (Adebayo et al. 2018).
+
+    Each parameter is drawn from a normal of its own mean and deviation, so that the signal keeps its size. Of a
+    committee, every member's.
+    """
+    if which not in ("last", "all"):
+        raise ValueError(f"which is {which!r}: expected last or all")
+    generator, copied = torch.Generator().manual_seed(seed), own(network)
+    for chain in getattr(copied, "members", [copied]):
+        layers = [module for module in chain.modules() if list(module.parameters(recurse=False))]
+        for layer in layers[-1:] if which == "last" else layers:
+            for name, value in list(layer.named_parameters(recurse=False)):
+                drawn = torch.randn(value.shape, generator=generator).to(value)
+                drawn = value.mean() + value.std(correction=0) * drawn
+                setattr(layer, name, nn.Parameter(drawn.detach()))  # a new one: the old is the shared network's
+    return copied
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Spearman's correlation (B,) of the sizes of two maps (B, 1, H, W); 0 where one of them is the same all over."""
+    return _correlation(*(torch.stack([_ranks(row) for row in maps.abs().flatten(1)]) for maps in (first, second)))
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks (N,) from 1 up; equal values share the mean of theirs."""
+    _, which, counts = values.unique(return_inverse=True, return_counts=True)
+    return (counts.cumsum(0) - (counts - 1) / 2)[which].double()
+
+
+def _correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Pearson's, row by row: (B, N) and (B, N) -> (B,); 0 where a row has one value only."""
+    rows = [_unit_sized(values) for values in (first, second)]
+    return functional.cosine_similarity(*(values - values.mean(1, keepdim=True) for values in rows), dim=1)
+
+
+def _unit_sized(values: Tensor) -> Tensor:
+    """Rows (B, N) with a largest size of 1, so that nothing small is taken for 0."""
+    return values.double() / values.double().abs().amax(1, keepdim=True).clamp_min(1e-300)

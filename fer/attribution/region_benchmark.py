@@ -1,0 +1,168 @@
+"""Where on the face a network looks, emotion by emotion: ``python -m fer regions NETWORK``.
+
+Report 2 says that eyes, nose, mouth and cheeks matter, hair and plain skin do not. Here that is a number: the share of
+a map's size that lies in each part of FER-2013's frame, over the share of pixels that the part has. What is found
+stands in ``regions.npz`` beside the weights, stamped with their digest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from fer.attribution import face_regions
+from fer.attribution.explain import blurred, explain
+from fer.attribution.face_regions import PARTS
+from fer.data import dataset
+from fer.data.dataset import Faces
+from fer.models.clone import quick
+from fer.utils.artifacts import Artifact
+
+FILE = "regions.npz"
+_BLOCK = 16  # faces that are explained at once
+
+CLAIMED = ("eyes", "nose", "mouth", "cheeks")  # what matters, by report 2
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Report 2's claim as a number: how many times as much a pixel of CLAIMED carries as one of hair, skin or the rest.
+
+    low, high: its 95 % interval over the faces, by bootstrap. detail: the same of a map that shows nothing but the
+    face's own detail, |face - blurred face|.
+    """
+
+    times: float
+    low: float
+    high: float
+    detail: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a network looks at, over some faces.
+
+    face: their mean, uint8 (48, 48). maps: the mean signed map for the network's own answers, float (K, 2, 48, 48), by
+    the face's label and apart for right and wrong answers. counts: faces behind each, (K, 2). shares: the mean shares
+    of PARTS by label, float (K, P).
+    """
+
+    labels: tuple[str, ...]
+    face: np.ndarray
+    maps: np.ndarray
+    counts: np.ndarray
+    shares: np.ndarray
+    claim: Claim
+
+    def density(self) -> dict[str, float]:
+        """Over all faces, how many times as much of the maps lies in a part as its area alone would have."""
+        whole = (self.shares * self.counts.sum(1, keepdims=True)).sum(0) / self.counts.sum()
+        return dict(zip(PARTS, (whole / face_regions.areas().numpy()).round(3).tolist(), strict=True))
+
+    def rows(self) -> list[dict]:
+        """A row an emotion: its faces, and the share of each part."""
+        return [
+            {"label": label, "faces": int(count.sum())}
+            | dict(zip(PARTS, share.astype(float).round(4).tolist(), strict=True))
+            for label, count, share in zip(self.labels, self.counts, self.shares, strict=True)
+        ]
+
+
+def some(validation: Faces, each: int) -> Faces:
+    """Up to ``each`` faces of every label, without twins in Training, always the same ones."""
+    if each < 1:
+        raise ValueError(f"each is {each}: expected 1 or more faces of a label")
+    alone = validation[~validation.twin]
+    shuffled = dataset.drawn(alone, len(alone))
+    chosen = [(shuffled.labels == label).nonzero()[:each, 0] for label in shuffled.labels.unique()]
+    return shuffled[torch.cat(chosen)]
+
+
+def measure(network: nn.Module, faces: Faces, labels: Sequence[str], quiet: bool = False) -> Look:
+    """Explains every face's answer by integrated gradients, and averages by label and by right and wrong."""
+    network, pixels = quick(network), dataset.to_unit(faces.pixels)
+    maps, answers = [], []
+    for block in tqdm(pixels.split(_BLOCK), disable=quiet):
+        with torch.no_grad():
+            answers.append(network(block).argmax(1))
+        maps.append(explain(network, block, "integrated-gradients", answers[-1]))
+    found, wrong = torch.cat(maps), (torch.cat(answers) != faces.labels).long()  # (N, 1, 48, 48), (N,)
+    group = 2 * faces.labels + wrong
+    counts = torch.bincount(group, minlength=2 * len(labels)).view(-1, 2)
+    sums = torch.zeros(2 * len(labels), 48, 48).index_add(0, group, found[:, 0])
+    means = sums.view(-1, 2, 48, 48) / counts[..., None, None].clamp_min(1)
+    each = face_regions.shares(found)  # (N, P)
+    by_label = torch.zeros(len(labels), len(PARTS)).double().index_add(0, faces.labels, each)
+    by_label /= counts.sum(1, keepdim=True).clamp_min(1)
+    mean = faces.pixels.float().mean(0).round().byte()
+    claim = _claim(each.numpy(), face_regions.shares(pixels - blurred(pixels)).numpy())
+    return Look(tuple(labels), *(part.numpy() for part in (mean, means, counts, by_label)), claim)
+
+
+def _claim(shares: np.ndarray, detail: np.ndarray) -> Claim:
+    """Of the maps' shares (N, P), and of those of the faces' detail."""
+    drawn = np.random.default_rng(0).integers(len(shares), size=(1000, len(shares)))
+    low, high = np.percentile([_times(shares[row]) for row in drawn], [2.5, 97.5])
+    return Claim(*(round(float(value), 3) for value in (_times(shares), low, high, _times(detail))))
+
+
+def _times(shares: np.ndarray) -> float:
+    density = dict(zip(PARTS, shares.mean(0) / face_regions.areas().numpy(), strict=True))
+    areas = dict(zip(PARTS, face_regions.areas().tolist(), strict=True))
+    claimed = sum(density[name] * areas[name] for name in CLAIMED) / sum(areas[name] for name in CLAIMED)
+    return claimed / max(density["rest"], 1e-3)
+
+
+def answer(look: Look) -> str:
+    """Report 2's claim, answered in a sentence."""
+    claim = look.claim
+    holds = "does not hold" if claim.low <= 1 else "holds"
+    beyond = "more than" if claim.low > claim.detail else "less than" if claim.high < claim.detail else "no more than"
+    return (
+        f"Report 2 says that {', '.join(CLAIMED[:-1])} and {CLAIMED[-1]} matter, hair and plain skin do not. Here that "
+        f"{holds}: a pixel of theirs carries {claim.times:.2f} times as much of the map (95 %: {claim.low:.2f} to "
+        f"{claim.high:.2f}) as one of hair, skin and background. Mere detail of the faces would give "
+        f"{claim.detail:.2f}, and the network goes by them {beyond} that."
+    )
+
+
+def write(look: Look, folder: Path) -> None:
+    """Keeps it beside the weights, stamped with their digest; the maps in float16 of their own scale."""
+    content = {
+        "labels": np.array(look.labels),
+        "face": look.face,
+        "maps": (look.maps / max(np.abs(look.maps).max(), 1e-12)).astype(np.float16),
+        "counts": look.counts,
+        "shares": look.shares.astype(np.float32),
+        "claim": np.array(astuple(look.claim)),
+    }
+    ARTIFACT.save(folder, content)
+
+
+def read(folder: Path) -> Look | None:
+    """What was measured of the network in ``folder``; None where it was not, or of other weights, or is broken."""
+    return ARTIFACT.load_or_none(folder)
+
+
+def _parse(kept: dict[str, np.ndarray]) -> Look:
+    labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
+    look = Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
+    if not _sound(look):
+        raise ValueError("shapes or numbers that no measurement has")
+    return look
+
+
+def _sound(look: Look) -> bool:
+    """Whether everything has the shape that it should have, and the numbers are numbers."""
+    count = len(look.labels)
+    shapes = [part.shape for part in (look.face, look.maps, look.counts, look.shares)]
+    right = [(48, 48), (count, 2, 48, 48), (count, 2), (count, len(PARTS))]
+    numbers = (look.maps, look.shares, look.counts, astuple(look.claim))
+    return shapes == right and all(np.isfinite(part).all() for part in numbers) and look.counts.sum() > 0
+
+
+ARTIFACT = Artifact(FILE, "regions", _parse)

@@ -1,0 +1,58 @@
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from fer.cli.output import file_for, files_of, print_json
+from fer.data import dataset, fer2013
+from fer.models import checkpoint
+
+
+def export(network: str, out: str | None, root: str | None, as_json: bool) -> None:
+    """Writes a network as ONNX, and compares its answers with PyTorch's on 500 faces, made-up ones without FER-2013."""
+    from fer.release import onnx
+
+    trained = checkpoint.load(network)
+    file = file_for(out, f"{Path(network).name.replace(':', '-')}.onnx", files_of(network))
+    pixels, which = _compared(root)
+    onnx.to_onnx(trained, file)
+    difference = onnx.largest_difference(trained, file, pixels)
+    if as_json:
+        return print_json({"file": str(file), "largest_difference": difference, "compared_on": which})
+    print(f"{file}: at most {difference:.1e} from PyTorch's probabilities on 500 {which}")
+    return None
+
+
+def _compared(root: str | None) -> tuple[Tensor, str]:
+    """500 faces, uint8 (500, 48, 48), and what they are; a data set that was asked for by name has to be there."""
+    from fer.release import onnx
+
+    try:
+        (validation,) = fer2013.require(fer2013.load(root), "PublicTest")
+        return dataset.drawn(validation, 500).pixels, "faces of PublicTest"
+    except dataset.DataError as error:
+        if root:
+            raise
+        print(f"fer export: compared on made-up faces: {error}", file=sys.stderr)
+        return onnx.made_up_faces(500), "made-up faces"
+
+
+def push(network: str, repository: str, private: bool, as_json: bool) -> None:
+    """Uploads a checkpoint to the Hugging Face Hub, from where `--network OWNER/NAME` reads it back."""
+    from fer.release import hub
+
+    address = hub.push(network, repository, private)
+    print_json({"repository": repository, "address": address}) if as_json else print(f"{network} is at {address}")
+
+
+def space(action: str, as_json: bool) -> None:
+    """Checks whether this repository is a Hugging Face Space as it stands; starts the page once, without network."""
+    from fer.release import space
+
+    findings = {"check": space.check}[action]()
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    for finding in findings if not as_json else ():
+        print(f"{'ok ' if finding.good else 'BAD'}  {finding.check}: {finding.found}")
+    if bad := [finding.found for finding in findings if not finding.good]:
+        raise ValueError("; ".join(bad))

@@ -1,0 +1,135 @@
+"""Commands that look inside a network: saliency, trust, regions, ascend, atlas."""
+
+import sys
+import time
+from pathlib import Path
+
+from torch import Tensor
+
+from fer.cli.output import file_for, files_of, print_json
+from fer.data import dataset, fer2013
+from fer.models import checkpoint
+from fer.utils.io import whole as whole_file
+
+
+def saliency(
+    image: str, network: str, out: str | None, whole: bool, as_json: bool, method: str | None = None, **question: object
+) -> None:  # fmt: skip
+    """Writes three pictures side by side: a face, why it got its answer, and what is left of it when the rest blurs."""
+    from fer.attribution import explanation
+    from fer.attribution.explain import offered
+    from fer.data import image_io
+    from fer.faces import detector
+    from fer.inference import predictor
+    from fer.plotting import maps
+
+    file = str(file_for(out, f"{Path(image).stem}-saliency.png", [image, *files_of(network)]))
+    trained = checkpoint.load(network)
+    found = predictor.read(image_io.open_picture(image), trained, detector.load_detector(), whole).faces
+    if not found:
+        raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
+    reason = explanation.of(trained, found[0].crop, method or offered(trained)[0], **question)
+    with whole_file(Path(file)) as partial:
+        maps.titled(explanation.pictures(reason)).savefig(partial, dpi=150)
+    scores = explanation.scores(reason, explanation.changes(trained, reason))
+    if as_json:
+        return print_json(explanation.summary(reason, scores) | {"file": file})
+    print("\n".join([*explanation.sentences(reason, scores), f"written to {file}"]))
+
+
+def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
+    """Measures how far each saliency method's maps of a network can be trusted; writes weights/<name>/trust.json."""
+    from fer.attribution import benchmark
+
+    trained = checkpoint.load(network)
+    (validation,) = fer2013.require(fer2013.load(root), "PublicTest")
+    rows = benchmark.measure(trained, benchmark.some(validation, faces), quiet=as_json)
+    if folder := checkpoint.find(network):
+        benchmark.write(rows, folder)
+    if as_json:
+        return print_json(rows)
+    print(f"{'method':22} {'region correlation':>18} {'fidelity':>9} {'forgetful network':>18}")
+    for row in rows:
+        forgot = "" if row["forgotten"] is None else f"{row['forgotten']:18.3f}"
+        print(f"{row['method']:22} {row['correlation']:+10.3f} +- {row['error']:.3f} {row['fidelity']:9.3f} {forgot}")
+    return None
+
+
+def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
+    """Measures which parts of the face a network looks at, by emotion; writes weights/<name>/regions.npz."""
+    from fer.attribution import region_benchmark
+
+    trained = checkpoint.load(network)
+    (validation,) = fer2013.require(fer2013.load(root), "PublicTest")
+    validation = dataset.relabelled(validation, trained.labels)
+    look = region_benchmark.measure(trained, region_benchmark.some(validation, each), trained.labels, quiet=as_json)
+    if folder := checkpoint.find(network):
+        region_benchmark.write(look, folder)
+    if as_json:
+        return print_json({"rows": look.rows(), "density": look.density(), "claim": vars(look.claim)})
+    print(f"{'':16}{'faces':>6}", *(f"{name:>8}" for name in look.density()))
+    for row in look.rows():
+        print(f"{row['label']:16}{row['faces']:6}", *(f"{row[name]:8.1%}" for name in look.density()))
+    print(f"{'as much as area':22}", *(f"{value:7.2f}x" for value in look.density().values()))
+    print(region_benchmark.answer(look))
+    return None
+
+
+def ascend(
+    network: str, layer: str, filters: str | None, preset: str, steps: int | None, seed: int, out: str | None,
+    as_json: bool, **parts: str | None,
+) -> None:  # fmt: skip
+    """Grows the picture that each filter of a layer answers most, and writes them as one."""
+    from fer.features import presets, visualization
+    from fer.plotting import encode, maps
+
+    began, chain = time.perf_counter(), checkpoint.load(network)
+    numbers = visualization.listed(filters) if filters else None
+    file = file_for(out, f"ascent-{chain.name}-{layer}.png", files_of(network))
+    *_, frame = visualization.ascend(chain, layer, numbers, presets.exchanged(preset, **parts), seed=seed, steps=steps)
+    tiles = frame.images[:, 0].numpy()
+    encode.save(maps.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
+    rows = [
+        {"filter": number, "ascent": round(value, 4), "dead": dead}
+        for number, value, dead in zip(
+            numbers or range(len(tiles)), frame.values.tolist(), frame.dead.tolist(), strict=True
+        )
+    ]
+    seconds = round(time.perf_counter() - began, 2)
+    if as_json:
+        return print_json({"layer": layer, "filters": rows, "seconds": seconds, "file": str(file)})
+    for row in rows:
+        print(f"{layer} filter {row['filter']:4} {row['ascent']:10.3f}{'  dead' if row['dead'] else ''}")
+    print(f"{file}, row by row, in {seconds} s")
+    return None
+
+
+def atlas(network: str, root: str | None, as_json: bool) -> None:
+    """Grows every filter of a network once and keeps the pictures in weights/<name>/atlas/, for the page to show."""
+    from fer.features import atlas
+
+    began, trained, folder = time.perf_counter(), checkpoint.load(network), checkpoint.find(network)
+    if folder is None:
+        raise ValueError(f"{network!r} is no folder here, so there is no place beside its weights")
+    pixels = _public_test(root)
+    rows = []
+    for layer, found in atlas.make(trained, folder, pixels, quiet=as_json):
+        rows.append({"layer": layer} | atlas.figures(found))
+        if not as_json:
+            print("{layer:10} {filters:4} filters, {dead:3} dead, two seeds agree {agreement:.2f}".format(**rows[-1]))
+    told = {"seconds": round(time.perf_counter() - began, 1), "bytes": atlas.size(folder), "faces": pixels is not None}
+    if as_json:
+        return print_json({"layers": rows} | told)
+    print(f"{folder}: {told['bytes'] / 1e6:.2f} MB in {told['seconds']} s")
+    return None
+
+
+def _public_test(root: str | None) -> Tensor | None:
+    """Its pixels; without the data set None, which is said, unless the data set was asked for by name."""
+    try:
+        return fer2013.require(fer2013.load(root), "PublicTest")[0].pixels
+    except dataset.DataError as error:
+        if root:
+            raise
+        print(f"the best real faces are left out: {error}", file=sys.stderr)
+        return None

@@ -1,0 +1,42 @@
+"""Commands that look at the filters of a network: activations, redundancy."""
+
+from pathlib import Path
+
+from fer.cli.output import file_for, files_of, print_json
+from fer.data import fer2013
+from fer.models import checkpoint
+
+
+def activations(
+    image: str, layer: str, network: str, common: bool, whole: bool, out: str | None, as_json: bool
+) -> None:
+    """Writes what every filter of a layer answers to a face, as one picture."""
+    from fer.data import image_io
+    from fer.faces import detector
+    from fer.features import layer_report, redundancy
+    from fer.inference import predictor
+
+    file = file_for(out, f"{Path(image).stem}-{layer}.png", [image, *files_of(network)])
+    trained, folder = checkpoint.load(network), checkpoint.find(network)
+    found = predictor.read(image_io.open_picture(image), trained, detector.load_detector(), whole).faces
+    if not found:
+        raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
+    answer = layer_report.of(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
+    layer_report.draw(answer, file, common)
+    if as_json:
+        return print_json(answer.summary() | {"file": str(file)})
+    print("\n".join([*answer.lines(), f"written to {file}"]))
+
+
+def redundancy(network: str, faces: int, thin: str | None, root: str | None, as_json: bool) -> None:
+    """Measures which filters say the same and what is lost without them; writes weights/<name>/redundancy.npz."""
+    from fer.features import pruning_curve
+    from fer.release import model_card
+
+    trained, splits, folder = checkpoint.load(network), fer2013.load(root), checkpoint.find(network)
+    found = pruning_curve.record(trained, folder, splits, faces, thin, quiet=as_json)
+    if folder:
+        model_card.put_redundancy(folder, pruning_curve.section(found))
+    if as_json:
+        return print_json({"faces": found.faces, "layers": found.rows(), "thinned": found.thinned})
+    print("\n".join(pruning_curve.lines(found)))

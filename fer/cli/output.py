@@ -1,0 +1,88 @@
+"""What commands print for programs, and where they write."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from fer.data.read_report import ReadReport
+from fer.models import checkpoint
+from fer.models import summary as models_summary
+from fer.models.ensemble import ELECTED, PREFIX
+from fer.release import model_card
+from fer.utils import outputs
+
+# ------------------------------------------------------------------------------------------------ printing
+
+
+def _describe(network: checkpoint.Network) -> dict:
+    measured = {
+        key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta", model_card.SPEED)
+    }
+    return {"name": network.name, "parameters": models_summary.count(network), "labels": network.labels, **measured}
+
+
+def _share(figures: dict | None, key: str = "accuracy") -> str:
+    return f"{figures[key]:.4f}" if figures else "-"
+
+
+def _with_interval(figures: dict | None) -> str:
+    return "{:.4f} ({:.3f} to {:.3f})".format(figures["accuracy"], *figures["ci95"]) if figures else "-"
+
+
+def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
+    if as_json:
+        return print_json(figures)
+    print(f"{figures['network']} on {figures['split']}{', ten views' if figures['tta'] else ''}")
+    for suffix, words in (("", "all faces"), ("_without_twins", "without twins")):
+        low, high = figures[f"ci95{suffix}"]
+        print(f"  {words:14} {figures[f'accuracy{suffix}']:.4f}  (n {figures[f'n{suffix}']}, {low:.4f} to {high:.4f})")
+    for key in ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single"):
+        if key in figures:
+            print(f"  {key.replace('_', ' '):17} {figures[key]:.4f}")
+    print(f"  {'':10} precision  recall      F1  support   read as")
+    for label, row, counts in zip(labels, figures["per_class"], figures["confusion"], strict=True):
+        numbers = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:7.3f} {row['support']:8}"
+        print(f"  {label:10} {numbers}   {' '.join(f'{count:4}' for count in counts)}")
+    for row in figures.get("corruptions", []):
+        low, high = row["ci95"]
+        kind = f"{row['corruption']} {row['setting']:g} ({row['unit']})"
+        print(f"  {kind:40} {row['accuracy']:.4f}  (n {row['n']}, {low:.4f} to {high:.4f})")
+    return None
+
+
+def print_json(value: object) -> None:
+    """One JSON value on a line of standard output."""
+    print(json.dumps(value))
+
+
+def print_report(report: ReadReport, unit: str = "faces") -> None:
+    """What was read and what was left out: the last line on standard error of a command that reads files."""
+    print(report.line(unit), file=sys.stderr)
+
+
+def file_for(out: str | None, usual: str, inputs: Iterable[str | Path]) -> Path:
+    """The file that a command is to write, by default `usual` in this folder.
+
+    inputs: the files that it reads. Raises ValueError, before anything is computed, for a folder, for a file in a
+    folder that is not there, and for what `outputs.check_outputs` refuses.
+    """
+    file = Path(out or usual)
+    if file.is_dir() or not file.parent.is_dir():
+        raise ValueError(f"out is {str(file)!r}: expected a file in a folder that is there")
+    outputs.check_outputs(inputs, [file])
+    return file
+
+
+def files_of(network: str) -> list[Path]:
+    """The files here that are read for the network of that name, so that a command does not write over them."""
+    files = []
+    for name in network.removeprefix(PREFIX).split("+"):
+        folder = checkpoint.find(name)
+        if name.endswith(".onnx"):
+            files.append(Path(name))
+        elif name == ELECTED:
+            files += [path for path in checkpoint.WEIGHTS.glob("**/*") if path.is_file()]
+        elif folder:
+            files += [path for path in folder.iterdir() if path.is_file()]
+    return files

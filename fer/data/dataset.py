@@ -1,0 +1,65 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fer.data.ferplus import FERPLUS, majority
+from fer.data.labels import EMOTIONS
+
+SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
+AGREED = 25060  # faces of Training on which FER+'s taggers agree
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of one split.
+
+    pixels: uint8 (N, 48, 48). labels: int64 (N,), indices into EMOTIONS. votes: FER+'s ten counts, uint8 (N, 10),
+    or None. twin: bool (N,): in a test split, the face has a twin in Training; in Training, it has one in a test split.
+    taught: what a teacher reads them as, float (N, K), or None.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    votes: Tensor | None
+    twin: Tensor
+    taught: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, keep: slice | Tensor) -> "Faces":
+        return Faces(*(None if part is None else part[keep] for part in vars(self).values()))
+
+
+def drawn(faces: Faces, count: int) -> Faces:
+    """At most ``count`` faces, drawn in the same random order every time."""
+    return faces[torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:count]]
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """Bytes to the network's floats: uint8 (N, 48, 48) -> float32 (N, 1, 48, 48) in 0..1."""
+    return pixels.unsqueeze(1).float() / 255  # (N, 1, 48, 48)
+
+
+def relabelled(faces: Faces, labels: Sequence[str]) -> Faces:
+    """The faces that carry one of ``labels``: all for EMOTIONS; for FERPLUS those on which its taggers agree.
+
+    Those are 25,060, 3,199 and 3,153 faces of the three splits.
+
+    Raises:
+        DataError: other labels, or FER+'s and there is no fer2013new.csv.
+    """
+    if tuple(labels) == EMOTIONS:
+        return faces
+    if tuple(labels) != FERPLUS:
+        raise DataError(f"no faces carry the labels {', '.join(labels)}: FER-2013 has {', '.join(EMOTIONS)}")
+    if faces.votes is None:
+        raise DataError("FER+'s labels need fer2013new.csv (github.com/microsoft/FERPlus) beside the Kaggle file")
+    answer = majority(faces.votes)
+    return replace(faces, labels=answer)[answer >= 0]
+
+
+class DataError(ValueError):
+    """Faces are missing or cannot be used. One line: what was looked for, where, and how to get it."""

@@ -1,0 +1,42 @@
+"""FER+'s taggers: what ten people see in each face of FER-2013 (Barsoum et al. 2016, github.com/microsoft/FERPlus).
+
+Their votes on the two test splits, which are MIT licensed and show no face, are shipped in ``ferplus.npz``, so that
+a network can be judged by them where the data set is not at hand.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer.utils.io import whole
+
+VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")  # the first eight of VOTES
+FILE = Path(__file__).parent / "assets" / "ferplus.npz"
+
+
+def majority(votes: Tensor) -> Tensor:
+    """What most taggers see, indices into FERPLUS (N,), of votes (N, 10); -1 where they do not agree.
+
+    FER+'s rule: single votes are dropped, and more than half of the rest must fall on one emotion.
+    """
+    counted = torch.where(votes > 1, votes, 0).int()  # (N, 10)
+    most, answer = counted.max(1)
+    return torch.where((2 * most > counted.sum(1)) & (answer < len(FERPLUS)), answer, -1)
+
+
+@functools.cache
+def shipped(split: str) -> Tensor:
+    """The votes on a test split, uint8 (N, 10), in the order of fer2013.csv. Share it, do not alter it."""
+    with np.load(FILE, allow_pickle=False) as file:
+        return torch.from_numpy(file[split])
+
+
+def write(votes: Mapping[str, Tensor], path: Path = FILE) -> None:
+    """Keeps the votes (N, 10) on each named split in ``path``."""
+    with whole(path) as partial:
+        np.savez_compressed(partial, **{split: rows.byte().numpy() for split, rows in votes.items()})

@@ -1,0 +1,1 @@
+"""Logits, metrics, calibration, corruptions and comparisons of models."""

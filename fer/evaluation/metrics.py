@@ -1,0 +1,131 @@
+"""Logits -> accuracy with its interval, per-class figures, confusion, calibration: ``python -m fer evaluate NETWORK``.
+
+Every figure is computed on all faces (comparable with publications) and on those without a twin in Training
+(honest). This is the only module that reads PrivateTest, and no decision comes back from it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
+_KEPT += ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single")
+
+
+def stored_metrics(figures: dict) -> dict:
+    """Of what ``evaluation.figures`` gives, what config.json keeps, rounded."""
+    return {name: rounded(figures[name]) for name in _KEPT if name in figures}
+
+
+def rounded(value: object) -> object:
+    """Floats to five digits, however deep they lie in lists and dicts."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def figures(
+    logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1.0, prediction_set: float = 0.0
+) -> dict:
+    """What is printed of a network on one split; logits (N, K), labels (N,), twin (N,) bool.
+
+    ``ci95`` are Wilson intervals; ``ece`` is the calibration error of softmax(logits / temperature); the confusion
+    has a row for every true label. All are of all faces, but for those named ``_without_twins``. prediction_set: the
+    probability from which on a label is in a face's set; with 0, nothing is told of sets.
+    """
+    matrix = confusion(logits.argmax(1), labels, logits.shape[1])
+    probabilities = (logits / temperature).softmax(1)
+    right = logits.argmax(1) == labels
+    alone = right[~twin]
+    per_class = class_figures(matrix)
+    return {
+        "accuracy": right.float().mean().item(),
+        "n": len(right),
+        "ci95": wilson(int(right.sum()), len(right)),
+        "accuracy_without_twins": alone.float().mean().item(),
+        "n_without_twins": len(alone),
+        "ci95_without_twins": wilson(int(alone.sum()), len(alone)),
+        "macro_f1": float(np.mean([row["f1"] for row in per_class])),
+        "balanced_accuracy": float(np.mean([row["recall"] for row in per_class if row["support"]])),
+        "ece": calibration_error(probabilities, labels),
+        **(set_figures(probabilities, labels, prediction_set) if prediction_set else {}),
+        "per_class": per_class,
+        "confusion": matrix.tolist(),
+    }
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Counts, int64 (K, K): how many faces of the row's label were read as the column's."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def class_figures(matrix: Tensor) -> list[dict]:
+    """Precision, recall, F1 and support of every label of a confusion matrix (K, K)."""
+    rows = []
+    for right, support, answered in zip(matrix.diagonal(), matrix.sum(1), matrix.sum(0), strict=True):
+        precision, recall = (right / answered.clamp_min(1)).item(), (right / support.clamp_min(1)).item()
+        f1 = (2 * right / (support + answered).clamp_min(1)).item()
+        rows.append({"precision": precision, "recall": recall, "f1": f1, "support": int(support)})
+    return rows
+
+
+def wilson(right: int, total: int, z: float = 1.959964) -> list[float]:
+    """The 95 % interval of a share (Wilson 1927), which stays within 0..1 for small counts too."""
+    if total == 0:
+        return [0.0, 1.0]
+    share = right / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5 / (1 + z * z / total)
+    return [centre - half, centre + half]
+
+
+# ------------------------------------------------------------------------------------------------ calibration
+
+
+def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> list[dict]:
+    """For each of 15 equal bins of confidence that holds a face: how many, their mean confidence, their accuracy."""
+    confidence, answer = probabilities.max(1)
+    right = (answer == labels).float()
+    which = (confidence * bins).long().clamp(max=bins - 1)  # (N,)
+    return [
+        {
+            "n": int(inside.sum()),
+            "confidence": confidence[inside].mean().item(),
+            "accuracy": right[inside].mean().item(),
+        }
+        for inside in (which == number for number in range(bins))
+        if inside.any()
+    ]
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017): the mean gap, over 15 equal bins, of confidence and accuracy."""
+    rows = reliability(probabilities, labels, bins)
+    return sum(row["n"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(labels)
+
+
+def prediction_sets(probabilities: Tensor, threshold: float) -> Tensor:
+    """Which labels each face's set holds, bool (N, K): those that reach the threshold, and the most probable always."""
+    best = probabilities == probabilities.amax(1, keepdim=True)
+    return (probabilities >= threshold) | best
+
+
+def set_figures(probabilities: Tensor, labels: Tensor, threshold: float) -> dict:
+    """The share of faces whose set holds the true label, the sets' mean size, and the share with a single label."""
+    sets = prediction_sets(probabilities, threshold)
+    sizes = sets.sum(1).double()
+    covered = sets.gather(1, labels[:, None]).double().mean().item()
+    single = (sizes == 1).double().mean().item()
+    return {"set_coverage": covered, "set_size": sizes.mean().item(), "set_single": single}
+
+
+def mistaken_for(matrix: Tensor) -> list[tuple[int, int] | None]:
+    """For every label the one it is most often read as by mistake, and how often; None if it never is."""
+    wrong = matrix.clone().fill_diagonal_(0)
+    most, answer = wrong.max(1)
+    return [(int(a), int(n)) if n else None for a, n in zip(answer, most, strict=True)]

@@ -1,0 +1,257 @@
+"""What a network answered on labelled faces, and what follows from it: ``python -m fer confusion NETWORK``.
+
+found = kept(checkpoint.outline("compact"), "PrivateTest")     # neither weights nor data are needed
+found = found.asked(without_twins=True).surer_than(0.8)
+found.figures()                     # the figures of `python -m fer evaluate`, of these faces
+compare(found, other)               # McNemar's test
+judged(found)                       # by FER+'s ten taggers in place of the label
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer.data import ferplus
+from fer.data.dataset import Faces
+from fer.data.ferplus import FERPLUS
+from fer.data.image_folder import LabelledFaces
+from fer.evaluation import metrics
+from fer.evaluation.inference import predict_logits
+from fer.evaluation.metrics import figures
+from fer.models import checkpoint
+from fer.models.checkpoint import Network
+from fer.models.ensemble import Committee, joined
+from fer.utils import artifacts
+from fer.utils.artifacts import Artifact
+
+SPLITS = ("PrivateTest", "PublicTest")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network's answers, a row a face.
+
+    logits: (N, K). truth: int64 (N,), indices into labels. twin: bool (N,). face: int64 (N,), each face's number in
+    its split. votes: FER+'s counts (N, 10), or None where they are not known. faces: how many were asked about before
+    unsure answers were left out.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    temperature: float
+    logits: Tensor
+    truth: Tensor
+    twin: Tensor
+    face: Tensor
+    votes: Tensor | None
+    faces: int
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Calibrated, (N, K)."""
+        return (self.logits / self.temperature).softmax(1)
+
+    @cached_property
+    def read(self) -> Tensor:
+        """What each face is read as, (N,)."""
+        return self.logits.argmax(1)
+
+    @property
+    def right(self) -> Tensor:
+        return self.read == self.truth
+
+    def asked(self, without_twins: bool) -> "Answers":
+        """All of them, or those on faces without a twin in Training."""
+        kept = self[~self.twin] if without_twins else self
+        return replace(kept, faces=len(kept))
+
+    def surer_than(self, threshold: float) -> "Answers":
+        """Those whose calibrated probability reaches ``threshold``, 0 to below 1."""
+        if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
+            raise ValueError(f"the threshold is {threshold!r}: expected a probability from 0 to below 1")
+        return self[self.probabilities.max(1).values >= threshold]
+
+    def __getitem__(self, keep: Tensor) -> "Answers":
+        rows = {key: getattr(self, key) for key in ("logits", "truth", "twin", "face", "votes")}
+        return replace(self, **{key: None if part is None else part[keep] for key, part in rows.items()})
+
+    def confusion(self) -> Tensor:
+        """Counts (K, K): a row a label, a column what it is read as."""
+        return metrics.confusion(self.read, self.truth, len(self.labels))
+
+    def figures(self) -> dict:
+        """The figures of ``evaluate``, and the share of the faces that got an answer. At least one must have."""
+        if not len(self):
+            raise ValueError("no answer is as sure as that: lower the threshold")
+        figures = metrics.figures(self.logits, self.truth, self.twin, self.temperature)
+        return {"answered": len(self) / self.faces, **figures}
+
+
+def load_predictions(network: Network | Committee, split: str, weights: Path | None = None) -> Answers:
+    """What ``evaluate`` left of a network of ``weights/``; of a committee, what its members' answers come to.
+
+    network: as ``checkpoint.outline`` or ``load`` gives it; its weights are not needed.
+
+    Raises:
+        ValueError: no such split, or the network was not measured on it yet.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split {str(split)[:40]!r}: expected one of {', '.join(SPLITS)}")
+    folder = weights or checkpoint.WEIGHTS
+    if isinstance(network, Committee):
+        logits, truth, twin = kept_together(network.members, split, folder)
+    else:
+        logits, truth, twin = load_logits(folder / network.name, split)
+    if logits.shape[1] != len(network.labels):
+        command = f"python -m fer evaluate {network.name} --split {split}"
+        raise ValueError(f"the kept answers of {network.name} are of other labels: `{command}` makes them anew")
+    votes = ferplus.shipped(split)
+    face = torch.arange(len(votes)) if network.labels != FERPLUS else (ferplus.majority(votes) >= 0).nonzero()[:, 0]
+    if len(face) != len(truth):  # a part of the split, as in a test: who voted on which is not known
+        face, votes = torch.arange(len(truth)), None
+    votes = None if votes is None else votes[face]
+    return Answers(
+        network.name, network.labels, network.temperature, logits, truth, twin, face, votes, faces=len(truth)
+    )
+
+
+def of_own(own: LabelledFaces, network: Network | Committee, logits: Tensor) -> Answers:
+    """A network's logits (N, K) on somebody's own faces, without those whose label it does not tell.
+
+    Raises:
+        ValueError: it tells none of their labels.
+    """
+    truth = torch.tensor([network.labels.index(name) if name in network.labels else -1 for name in own.names])
+    known = (truth >= 0).nonzero()[:, 0]
+    if not len(known):
+        raise ValueError(f"{network.name} tells none of {', '.join(sorted(set(own.names)))} apart")
+    rows = (logits[known], truth[known], torch.zeros(len(known), dtype=torch.bool), known)
+    return Answers(network.name, network.labels, network.temperature, *rows, votes=None, faces=len(known))
+
+
+def mistakes(found: Answers) -> Sequence[tuple[int, int] | None]:
+    """For every label the one it is most often read as by mistake, and how often."""
+    return metrics.mistaken_for(found.confusion())
+
+
+PREDICTIONS = "predictions.npz"
+_ROUNDING = 0.05  # between the logits of two machines
+
+
+class NotMeasuredError(ValueError):
+    """A network that was not measured on a split yet. One line, with the command that does it."""
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+def evaluate(
+    network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None, keep: bool = False
+) -> dict:
+    """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz.
+
+    keep: also where nothing that matters has changed, see ``keep_predictions``.
+    """
+    digest = artifacts.digest_or_none(folder) if folder else None  # before the minutes in which others may train
+    logits = answers(network, faces.pixels, tta)
+    if folder is not None and not tta:
+        keep_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
+    return {"network": network.name, "split": split, "tta": tta} | figures(
+        logits, faces.labels, faces.twin, network.temperature, network.prediction_set
+    )
+
+
+def answers(network: Network | Committee, pixels: Tensor, tta: bool = False) -> Tensor:
+    """Logits (N, K) of uint8 faces (N, 48, 48) as predictions.npz keeps them, to the digit."""
+    if isinstance(network, Committee):
+        parts = [answers(member, pixels, tta) for member in network.members]
+        return joined(parts, [member.temperature for member in network.members])
+    return predict_logits(network, pixels, tta=tta).half().float()
+
+
+def keep_predictions(
+    path: Path, split: str, logits: Tensor, faces: Faces, digest: str | None = None, always: bool = False
+) -> None:
+    """Puts a split's logits (float16), labels and twins into ``path``, stamped with the digest of the weights there.
+
+    What is there of other weights goes. Where the weights, the labels and the twins are as before, and no logit differs
+    by more than a machine's rounding may make it (_ROUNDING), nothing is written, unless ``always``.
+    """
+    old = _ARTIFACT.load_or_none(path.parent) or {}
+    rows = {"logits": logits.half().numpy(), "labels": faces.labels.byte().numpy(), "twin": faces.twin.numpy()}
+    new = {f"{split}_{key}": value for key, value in rows.items()}
+    if always or not all(key in old and _same(old[key], value) for key, value in new.items()):
+        _ARTIFACT.save(path.parent, old | new, digest)
+
+
+def _same(old: np.ndarray, new: np.ndarray) -> bool:
+    if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
+        return False
+    if new.dtype.kind != "f":
+        return np.array_equal(old, new)
+    return bool((np.abs(old.astype(np.float32) - new.astype(np.float32)) <= _ROUNDING).all())  # NaN neither
+
+
+def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N, K), labels (N,) and twins (N,) that ``evaluate`` left in a checkpoint's folder.
+
+    Raises:
+        NotMeasuredError: the network was not measured on this split yet.
+        ValueError: what was kept is broken, or of other weights. One line, with the command that mends it.
+    """
+    artifact = Artifact(PREDICTIONS, f"evaluate {{}} --split {split}", lambda stored: _of_split(stored, split))
+    with suppress(FileNotFoundError):
+        if (found := artifact.load(folder)) is not None:
+            return found
+    command = f"python -m fer evaluate {folder.name} --split {split}"
+    raise NotMeasuredError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
+
+
+def kept_figures(network: Network, split: str, folder: Path) -> dict:
+    """The figures that follow from what ``kept`` gives: the same on every machine."""
+    found = figures(*load_logits(folder, split), network.temperature)
+    return {"network": network.name, "split": split, "tta": False} | found
+
+
+def _of_split(stored: dict[str, np.ndarray], split: str) -> tuple[Tensor, Tensor, Tensor] | None:
+    if f"{split}_logits" not in stored:
+        return None
+    return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "twin")))
+
+
+def _sound(logits: np.ndarray, labels: np.ndarray, twin: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as tensors. Raises ValueError for shapes, types or values that no measurement has."""
+    count, classes = logits.shape if logits.ndim == 2 else (0, 0)
+    kinds = (logits.dtype.kind, labels.dtype.kind, twin.dtype.kind)
+    if kinds not in (("f", "u", "b"), ("f", "i", "b")) or not count or not labels.shape == twin.shape == (count,):
+        raise ValueError(f"{logits.shape}, {labels.shape}, {twin.shape}: expected logits (N, K) and two of (N,)")
+    if not np.isfinite(logits).all() or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError("logits or labels out of range")
+    return torch.from_numpy(logits).float(), torch.from_numpy(labels).long(), torch.from_numpy(twin)
+
+
+def kept_together(members: Sequence[Network], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """What the answers that were kept of several networks come to as a committee's; as ``kept`` gives and raises."""
+    parts = [load_logits(weights / member.name, split) for member in members]
+    for member, (_, labels, _) in zip(members, parts, strict=True):
+        if not torch.equal(labels, parts[0][1]):
+            raise ValueError(f"{members[0].name} and {member.name} were measured on other faces: they are no committee")
+    logits = joined([logits for logits, _, _ in parts], [member.temperature for member in members])
+    return logits, *parts[0][1:]
+
+
+def read_predictions(path: Path) -> dict[str, np.ndarray]:
+    """The arrays ``<split>_logits`` (N, K), ``<split>_labels`` (N,) and ``<split>_twin`` (N,) of a predictions.npz."""
+    return _ARTIFACT.load(path.parent)
+
+
+_ARTIFACT = Artifact(PREDICTIONS, "evaluate")

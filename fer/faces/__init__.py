@@ -1,0 +1,1 @@
+"""Photograph to face boxes, and FER-2013's framing of a face."""

@@ -1,0 +1,222 @@
+"""A network with fewer filters: the same chain, really smaller, with what the removed ones said said by others.
+
+    for step in thin(network, "conv2d_1", moments(network, "conv2d_1", pixels), "merged"):
+        smaller = step.network()        # a chain with 63, 62, 61 ... filters in conv2d_1
+
+WAYS differ in what takes a removed filter's place in the next layer: nothing but its mean (`cut`), its nearest twin
+(`twin`), or all the others together (`merged`); each removes at every step the filter whose going changes the next
+layer's input least. `merged` is the optimal brain surgeon of Hassibi and Stork (1993), applied to whole filters.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fer.data.dataset import to_unit
+from fer.models.layers import Chain
+
+_BLOCK = 64  # faces at once
+
+
+def removable(network: Chain) -> list[str]:
+    """The layers from which filters can be taken: convolutions and dense layers that another one reads."""
+    return [name for name, layer in network.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)][:-1]
+
+
+def reader(network: Chain, layer: str) -> str:
+    """The convolution or dense layer that reads what ``layer`` puts out, through whatever lies between them.
+
+    Raises:
+        ValueError: there is none, or no such layer.
+    """
+    names = [name for name, module in network.named_children() if isinstance(module, nn.Conv2d | nn.Linear)]
+    if layer not in names[:-1]:
+        raise ValueError(f"no filters can be taken from {layer!r}: expected one of {', '.join(names[:-1])}")
+    return names[names.index(layer) + 1]
+
+
+@torch.inference_mode()
+def moments(network: Chain, layer: str, pixels: Tensor) -> Tensor:
+    """Mean products of what the layer's filters hand to the next one, and of a 1: (C + 1, C + 1), float64.
+
+    Over uint8 faces (N, 48, 48) and all places of the maps, behind activation and pooling.
+    """
+    filters, total, count = _filters(network[layer]), 0.0, 0
+    names = [name for name, _ in network.named_children()]
+    before = network[: names[names.index(reader(network, layer)) - 1]]
+    for block in pixels.split(_BLOCK):
+        answers = before(to_unit(block)).reshape(len(block), filters, -1)  # (B, C, P)
+        answers = answers.transpose(0, 1).flatten(1)  # (C, B * P)
+        whole = torch.cat([answers, torch.ones(1, answers.shape[1])])
+        total, count = total + (whole @ whole.T).double(), count + answers.shape[1]
+    return total / count
+
+
+def _filters(module: nn.Module) -> int:
+    return module.weight.shape[0]
+
+
+# ------------------------------------------------------------------------------------------------ which to remove
+
+
+@dataclass
+class _Left:
+    """What is left while filters go: the moments (S, S) of those that stay, the 1 last, and their inverse."""
+
+    moments: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, moments: Tensor) -> "_Left":
+        ridge = 1e-7 * moments.diagonal().mean() * torch.eye(len(moments), dtype=moments.dtype)
+        return cls(moments, torch.linalg.inv(moments + ridge))
+
+    def without(self, number: int) -> "_Left":
+        stay = torch.arange(len(self.moments)) != number
+        column = self.inverse[:, number]
+        inverse = self.inverse - torch.outer(column, column) / column[number]
+        return _Left(self.moments[stay][:, stay], inverse[stay][:, stay])
+
+    def covariance(self) -> Tensor:
+        mean = self.moments[:-1, -1]
+        return self.moments[:-1, :-1] - torch.outer(mean, mean)
+
+
+# Each way: what is left -> how far each of the S - 1 filters is from what would take its place (the mean square of the
+# difference), and how much of the others, and of the 1, that is, for one of them: (S - 1,), number -> (S,).
+Way = Callable[[_Left], tuple[Tensor, Callable[[int], Tensor]]]
+
+
+def _cut(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+    def mean(number: int) -> Tensor:
+        shares = torch.zeros(len(left.moments), dtype=left.moments.dtype)
+        shares[-1] = left.moments[number, -1]
+        return shares
+
+    return left.covariance().diagonal(), mean
+
+
+def _twin(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+    covariance = left.covariance()
+    variance = covariance.diagonal().clamp(min=1e-12)
+    explained = (covariance.square() / variance).fill_diagonal_(0)  # (filter, other)
+    best, other = explained.max(1)
+
+    def fitted(number: int) -> Tensor:
+        twin, means = other[number], left.moments[:-1, -1]
+        shares = torch.zeros(len(left.moments), dtype=left.moments.dtype)
+        shares[twin] = covariance[number, twin] / variance[twin]
+        shares[-1] = means[number] - shares[twin] * means[twin]
+        return shares
+
+    return variance - best, fitted
+
+
+def _merged(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+    own = left.inverse.diagonal()
+
+    def solved(number: int) -> Tensor:
+        shares = -left.inverse[number] / own[number]
+        shares[number] = 0
+        return shares
+
+    return 1 / own[:-1], solved
+
+
+WAYS: dict[str, Way] = {"merged": _merged, "twin": _twin, "cut": _cut}
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """A layer with some of its filters gone: which stay, and how the next layer reads them.
+
+    kept: numbers in the layer as it was. outgoing: (O, S, P), P weights of each output for each filter that stays.
+    bias: (O,).
+    """
+
+    chain: Chain
+    layer: str
+    kept: tuple[int, ...]
+    outgoing: Tensor
+    bias: Tensor
+
+    def network(self) -> Chain:
+        """The smaller network, whose modules are its own."""
+        after = reader(self.chain, self.layer)
+        modules, within, keep = OrderedDict(), False, torch.tensor(self.kept)
+        for name, module in self.chain.named_children():
+            if name == self.layer:
+                module, within = _narrowed(module, keep), True
+            elif name == after:
+                module, within = _reading(module, self.outgoing, self.bias), False
+            elif within and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module = _narrowed_norm(module, keep, len(self.chain[self.layer].weight))
+            modules[name] = module
+        return Chain(modules).eval()
+
+
+@torch.no_grad()
+def thin(network: Chain, layer: str, moments: Tensor, way: str) -> Iterator[Thinned]:
+    """Takes the filters of a layer away, one after the other, until one is left: first the layer as it is, with all.
+
+    moments: of its filters, see `moments`. Raises ValueError for a layer that nothing reads, or another way.
+    """
+    if way not in WAYS:
+        raise ValueError(f"no way {way!r} to remove filters: expected one of {', '.join(WAYS)}")
+    module = network[reader(network, layer)]
+    count = _filters(network[layer])
+    outgoing = module.weight.detach().reshape(_filters(module), count, -1).double()  # (O, C, P)
+    bias = torch.zeros(len(outgoing)).double() if module.bias is None else module.bias.detach().double()
+    kept, left = list(range(count)), _Left.of(moments)
+    while True:
+        yield Thinned(network, layer, tuple(kept), outgoing, bias)
+        if len(kept) == 1:
+            return
+        gaps, shares_of = WAYS[way](left)
+        number = int((gaps * outgoing.square().sum((0, 2))).argmin())
+        shares, going = shares_of(number), outgoing[:, number]  # (S,), (O, P)
+        bias = bias + shares[-1] * going.sum(1)
+        outgoing = outgoing + shares[:-1, None] * going[:, None]
+        stay = [index for index in range(len(kept)) if index != number]
+        kept, outgoing, left = [kept[index] for index in stay], outgoing[:, stay], left.without(number)
+
+
+# ------------------------------------------------------------------------------------------------ smaller modules
+
+
+def _narrowed(module: nn.Conv2d | nn.Linear, keep: Tensor) -> nn.Module:
+    """Some of a layer's filters."""
+    return _with(module, module.weight[keep], None if module.bias is None else module.bias[keep])
+
+
+def _reading(module: nn.Conv2d | nn.Linear, outgoing: Tensor, bias: Tensor) -> nn.Module:
+    """A layer with other incoming weights, (O, S, P) as `Thinned` has them."""
+    return _with(module, outgoing.float().reshape(len(outgoing), -1, *module.weight.shape[2:]), bias.float())
+
+
+def _with(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    other = copy.deepcopy(module)
+    other.weight = nn.Parameter(weight.detach().clone())
+    other.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+    names = ("out_channels", "in_channels") if isinstance(module, nn.Conv2d) else ("out_features", "in_features")
+    for name, size in zip(names, weight.shape[:2], strict=True):
+        setattr(other, name, size)
+    return other
+
+
+def _narrowed_norm(module: nn.Module, keep: Tensor, filters: int) -> nn.Module:
+    """A batch normalisation of some filters; flattened maps have several numbers of each."""
+    other = copy.deepcopy(module)
+    places = module.num_features // filters
+    chosen = (keep[:, None] * places + torch.arange(places)).flatten()
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        value = getattr(module, name)
+        if value is not None:
+            part = value.detach()[chosen].clone()
+            setattr(other, name, nn.Parameter(part) if isinstance(value, nn.Parameter) else part)
+    other.num_features = len(chosen)
+    return other

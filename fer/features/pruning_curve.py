@@ -1,0 +1,176 @@
+"""How many filters a layer needs: accuracy on PublicTest as they are removed, one by one.
+
+What a removed filter said is fitted to the others on faces of Training, so that PublicTest judges what it has not seen.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fer.data import dataset, fer2013
+from fer.data.dataset import Faces
+from fer.evaluation.inference import predict_logits
+from fer.evaluation.metrics import wilson
+from fer.features import pruning, redundancy
+from fer.features.similarity import TWIN
+from fer.models.checkpoint import Network
+from fer.models.layers import Chain
+from fer.plotting.training import thinning
+from fer.utils.io import whole
+
+LOSS = 0.005  # of accuracy: what may be lost for filters to be called dispensable
+_SHARES = (48, 32, 16, 8, 4, 2, 1)  # 64ths of the filters that are tried at first
+_BLOCK = 32  # faces at once: maps of more do not fit into a processor's cache
+_LOST = 0.6  # of the whole network's accuracy: below, fewer filters are not tried
+
+
+def record(
+    network: Network, folder: Path | None, splits: dict[str, Faces], faces: int, layers: str | None, quiet: bool = False
+) -> redundancy.Redundancy:
+    """Measures which filters say the same, over so many faces of PublicTest, and what is lost without those of layers.
+
+    layers: written as `conv2d_1,conv2d_2`; the first one's if None. What is known of these weights stays, and what is
+    found is added to it in the network's folder. Raises ValueError for a layer whose filters cannot be removed.
+    """
+    training, public = fer2013.require(splits, "Training", "PublicTest")
+    public = dataset.relabelled(public, network.labels)
+    wanted = layers.split(",") if layers else pruning.removable(network)[:1]
+    for layer in wanted:
+        pruning.reader(network, layer)
+    known = redundancy.read(folder) if folder else None
+    if known is None or known.faces != min(faces, len(public)):
+        chosen = dataset.drawn(public, faces)
+        found = redundancy.measure(network, chosen.pixels, quiet)
+        known = redundancy.Redundancy(len(chosen), found, known.thinned if known else [])
+    fitted_on = dataset.drawn(training, faces).pixels
+    thinned = {row["layer"]: row for row in known.thinned}
+    thinned |= {layer: measure(network, layer, fitted_on, public, quiet) for layer in wanted}
+    order = [layer for layer in pruning.removable(network) if layer in thinned]
+    known = replace(known, thinned=[thinned[layer] for layer in order])
+    if folder:
+        redundancy.write(known, folder)
+        for row in known.thinned:
+            with whole(folder / f"thinning-{row['layer']}.png") as partial:
+                thinning(row).savefig(partial, dpi=120)
+    return known
+
+
+def lines(found: redundancy.Redundancy) -> list[str]:
+    """What was found, for a person: a line a layer, and one for each way to remove filters."""
+    words = [f"{'layer':24}{'filters':>8}{'repeated':>10}{'dead':>6}{'always on':>11}{'effective rank':>16}"]
+    words += [
+        f"{row['layer']:24}{row['filters']:8}{row['repeated']:10}{row['dead']:6}{row['always']:11}{row['rank']:16}"
+        for row in found.rows()
+    ]
+    for row in found.thinned:
+        for way, curve in row["ways"].items():
+            went, whole = curve["can_go"], curve["rows"][0]
+            left = next(one for one in curve["rows"] if one["kept"] == row["filters"] - went)
+            words.append(
+                f"{row['layer']}, {way}: {went} of {row['filters']} filters can go: {whole['accuracy']:.4f} -> "
+                f"{left['accuracy']:.4f} (n {left['n']}, {left['ci95'][0]:.4f} to {left['ci95'][1]:.4f})"
+            )
+    return words
+
+
+def section(found: redundancy.Redundancy) -> str:
+    """What was found, for a network's card, in Markdown."""
+    words = [
+        f"Over {found.faces:,} faces of PublicTest. A filter says the same as another if their maps correlate above "
+        f"{TWIN}; the effective rank is how many filters with nothing in common would be as varied.",
+        "",
+        "| layer | filters | say the same | dead | always on | effective rank |",
+        "|---|---|---|---|---|---|",
+    ]
+    words += [f"| {' | '.join(str(part) for part in row.values())} |" for row in found.rows()]
+    for row in found.thinned:
+        words += ["", *_curves(row), "", f"![accuracy against filters kept](thinning-{row['layer']}.png)"]
+    return "\n".join(words)
+
+
+def _curves(row: dict) -> list[str]:
+    """How many filters of a layer can go, and the accuracy at every count that was tried, as a table."""
+    ways = row["ways"]
+    went = ", ".join(f"{curve['can_go']} ({way})" for way, curve in ways.items())
+    first = ways["merged"]["rows"][0]
+    lines = [
+        f"Of the {row['filters']} filters of `{row['layer']}`, so many can be removed without training anew before "
+        f"half a point of accuracy is lost: {went}. Accuracy on PublicTest, n {first['n']:,}, with its 95 % interval; "
+        "what a removed filter said is `merged` into all others, or its nearest `twin` speaks for it, or it is `cut` "
+        "down to its mean:",
+        "",
+        f"| filters kept | {' | '.join(ways)} |",
+        f"|---|{'---|' * len(ways)}",
+    ]
+    found = {way: {one["kept"]: one for one in curve["rows"]} for way, curve in ways.items()}
+    for kept in sorted({kept for rows in found.values() for kept in rows}, reverse=True):
+        cells = [
+            "{:.4f} ({:.3f} to {:.3f})".format(rows[kept]["accuracy"], *rows[kept]["ci95"]) if kept in rows else "-"
+            for rows in found.values()
+        ]
+        lines.append(f"| {kept} | {' | '.join(cells)} |")
+    return lines
+
+
+def measure(network: Chain, layer: str, fitted_on: Tensor, judged_on: Faces, quiet: bool = False) -> dict:
+    """Removes the filters of a layer in every way of `pruning.WAYS`, and measures each smaller network.
+
+    fitted_on: uint8 faces (N, 48, 48) of Training. The result can be kept as JSON: {"layer", "filters", "ways": {way:
+    {"can_go", "rows": [{"kept", "accuracy", "n", "ci95"}]}}}, rows from all filters down.
+    """
+    moments = pruning.moments(network, layer, fitted_on)
+    whole = _row(network, len(moments) - 1, judged_on)
+    ways = {way: _curve(network, layer, moments, way, judged_on, whole, quiet) for way in pruning.WAYS}
+    return {"layer": layer, "filters": len(moments) - 1, "ways": ways}
+
+
+def _curve(network: Chain, layer: str, moments: Tensor, way: str, judged_on: Faces, whole: dict, quiet: bool) -> dict:
+    steps = {len(step.kept): step for step in pruning.thin(network, layer, moments, way)}
+    rows = {whole["kept"]: whole}
+
+    def tried(kept: int) -> bool:
+        """Measures the network with so many filters; whether it loses too much."""
+        if kept not in rows:
+            rows[kept] = _row(steps[kept].network(), kept, judged_on)
+        return rows[kept]["accuracy"] <= whole["accuracy"] - LOSS
+
+    for kept in tqdm(counts(whole["kept"]), desc=f"{layer} {way}", disable=quiet):
+        tried(kept)
+        if rows[kept]["accuracy"] < _LOST * whole["accuracy"]:
+            break
+    ordered = sorted(rows, reverse=True)
+    enough, few = next(((more, fewer) for more, fewer in pairwise(ordered) if tried(fewer)), (1, 0))
+    while enough - few > 1:  # the border is between the two
+        middle = (enough + few) // 2
+        enough, few = (enough, middle) if tried(middle) else (middle, few)
+    ordered = [rows[kept] for kept in sorted(rows, reverse=True)]
+    return {"can_go": can_go(ordered), "rows": ordered}
+
+
+def counts(filters: int) -> list[int]:
+    """How many filters are kept at first, of so many: the fewer, the closer together; never all of them."""
+    return sorted({max(1, round(filters * share / 64)) for share in _SHARES} - {filters}, reverse=True)
+
+
+def can_go(rows: Iterable[dict]) -> int:
+    """How many filters can be removed before LOSS is lost, for rows from all filters down."""
+    first, *rest = rows
+    fewest = first["kept"]
+    for row in rest:
+        if row["accuracy"] <= first["accuracy"] - LOSS:
+            break
+        fewest = row["kept"]
+    return first["kept"] - fewest
+
+
+def _row(network: nn.Module, kept: int, faces: Faces) -> dict:
+    blocks = faces.pixels.split(_BLOCK)
+    answers = torch.cat([predict_logits(network, block).argmax(1) for block in blocks])
+    right = int((answers == faces.labels).sum())
+    ci95 = [round(edge, 5) for edge in wilson(right, len(faces))]
+    return {"kept": kept, "accuracy": round(right / len(faces), 5), "n": len(faces), "ci95": ci95}

@@ -1,0 +1,291 @@
+"""Which filters of a network say the same, over many faces: ``python -m fer redundancy NETWORK``.
+
+Report 1 looks at the 64 outputs of the first convolution for one face and sees that many are nearly alike. Here that
+is counted, layer by layer, over faces of PublicTest; and `pruning.py` removes filters to see what is lost. Both are
+kept in ``redundancy.npz`` beside the weights, stamped with the digest of the weights they were measured of.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fer.data.dataset import to_unit
+from fer.features import activations, similarity
+from fer.models import checkpoint
+from fer.models.layers import Chain, Normalize
+from fer.utils.artifacts import Artifact
+
+FILE = "redundancy.npz"
+TWINS = 3  # of each filter are kept
+_BLOCK = 64  # faces at once
+_CHANGELESS = 1e-3  # a span of answers below which a filter tells nothing, as in `units.py`
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What was found of a layer of C filters, over all faces and all places of its maps.
+
+    twins: the TWINS filters whose maps correlate highest with each one's, int (C, T). alike: how highly, float (C, T).
+    stand_in: which filter can stand for each (see `activations.stand_ins`), (C,). agrees: how highly each correlates
+    with that, (C,). order: all of them, each followed by
+    the one most like it, (C,). dead: whether a filter answers the same whatever the face, bool (C,). always: whether
+    it is above 0 everywhere, bool (C,). above: the share of its answers above 0, (C,). mean, spread: of its answers,
+    (C,). rank: the effective rank of the layer's correlations (Roy and Vetterli 2007), 1..C: as many filters that have
+    nothing in common would be as varied.
+    """
+
+    name: str
+    twins: np.ndarray
+    alike: np.ndarray
+    stand_in: np.ndarray
+    agrees: np.ndarray
+    order: np.ndarray
+    dead: np.ndarray
+    always: np.ndarray
+    above: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    rank: float
+
+    def repeated(self) -> np.ndarray:
+        """The filters for which another can stand."""
+        return np.flatnonzero((self.stand_in != np.arange(len(self.mean))) & ~self.dead)
+
+    def row(self) -> dict:
+        """The layer in numbers, for a table; `repeated`: filters that a near-twin can stand for."""
+        return {
+            "layer": self.name,
+            "filters": len(self.mean),
+            "repeated": len(self.repeated()),
+            "dead": int(self.dead.sum()),
+            "always": int(self.always.sum()),
+            "rank": round(self.rank, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """What is kept of a network: its layers by name, how many faces, and what removing filters cost (`pruning.py`)."""
+
+    faces: int
+    layers: dict[str, Layer]
+    thinned: list[dict] = field(default_factory=list)
+
+    def rows(self) -> list[dict]:
+        return [layer.row() for layer in self.layers.values()]
+
+
+# ------------------------------------------------------------------------------------------------ measuring
+
+
+@torch.inference_mode()
+def measure(network: Chain, pixels: Tensor, quiet: bool = False) -> dict[str, Layer]:
+    """Goes through all layers of ``network`` with uint8 faces (N, 48, 48).
+
+    Raises:
+        ValueError: fewer than two faces, over which everything would correlate, or a network in training mode.
+    """
+    if len(pixels) < 2:
+        raise ValueError(f"faces is {len(pixels)}: expected at least 2")
+    if network.training:
+        raise ValueError("the network is in training mode: expected it after eval()")
+    sums = {name: _Sums() for name in activations.layers(network) if not isinstance(network[name], Normalize)}
+    for block in tqdm(pixels.split(_BLOCK), disable=quiet):
+        values = to_unit(block)  # (B, 1, 48, 48)
+        for name, layer in network.named_children():
+            values = layer(values)  # (B, C, H, W) or (B, C)
+            if name in sums:
+                sums[name].add(values.transpose(0, 1).flatten(1))
+    bounded = {name for name in sums if isinstance(network[name], nn.Sigmoid)}
+    return {name: _layer(name, sums.pop(name), name in bounded) for name in list(sums)}
+
+
+class _Sums:
+    """What has been seen of a layer: the filters' products, sums and ranges, about the mean of the first block."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, answers: Tensor) -> None:
+        """More answers, (C, M)."""
+        if not self.count:
+            self.shift = answers.mean(1, keepdim=True)
+            self.products = torch.zeros(len(answers), len(answers))
+            self.sums, self.above = torch.zeros(2, len(answers), dtype=torch.double)
+            self.low, self.high = answers.amin(1), answers.amax(1)
+        self.count += answers.shape[1]
+        self.above += (answers > 0).sum(1)
+        self.low, self.high = torch.minimum(self.low, answers.amin(1)), torch.maximum(self.high, answers.amax(1))
+        centred = answers - self.shift
+        self.products += centred @ centred.T
+        self.sums += centred.double().sum(1)
+
+    def covariance(self) -> Tensor:
+        drift = (self.sums / self.count).float()
+        return self.products / self.count - drift[:, None] * drift
+
+    def mean(self) -> Tensor:
+        return self.shift[:, 0] + (self.sums / self.count).float()
+
+
+def _layer(name: str, sums: _Sums, bounded: bool) -> Layer:
+    """bounded: answers are above 0 by nature, as a sigmoid's are, so that it means nothing."""
+    covariance = sums.covariance()
+    alike = similarity.correlations(covariance)
+    dead = sums.high - sums.low <= _CHANGELESS
+    others = alike.clone().fill_diagonal_(-2)
+    best = others.topk(min(TWINS, len(alike) - 1))
+    spread = covariance.diagonal().clamp(min=0).sqrt()
+    stand_in = similarity.stand_ins(alike)
+    found = {
+        "twins": best.indices.short(),
+        "alike": best.values.half(),
+        "stand_in": stand_in.short(),
+        "agrees": alike[torch.arange(len(alike)), stand_in].half(),
+        "order": torch.tensor(similarity.by_likeness(others, int(spread.argmax()))).short(),
+        "dead": dead,
+        "always": (sums.low > 0) & ~dead & (not bounded),
+        "above": (sums.above / sums.count).half(),
+        "mean": sums.mean(),
+        "spread": spread,
+    }
+    return Layer(name, **{key: value.numpy() for key, value in found.items()}, rank=effective_rank(alike))
+
+
+def effective_rank(alike: Tensor) -> float:
+    """How many filters that have nothing in common would be as varied as these: (C, C) correlations -> 0..C.
+
+    The exponential of the entropy of the eigenvalues' shares: Roy and Vetterli, "The effective rank", EUSIPCO 2007.
+    0 where no filter varies.
+    """
+    values = torch.linalg.eigvalsh(alike.double() if len(alike) <= 1024 else alike).clamp(min=0)
+    if values.sum() <= 0:
+        return 0.0
+    shares = values / values.sum()
+    return float(torch.special.entr(shares).sum().exp())
+
+
+# ------------------------------------------------------------------------------------------------ keeping
+
+
+def write(found: Redundancy, folder: Path) -> None:
+    """Keeps it beside the weights of ``folder``, stamped with their digest."""
+    about = {"faces": found.faces, "thinned": found.thinned}
+    about["ranks"] = {name: layer.rank for name, layer in found.layers.items()}
+    kept = {
+        f"{name}/{key}": value
+        for name, layer in found.layers.items()
+        for key, value in asdict(layer).items()
+        if isinstance(value, np.ndarray)
+    }
+    ARTIFACT.save(folder, {"about": np.array(json.dumps(about))} | kept)
+
+
+def read(folder: Path) -> Redundancy | None:
+    """What was measured of the weights in ``folder``; None where they were not, or the file is broken or of others."""
+    return ARTIFACT.load_or_none(folder)
+
+
+def _parse(kept: dict[str, np.ndarray]) -> Redundancy:
+    about = json.loads(str(kept["about"]))
+    layers = {name: _read_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
+    return Redundancy(int(about["faces"]), layers, [_curves(row, layers) for row in about["thinned"]])
+
+
+def _read_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> Layer:
+    """One layer. Raises ValueError where a filter lacks something, or another one is named that there is not."""
+    keys = ("twins", "alike", "stand_in", "agrees", "order", "dead", "always", "above", "mean", "spread")
+    parts = {key: kept[f"{name}/{key}"] for key in keys}
+    count = len(parts["mean"])
+    if any(len(part) != count for part in parts.values()):
+        raise ValueError(f"{name} has {count} filters, but not of all that is kept of them")
+    if any(part.min() < 0 or part.max() >= count for part in (parts["twins"], parts["stand_in"], parts["order"])):
+        raise ValueError(f"{name} names filters that it has not")
+    return Layer(name, **parts, rank=rank)
+
+
+def _curves(row: dict, layers: dict[str, Layer]) -> dict:
+    """What removing a layer's filters cost, as `pruning.py` found it. Raises what `read` catches for anything else."""
+    if row["filters"] != len(layers[row["layer"]].mean):
+        raise ValueError(f"{row['layer']} has other filters")
+    for curve in row["ways"].values():
+        by_kept = {part["kept"]: (part["accuracy"], part["n"], *part["ci95"]) for part in curve["rows"]}
+        sum(by_kept[row["filters"] - curve["can_go"]] + by_kept[curve["rows"][0]["kept"]])
+    return row
+
+
+def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
+    """Name and redundancy of each network of a folder that was measured."""
+    for name in checkpoint.available(weights):
+        if found := read(weights / name):
+            yield name, found
+
+
+ARTIFACT = Artifact(FILE, "redundancy", _parse)
+
+_CHANGELESS = 1e-3  # a span of answers below which a unit tells nothing; SELU's floor is -1.758
+
+
+@dataclass(frozen=True)
+class Units:
+    """How many units an activation layer has, how many are dead, how many changeless (the dead ones included).
+
+    dead: 0 at every place of every face. changeless: the same, to within 0.001, at every place of every face, which
+    is the only way in which a unit of SELU can die, as it is 0 nowhere but at 0.
+    """
+
+    layer: str
+    units: int
+    dead: int
+    changeless: int
+
+
+def count_dead(network: nn.Sequential, pixels: Tensor) -> list[Units]:
+    """A row for every activation layer of ``network``, on uint8 faces (N, 48, 48). Puts it into eval mode."""
+    return [
+        Units(
+            layer,
+            len(low),
+            dead=int(((low == 0) & (high == 0)).sum()),
+            changeless=int((high - low <= _CHANGELESS).sum()),
+        )
+        for layer, (low, high) in ranges(network, pixels).items()
+    ]
+
+
+def ranges(network: nn.Sequential, pixels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """For every activation layer the least and the greatest answer of each unit, (C,) each, over faces and places.
+
+    Raises:
+        ValueError: no faces, about which every unit would look dead.
+    """
+    if len(pixels) == 0:
+        raise ValueError("no faces to count dead units on: expected at least one")
+    network.eval()
+    device = next(network.parameters()).device
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    with torch.inference_mode():
+        for block in pixels.split(128):
+            values = to_unit(block.to(device))  # (B, 1, 48, 48)
+            for name, layer in network.named_children():
+                values = layer(values)  # (B, C, H, W) or (B, C)
+                if name.startswith("activation"):
+                    found[name] = _widened(found.get(name), values.float().transpose(0, 1).flatten(1).cpu())
+    return found
+
+
+def _widened(known: tuple[Tensor, Tensor] | None, answers: Tensor) -> tuple[Tensor, Tensor]:
+    """The range (C,), (C,) known so far, widened by more answers (C, M)."""
+    low, high = answers.amin(1), answers.amax(1)
+    return (low, high) if known is None else (torch.minimum(known[0], low), torch.maximum(known[1], high))
+
+
+def total(rows: list[Units]) -> dict[str, int]:
+    """Units, dead and changeless ones of a whole network."""
+    return {key: sum(getattr(row, key) for row in rows) for key in ("units", "dead", "changeless")}

@@ -1,0 +1,52 @@
+import torch
+from torch import Tensor
+
+TWIN = 0.95  # a correlation above which two filters' maps say the same
+
+
+def likeness(values: Tensor) -> Tensor:
+    """Correlations of filters over their places: (C, M) -> (C, C); 0 with a filter whose values are all the same."""
+    centred = values.double() - values.double().mean(1, keepdim=True)
+    return correlations(centred @ centred.T)
+
+
+def correlations(covariance: Tensor) -> Tensor:
+    """Covariances (C, C), in any unit -> correlations (C, C); 0 for what hardly varies, its own with itself as well."""
+    spread = covariance.diagonal().clamp(min=0).sqrt()
+    alive = spread > 1e-6 * spread.max()
+    unit = torch.where(alive, 1 / torch.where(alive, spread, 1), 0)
+    return (covariance * unit[:, None] * unit).clamp(-1, 1)
+
+
+def by_likeness(alike: Tensor, first: int = 0) -> list[int]:
+    """An order in which each filter is followed by the one most like it of those left: (C, C) -> C numbers."""
+    order, left = [first], torch.ones(len(alike), dtype=torch.bool)
+    for _ in range(len(alike) - 1):
+        left[order[-1]] = False
+        order.append(int(torch.where(left, alike[order[-1]], -torch.inf).argmax()))
+    return order
+
+
+def stand_ins(alike: Tensor, above: float = TWIN) -> Tensor:
+    """Which filter can stand for each: (C, C) correlations -> (C,) numbers; its own where none is like it.
+
+    The filter with the most near-twins stands for all of them, then that with the most of the rest, and so on, so that
+    every filter is a near-twin of its own stand-in, not just of some other that is.
+    """
+    near = (alike > above).fill_diagonal_(True)
+    stand_in = torch.full((len(alike),), -1)
+    for number in near.sum(1).argsort(descending=True, stable=True).tolist():
+        if stand_in[number] < 0:
+            stand_in[near[number] & (stand_in < 0)] = number
+    return stand_in
+
+
+def differences(first: Tensor, second: Tensor) -> Tensor:
+    """How differently each filter answers two faces: twice (C, H, W) or (C,) -> (C,) in 0..1.
+
+    The root mean square of the difference over that of both together: 0 for the same map, 1 where one is the other's
+    negative; 0 for a filter that answers neither.
+    """
+    first, second = (part.reshape(len(part), -1).double() for part in (first, second))
+    sizes = first.norm(dim=1) + second.norm(dim=1)
+    return (first - second).norm(dim=1) / sizes.clamp(min=1e-12)

@@ -1,0 +1,1 @@
+"""Photographs, folders and videos to predictions."""

@@ -1,0 +1,1 @@
+"""The networks, their registry, and checkpoints of them."""

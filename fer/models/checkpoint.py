@@ -1,0 +1,323 @@
+"""``weights/<name>/`` <-> a network in eval mode and what is known of it.
+
+A checkpoint is a folder, or a repository of the Hugging Face Hub, with ``config.json`` (architecture, labels,
+temperature, recipe, figures) and ``model.safetensors`` (float16; never a pickle). Loading is strict: a missing,
+broken or mismatched file ends in one line that names it and the command that makes it.
+"""
+
+import json
+import os
+import reprlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import fer
+from fer.data.labels import EMOTIONS
+from fer.models import config as models_config
+from fer.models.config import check
+from fer.models.ensemble import ELECTED, PREFIX, Committee
+from fer.models.layers import Chain
+from fer.models.registry import ARCHITECTURES, layers
+from fer.utils import artifacts
+from fer.utils.io import whole, write_text
+from fer.utils.threads import allow_fork
+
+_PACKAGE = Path(fer.__file__).resolve().parent
+PACKAGED = _PACKAGE / "weights"  # in an installed wheel alone: `compact`
+
+
+def _usual_folder(package: Path = _PACKAGE) -> Path:
+    """$FER_WEIGHTS, else weights/ of the checkout that ``package`` stands in, else weights/ of the current folder."""
+    if given := os.environ.get("FER_WEIGHTS"):
+        return Path(given)
+    checkout = package.parent
+    return (checkout if (checkout / "pyproject.toml").is_file() else Path()) / "weights"
+
+
+WEIGHTS = _usual_folder()
+_CONFIG, _TENSORS = "config.json", artifacts.WEIGHTS_FILE
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, broken or does not match. One line: which file, and the command that makes it."""
+
+
+def logit_offsets(adjustment: dict) -> Tensor:
+    """Minus the share of the logarithm of the prior (Menon et al. 2021), (K,), to be added to logits."""
+    return -adjustment["share"] * torch.tensor(adjustment["prior"]).log()
+
+
+class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pipeline_tag="image-classification"):
+    """A chain of layers with what is known of it: pixels (B, 1, 48, 48) in 0..1 -> logits (B, K).
+
+    labels: the K names. temperature: what logits are divided by before the softmax, to make probabilities honest.
+    unsure: a top probability below this is called unsure; 0 for never. recipe: the settings it was trained with.
+    prediction_set: the probability from which on a label is in the prediction set. logit_adjustment: what the last
+    layer's bias has added to the stored one (see ``calibration``). figures: what ``evaluate`` measured, by split.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        labels: Sequence[str] = EMOTIONS,
+        name: str | None = None,
+        temperature: float = 1.0,
+        unsure: float = 0.0,
+        recipe: dict | None = None,
+        figures: dict | None = None,
+        prediction_set: float = 0.0,
+        logit_adjustment: dict | None = None,
+    ) -> None:
+        check({"architecture": architecture, "labels": labels, "name": name, "temperature": temperature})
+        check({"unsure": unsure, "recipe": recipe, "figures": figures})
+        check({"prediction_set": prediction_set, "logit_adjustment": logit_adjustment})
+        if logit_adjustment and len(logit_adjustment["prior"]) != len(labels):
+            raise ValueError(f"a prior of {len(logit_adjustment['prior'])} labels: expected {len(labels)}")
+        super().__init__(layers(architecture, len(labels)))
+        self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
+        self.temperature, self.unsure = temperature, unsure
+        self.recipe, self.figures = recipe or {}, figures or {}
+        self.prediction_set, self.logit_adjustment = prediction_set, None
+        self.adjust(logit_adjustment)
+
+    def offsets(self) -> Tensor:
+        """What the logit adjustment has added to the last layer's bias, (K,)."""
+        return logit_offsets(self.logit_adjustment) if self.logit_adjustment else torch.zeros(len(self.labels))
+
+    def adjust(self, logit_adjustment: dict | None) -> None:
+        """Makes this the logit adjustment, in place of the one that the last layer's bias holds already."""
+        before, self.logit_adjustment = self.offsets(), logit_adjustment
+        with torch.no_grad():
+            self[-1].bias += (self.offsets() - before).to(self[-1].bias)
+
+    def config(self) -> dict:
+        """What ``config.json`` holds: the arguments that make this network again."""
+        keys = ("architecture", "name", "labels", "temperature", "unsure", "prediction_set", "logit_adjustment")
+        keys += ("recipe", "figures")
+        return {key: getattr(self, key) for key in keys}
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_config(self, save_directory)
+        tensors = dict(self.state_dict())
+        tensors[list(tensors)[-1]] = self[-1].bias.detach().cpu() - self.offsets()  # the file's own is not adjusted
+        tensors = {key: _halved(value) for key, value in tensors.items()}
+        with whole(save_directory / _TENSORS) as partial:
+            save_file(tensors, partial, {"format": "pt"})
+            partial.chmod(0o644)  # safetensors keeps its files from other users
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **kwargs) -> "Network":
+        download = {
+            key: kwargs.pop(key, None)
+            for key in ("revision", "cache_dir", "force_download", "local_files_only", "token")
+        }
+        kwargs.pop("strict", None)
+        local = Path(model_id)
+        path = local / _TENSORS if local.is_dir() else hf_hub_download(model_id, _TENSORS, **download)
+        network = cls(**kwargs)
+        network.load_state_dict(_checked(load_file(path), network.state_dict()))
+        adjustment, network.logit_adjustment = network.logit_adjustment, None  # what was loaded is not adjusted
+        network.adjust(adjustment)
+        return network.eval().to(map_location)
+
+
+def load(name: str | Path, folder: str | Path | None = None) -> Network | Committee | nn.Module:
+    """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
+
+    A ``Path`` is a file or folder here, never a repository. folder: what stands for ``weights/``.
+
+    ``committee:a+b`` is the committee of the networks ``a`` and ``b``, ``committee`` the elected one; ``NAME.onnx`` is
+    a file that ``export`` wrote, to read with and for nothing else.
+
+    Raises:
+        CheckpointError: nothing of that name, or one of its files is broken or of another network.
+        TypeError: what is neither a name nor a path.
+    """
+    allow_fork()
+    name, folder, here = _text(name), None if folder is None else Path(folder), isinstance(name, Path)
+    if name.endswith(".onnx"):
+        return _portable(Path(name))
+    if name == ELECTED:
+        return _elected((folder or WEIGHTS) / f"{ELECTED}.json")
+    if name.startswith(PREFIX):
+        return _committee(name, [load(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+    path = find(name, folder)
+    if path is None and (here or name.count("/") != 1):
+        raise CheckpointError(_missing(name, folder))
+    if path is not None:
+        _check_config(path / _CONFIG)
+    try:
+        network = Network.from_pretrained(str(path or name))
+        network.name = path.absolute().name if path else network.name  # a folder may have been moved
+        return network
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
+        raise CheckpointError(f"{name!r} is no folder here, and no such repository could be had from the Hub") from None
+    except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
+        file = path / _TENSORS if path else f"{name}/{_TENSORS}"
+        reason = str(error).splitlines()[0][:200]
+        raise CheckpointError(f"{file} cannot be used ({reason}); `{_remedy(name)}` makes it anew") from error
+
+
+def _text(name: str | Path) -> str:
+    if not isinstance(name, str | Path):
+        raise TypeError(f"the network is {shown(name)}: expected a name such as 'compact', a path, or OWNER/NAME")
+    return str(name)
+
+
+def shown(value: object) -> str:
+    """A value and its type for a message, cut to a few words."""
+    return f"{reprlib.repr(value)[:40]} ({type(value).__name__})" if value is not None else "None"
+
+
+def _portable(file: Path) -> nn.Module:
+    from fer.models.onnx import Portable
+
+    try:
+        return Portable(file)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load) -> Committee:
+    """The committee that ``python -m fer committee`` wrote."""
+    try:
+        kept = json.loads(path.read_text())
+        told = {key: kept[key] for key in ("temperature", "unsure", "figures")}
+        check(told)
+        members = load(PREFIX + "+".join(kept["members"]), path.parent).members
+        stamps = kept.get("weights") or {}
+        digests = {member.name: artifacts.digest_or_none(path.parent / member.name) for member in members}
+        changed = [name for name, digest in digests.items() if stamps.get(name) != digest]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
+    if changed:
+        raise CheckpointError(
+            f"{path} was made with other weights of {', '.join(changed)}: `python -m fer committee` makes it anew"
+        )
+    return Committee(members, **told).eval()
+
+
+def outline(name: str, folder: Path | None = None) -> Network | Committee:
+    """The same without its weights, which are on the device "meta": labels, figures and shapes, in milliseconds.
+
+    Of the weights' file only the names and shapes are read. Raises CheckpointError as ``load`` does.
+    """
+    if name == ELECTED:
+        return _elected((folder or WEIGHTS) / f"{ELECTED}.json", outline)
+    if name.startswith(PREFIX):
+        return _committee(name, [outline(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+    if name not in available(folder):
+        raise CheckpointError(_missing(name, folder))
+    path = next(place / name for place in _places(folder) if (place / name / _CONFIG).is_file())
+    config = _check_config(path / _CONFIG)
+    try:
+        with torch.device("meta"):
+            network = Network(**config | {"name": path.name}).eval()
+        with safe_open(path / _TENSORS, "pt") as file:
+            stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no dict)
+    except (OSError, SafetensorError, TypeError) as error:
+        file = path / (_CONFIG if isinstance(error, TypeError) else _TENSORS)
+        raise CheckpointError(f"{file} cannot be used ({error}); `{_remedy(name)}` makes it anew") from error
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if stored != expected:
+        raise CheckpointError(f"{path / _TENSORS} is of another network; `{_remedy(name)}` makes it anew")
+    return network
+
+
+def verify(name: str, folder: Path | None = None) -> None:
+    """Raises CheckpointError as ``load`` would, in a small part of its time: every weight is looked at, none kept."""
+    network = outline(name, folder)
+    for member in [network] if isinstance(network, Network) else network.members:
+        path = find(member.name, folder) / _TENSORS
+        with safe_open(path, "pt") as file:
+            for key in file.keys():  # noqa: SIM118 (no dict)
+                if not file.get_tensor(key).isfinite().all():
+                    raise CheckpointError(f"{path} holds NaN or infinity; `{_remedy(member.name)}` makes it anew")
+
+
+def _committee(name: str, members: list[Network]) -> Committee:
+    try:
+        return Committee(members).eval()
+    except ValueError as error:
+        raise CheckpointError(f"{name!r}: {error}") from None
+
+
+def find(name: str, folder: Path | None = None) -> Path | None:
+    """The folder of the checkpoint ``name``; None where it can only be one of the Hub, ``owner/name``.
+
+    It is looked for in ``folder``, by default in `WEIGHTS` ($FER_WEIGHTS, a checkout's weights/, or weights/ here) and
+    then in what an installed wheel brings (`PACKAGED`); last, ``name`` is taken as a path.
+    """
+    if not name:
+        return None  # the folder of all of them is none
+    return next((path for path in (*(place / name for place in _places(folder)), Path(name)) if path.is_dir()), None)
+
+
+def _places(folder: Path | None) -> tuple[Path, ...]:
+    return (folder,) if folder else (WEIGHTS, PACKAGED)
+
+
+def save(network: Network, folder: Path) -> None:
+    """Writes ``config.json`` and ``model.safetensors`` (float16); other files of the folder stay as they are."""
+    network._save_pretrained(folder)
+
+
+def save_config(network: Network, folder: Path) -> None:
+    """Writes ``config.json`` alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _CONFIG, json.dumps(network.config(), indent=2) + "\n")
+
+
+def available(folder: Path | None = None) -> list[str]:
+    """The networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
+    order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
+    names = {path.parent.name for place in _places(folder) for path in place.glob(f"*/{_CONFIG}")}
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def shipped(folder: Path | None = None) -> list[str]:
+    """What ``load`` takes of ``weights/``: its networks, and the elected committee where there is one."""
+    elected = (folder or WEIGHTS) / f"{ELECTED}.json"
+    return available(folder) + [ELECTED] * elected.is_file()
+
+
+def _check_config(path: Path) -> dict:
+    """What config.json holds; stops at one that is missing, no JSON, or speaks of a network that cannot be."""
+    try:
+        return models_config.read(path)
+    except ValueError as error:
+        raise CheckpointError(f"{error}; `{_remedy(path.parent.name)}` makes it anew") from error
+
+
+def _checked(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The stored tensors in the types of the network, or a ValueError that names the first that does not fit."""
+    for key in expected.keys() ^ stored.keys():
+        raise ValueError(f"{key} is {'missing' if key in expected else 'not of this network'}")
+    for key, value in stored.items():
+        if value.shape != expected[key].shape:
+            raise ValueError(f"{key} is {tuple(value.shape)}, expected {tuple(expected[key].shape)}")
+        if not value.isfinite().all():
+            raise ValueError(f"{key} holds NaN or infinity")
+    return {key: value.to(expected[key].dtype) for key, value in stored.items()}
+
+
+def _halved(value: Tensor) -> Tensor:
+    """Floats to float16, in a layout of their own, as safetensors wants them."""
+    return (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+
+
+def _missing(name: str, folder: Path | None) -> str:
+    names = ", ".join(available(folder)) or "none yet"
+    known = f"no network {name!r} in {folder or WEIGHTS} (there: {names}); `{_remedy(name)}` makes it"
+    return f"{known}, $FER_WEIGHTS names another folder of networks, OWNER/NAME is one of the Hub"
+
+
+def _remedy(name: str) -> str:
+    return f"python -m fer train {name if name in ARCHITECTURES else 'NETWORK'}"

@@ -1,0 +1,139 @@
+"""The figures of the Confusion and the Networks tab, in the inks of plots.py, which are read on light and on dark."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from fer.plotting.style import INK, inked
+
+
+class System(Protocol):
+    """What is drawn of a model: its name, its parameters, its accuracy and that figure's 95 % interval, if known."""
+
+    name: str
+    parameters: float
+    accuracy: float
+    kind: str
+    ci95: tuple[float, float] | None
+
+
+OURS = "#6366f1"
+_RIGHT, _WRONG = "#4f46e5", "#c2410c"
+_OTHERS = {"FER-2013 alone": "o", "more data": "^", "reports": "D"}
+
+
+def matrix(values: np.ndarray, shown: Sequence[Sequence[str]], labels: Sequence[str]) -> Figure:
+    """A confusion matrix of shares (K, K), 0..1, with a text in every cell: rows the label, columns what is read."""
+    size = len(labels)
+    figure = Figure(figsize=(1.2 + 0.62 * size, 1.0 + 0.55 * size), layout="constrained")
+    axes = figure.subplots()
+    colours = np.zeros((size, size, 4))
+    colours[..., :3] = np.where(np.eye(size, dtype=bool)[..., None], to_rgb(_RIGHT), to_rgb(_WRONG))
+    colours[..., 3] = 0.9 * values
+    axes.imshow(colours, aspect="auto")
+    for row in range(size):
+        for column in range(size):
+            ink = "white" if values[row, column] > 0.35 else INK
+            axes.text(column, row, shown[row][column], ha="center", va="center", fontsize=9, color=ink)
+    axes.set_xticks(range(size), labels, rotation=35, ha="right")
+    axes.set_yticks(range(size), labels)
+    axes.set(xlabel="read as", ylabel="label")
+    inked(axes)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at: float | None = None) -> Figure:
+    """What share is right, (N,), if only the surest share of the faces, (N,), is answered; a curve a network.
+
+    at: the share that the visitor's threshold leaves, where there is one.
+    """
+    figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for (name, (answered, right)), colour in zip(curves.items(), (OURS, "#d97706")[: len(curves)], strict=True):
+        some = np.unique(np.linspace(len(answered) // 50, len(answered) - 1, 120).astype(int))  # the first are noise
+        axes.plot(answered[some], right[some], color=colour, linewidth=1.5, label=name)
+    if at is not None:
+        axes.axvline(at, color=INK, linewidth=1, linestyle=":")
+    axes.set(xlim=(0, 1), xlabel="share of faces answered, surest first", ylabel="share that is right")
+    inked(axes)
+    return figure
+
+
+def sizes(ours: Iterable[System], others: Iterable[System]) -> Figure:
+    """Accuracy on PrivateTest against parameters, on a logarithmic axis: ours with intervals, others by their kind."""
+    figure = Figure(figsize=(9.2, 5.4))
+    axes = figure.subplots(gridspec_kw={"left": 0.07, "right": 0.99, "bottom": 0.1, "top": 0.98})
+    others = list(others)
+    for kind, marker in _OTHERS.items():
+        some = [system for system in others if system.kind == kind]
+        if some:
+            axes.scatter(*_places(some), s=34, marker=marker, facecolors="none", edgecolors=INK, label=kind)
+    ours = list(ours)
+    if ours:
+        x, y = _places(ours)
+        spans = np.array([(system.accuracy - system.ci95[0], system.ci95[1] - system.accuracy) for system in ours]).T
+        axes.errorbar(x, y, 100 * spans, fmt="o", color=OURS, capsize=3, linewidth=1.5, label="ours, 95 % interval")
+    axes.set_xscale("log")
+    axes.set_xlim(4e5, 4e8)
+    axes.set(xlabel="parameters", ylabel="accuracy on PrivateTest, %", ylim=(46, 78))
+    inked(axes)
+    axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
+    _named(axes, [*ours, *others], bold=len(ours))
+    return figure
+
+
+def _places(systems: Sequence[System]) -> tuple[list[float], list[float]]:
+    return [system.parameters for system in systems], [100 * system.accuracy for system in systems]
+
+
+def _named(axes: Axes, systems: Sequence[System], bold: int) -> None:
+    """A name beside each point, where no other name or point is; the first ones in our colour."""
+    points = axes.transData.transform(np.array(_places(systems)).T) * 72 / axes.figure.dpi  # in points, 1/72 inch
+    reach = [100 * (system.ci95[1] - system.accuracy) * _unit(axes) if system.ci95 else 0 for system in systems]
+    taken = [(x - 5, y - max(5, up), x + 5, y + max(5, up)) for (x, y), up in zip(points, reach, strict=True)]
+    for number, (system, (x, y)) in enumerate(zip(systems, points, strict=True)):
+        wide = (5.4 if number < bold else 4.6) * len(system.name)
+        spots = [(8, 0), (-8 - wide, 0), (-wide / 2, 11), (-wide / 2, -11), (8, 9), (8, -9), (-8 - wide, 9)]
+        spots += [(-8 - wide, -9), (-wide / 2, 21), (-wide / 2, -21)]
+        boxes = [(x + dx, y + dy - 5, x + dx + wide, y + dy + 5) for dx, dy in spots]
+        free = [place for place, box in enumerate(boxes) if not any(_meet(box, other) for other in taken)]
+        place = free[0] if free else 0
+        taken.append(boxes[place])
+        axes.annotate(
+            system.name, (system.parameters, 100 * system.accuracy), spots[place], textcoords="offset points",
+            va="center", fontsize=8, color=OURS if number < bold else INK, weight="bold" if number < bold else "normal",
+        )  # fmt: skip
+
+
+def _unit(axes: Axes) -> float:
+    """How many points, 1/72 inch, one unit of the vertical axis is high."""
+    (_, low), (_, high) = axes.transData.transform([(1e6, 50), (1e6, 51)])
+    return (high - low) * 72 / axes.figure.dpi
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, bottom, right, top) overlap."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def reliability(before: list[dict], after: list[dict]) -> Figure:
+    """The reliability diagram: accuracy against confidence, before and after the temperature.
+
+    Rows are those of `evaluation.reliability`; a point's area follows how many faces it stands for.
+    """
+    figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+    for rows, colour, label in ((before, INK, "as trained"), (after, "#6366f1", "after temperature")):
+        x, y, n = ([row[key] for row in rows] for key in ("confidence", "accuracy", "n"))
+        axes.plot(x, y, color=colour, linewidth=1.5, label=label)
+        axes.scatter(x, y, np.sqrt(n) * 1.5, color=colour)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right")
+    inked(axes)
+    return figure

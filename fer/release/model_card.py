@@ -1,0 +1,259 @@
+"""Figures -> ``config.json`` and the model card, ``weights/<name>/README.md``.
+
+The part of the card between the two marks is written anew from config.json after every measurement; the rest is
+written once and then belongs to people.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from fer.data import dataset
+from fer.evaluation.metrics import rounded, stored_metrics
+from fer.models import checkpoint
+from fer.models.checkpoint import Network
+from fer.models.ensemble import Committee
+from fer.models.summary import count
+from fer.training import config as training_config
+from fer.training.config import commands
+from fer.utils.io import write_text
+
+README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
+_MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
+SPEED = "milliseconds_a_face"
+_REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")
+COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views")
+COLUMNS += ("robust", "macro-F1", "ECE", "ms a face")
+_ROWS = {
+    "public_test": "PublicTest",
+    "public_test_tta": "PublicTest, ten views",
+    "public_test_c": "PublicTest-C",
+    "private_test": "PrivateTest",
+    "private_test_tta": "PrivateTest, ten views",
+    "private_test_c": "PrivateTest-C",
+}
+_METRICS = {
+    "accuracy": "accuracy",
+    "accuracy_without_twins": "accuracy without twins",
+    "macro_f1": "macro-F1",
+    "ece": "calibration error",
+}
+_WHAT = {
+    "cnn": "The convolutional network of a first coursework report: three valid 3x3 convolutions of 64, dense 512 "
+    "(ReLU) and dense 256 (sigmoid).",
+    "dnn": "The network without convolutions that the first report sets against its CNN, of about the same size.",
+    "vgg16-relu": "The VGG16 of a second coursework report: thirteen 3x3 convolutions in five blocks, each with batch "
+    "normalisation and ReLU, then dense layers of 4096 and 1000.",
+    "vgg16-selu": "The VGG16 of a second coursework report with SELU in place of ReLU, against dead units.",
+    "vgg19-selu": "The VGG19 of a second coursework report, its largest network and its best: sixteen 3x3 convolutions "
+    "with batch normalisation and SELU, then two dense layers of 4096 and one of 1000.",
+    "compact": "The laboratory's own network and its demo's default: a plain chain of ten 3x3 convolutions with ReLU, "
+    "then the average over the face and one dense layer.",
+    "compact-small": "What `compact` began as: a plain chain of seven 3x3 convolutions with ReLU, then the average "
+    "over the face and one dense layer.",
+    "compact-ferplus": "The layers of `compact-small`, taught by how ten people voted on each face (FER+): eight "
+    "labels, contempt among them.",
+}
+
+
+def record(network: Network, folder: Path, figures: dict) -> None:
+    """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
+    network.figures[_key(figures)] = _recorded(figures)
+    checkpoint.save_config(network, folder)
+    write(network, folder)
+
+
+def is_recorded(network: Network, figures: dict) -> bool:
+    """Whether config.json has these figures, but for what another machine's rounding changes: .002 of each."""
+    return _close(network.figures.get(_key(figures)), _recorded(figures))
+
+
+def _key(figures: dict) -> str:
+    split = figures["split"].replace("Test", "_test").replace("-", "_").lower()
+    return split + ("_tta" if figures["tta"] else "")
+
+
+def _recorded(figures: dict) -> dict:
+    """What config.json keeps of a split; under corruptions also the accuracies of each, by strength."""
+    kept = stored_metrics(figures)
+    for row in figures.get("corruptions", []):
+        kept.setdefault("corruptions", {}).setdefault(row["corruption"], []).append(rounded(row["accuracy"]))
+    return kept
+
+
+def _close(old: object, new: object) -> bool:
+    """Whether two figures, lists or dicts of them are the same within .002."""
+    if isinstance(new, dict):
+        return isinstance(old, dict) and old.keys() == new.keys() and all(_close(old[key], new[key]) for key in new)
+    if isinstance(new, list):
+        return isinstance(old, list) and len(old) == len(new) and all(map(_close, old, new))
+    return isinstance(old, int | float) and abs(old - new) <= 0.002
+
+
+def record_speed(network: Network, folder: Path, milliseconds: float) -> None:
+    """Puts the time that one face takes on one core into the checkpoint's config.json."""
+    network.figures[SPEED] = round(milliseconds, 2)
+    checkpoint.save_config(network, folder)
+
+
+def write(network: Network, folder: Path) -> None:
+    """Writes the card, or renews the front matter and the figures of one that is there."""
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else _first(network)
+    body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    write_text(path, f"---\n{front_matter(network)}\n---\n" + _between(body, *_MARKS, figures_table(network)))
+
+
+def front_matter(network: Network) -> str:
+    """What the Hub reads of a card: licence, task, tags and, as a model-index, the measured figures."""
+    results, own = [], _of_own_faces(network.recipe)
+    for key, row in network.figures.items():
+        if key in _ROWS and not own:
+            task = {"task_type": "image-classification", "dataset_type": "fer2013", "dataset_name": "FER-2013"}
+            task |= {"dataset_split": "PrivateTest" if key.startswith("private") else "PublicTest"}
+            for metric, name in _METRICS.items():
+                words = f"{_ROWS[key]}: {name} (n {row['n_without_twins' if metric.endswith('twins') else 'n']:,})"
+                kind = "accuracy" if metric.startswith("accuracy") else metric
+                results.append(EvalResult(**task, metric_type=kind, metric_value=row[metric], metric_name=words))
+    tags = ["facial-expression-recognition", *([] if own else ["fer2013"]), "pytorch"]
+    facts = {"license": "mit", "library_name": "fer", "pipeline_tag": "image-classification", "tags": tags}
+    return ModelCardData(**facts, model_name=network.name, eval_results=results or None).to_yaml()
+
+
+def put_redundancy(folder: Path, section: str) -> None:
+    """Writes, or renews, the card's part on filters that say the same; nothing where there is no card."""
+    path = folder / "README.md"
+    if not path.is_file():
+        return
+    text, title = path.read_text(encoding="utf-8"), "## Which filters say the same"
+    if _REDUNDANCY_MARKS[0] not in text:
+        marked = f"{title}\n\n{_REDUNDANCY_MARKS[0]}\n{_REDUNDANCY_MARKS[1]}\n\n"
+        before, use, after = text.partition("## Use and limits")
+        text = f"{before}{marked}{use}{after}"
+    write_text(path, _between(text, *_REDUNDANCY_MARKS, section))
+
+
+def figures_table(network: Network) -> str:
+    """The measured figures as a Markdown table, with n and the 95 % interval of every accuracy."""
+    lines = ["| split | accuracy (n; 95 % interval) | without twins | macro-F1 | balanced | calibration error |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for key, words in _ROWS.items():
+        if row := network.figures.get(key):
+            shares = [_accuracy(row, suffix) for suffix in ("", "_without_twins")]
+            rest = [f"{row[name]:.3f}" for name in ("macro_f1", "balanced_accuracy", "ece")]
+            lines.append(f"| {' | '.join([words, *shares, *rest])} |")
+    robust = [(words, row["corruptions"]) for key, words in _ROWS.items() if (row := network.figures.get(key))
+              and "corruptions" in row]  # fmt: skip
+    for words, kinds in robust:
+        lines += ["", f"{words}, by corruption (FER-2013-C), at strengths 1, 2 and 3:", ""]
+        lines += ["| corruption | 1 | 2 | 3 |", "|---|---|---|---|"]
+        lines += [f"| {kind} | {' | '.join(f'{share:.3f}' for share in shares)} |" for kind, shares in kinds.items()]
+    return "\n".join(lines)
+
+
+def networks_table(networks: Sequence[Network | Committee]) -> str:
+    """The README's table: a line for every network, from what ``evaluate`` measured."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(line(network) for network in networks)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def line(network: Network | Committee) -> list[str]:
+    """A network's cells under COLUMNS, the first of them in backticks."""
+    public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
+    cells = [f"`{network.name}`", f"{count(network):,}", f"{2e-6 * count(network):.1f} MB"]  # float16
+    cells += [f"{public['accuracy']:.4f}" if public else "-"]
+    cells += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
+    cells += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
+    cells += [f"{row['accuracy']:.4f}" if row else "-" for row in (tta, network.figures.get("private_test_c"))]
+    cells += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
+    return [*cells, f"{network.figures[SPEED]:.1f}" if SPEED in network.figures else "-"]
+
+
+def write_readme(networks: Sequence[Network | Committee], path: Path) -> None:
+    """Renews the table of networks between its two marks in the README."""
+    write_text(path, _between(path.read_text(encoding="utf-8"), *README_MARKS, networks_table(networks)))
+
+
+def _between(text: str, start: str, end: str, content: str) -> str:
+    """``text`` with what stands between the two marks replaced."""
+    pattern = re.escape(start) + ".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: f"{start}\n{content}\n{end}", text, flags=re.DOTALL)
+
+
+def _accuracy(row: dict, suffix: str) -> str:
+    low, high = row[f"ci95{suffix}"]
+    return f"{row[f'accuracy{suffix}']:.4f} (n {row[f'n{suffix}']:,}; {low:.3f} to {high:.3f})"
+
+
+def _of_own_faces(recipe: dict) -> bool:
+    """Whether it was trained on other faces than FER-2013's, or only on some of them."""
+    return recipe.get("faces", dataset.SPLITS["Training"]) not in (dataset.SPLITS["Training"], dataset.AGREED)
+
+
+def _taught(recipe: dict) -> str:
+    if _of_own_faces(recipe):
+        return f"On {recipe['faces']:,} labelled faces that are not FER-2013's Training split"
+    return f"From scratch on the {recipe.get('faces', dataset.SPLITS['Training']):,} faces of FER-2013's Training split"
+
+
+def _measured(network: Network, own: bool) -> str:
+    return OWN if own else FER2013.format(name=network.name)
+
+
+FER2013 = """Measured on FER-2013 by `python -m fer evaluate {name} --split PrivateTest`. The epoch was chosen on
+PublicTest without twins; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a twin (the
+same picture, or nearly) in Training: "without twins" leaves those out and is the honest figure; the other is comparable
+with publications."""
+OWN = """Measured by `python -m fer evaluate` on faces of the same collection: PublicTest are those that were held out,
+on which the epoch was chosen. FER-2013's published figures, and those of the other networks, are of other faces."""
+LIMITS = """FER-2013 was gathered by web search: its labels are noisy (people agree with them on about 65 %), it is
+unbalanced (disgust is rare), and it does not represent ages, skin tones or cultures evenly, so neither does this
+network."""
+OWN_LIMITS = "It can be no better than its faces and their labels are, and knows no others."
+
+
+def _first(network: Network) -> str:
+    """A card with everything but the figures."""
+    recipe, labels = network.recipe or asdict(training_config.recipe(network.architecture)), network.labels
+    own = _of_own_faces(recipe)
+    what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
+    return f"""
+# {network.name}
+
+{what} It has {count(network):,} parameters.
+Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", ".join(labels)}.
+
+## Figures
+
+{_MARKS[0]}
+{_MARKS[1]}
+
+{_measured(network, own)} The temperature ({network.temperature}) and the threshold below which an answer is called
+unsure ({network.unsure}) were fitted on PublicTest without twins.
+
+## How it was trained
+
+{_taught(recipe)}:
+
+```sh
+{commands(recipe)}
+```
+
+All the settings:
+
+```json
+{json.dumps(recipe, indent=2)}
+```
+
+`history.csv` has both curves, epoch by epoch.
+
+## Use and limits
+
+For teaching, for research on how such networks see, and for playing with a webcam. It tells which of {len(labels)}
+words people would choose for a picture of a face, not what a person feels. {OWN_LIMITS if own else LIMITS} Not for
+decisions about people: not for hiring, policing, education, health or insurance.
+"""

@@ -1,0 +1,1 @@
+"""Training a network: settings, targets, the loop, and several processes."""

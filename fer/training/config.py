@@ -1,0 +1,172 @@
+"""The settings of a training, and each network's own: what ``python -m fer train`` does unless told otherwise."""
+
+import math
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+
+from fer.data.transforms import Augmentation
+from fer.models.layers import SIDE
+from fer.models.registry import ARCHITECTURES
+
+
+def commands(recipe: dict) -> str:
+    """The commands that train a network by ``recipe``: one, or one for each stage, each beginning where one ended."""
+    flags, earlier = dict(recipe), recipe.get("earlier")
+    name, inner = flags.pop("network"), flags.pop("augmentation")
+    usual = asdict(recipe(name))
+    usual |= usual.pop("augmentation")
+    if earlier:
+        flags |= {key: "EARLIER" for key in ("start", "teacher") if flags.get(key) == flags["start"]}
+    changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
+    told = (f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in changed.items())
+    line = " ".join([f"python -m fer train {name}", *told])
+    return f"{commands(earlier)} --out EARLIER\n{line}" if earlier else line
+
+
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+def _one_cycle(progress: float) -> float:
+    """Up from a twentieth within the first 15 %, then down a cosine to nothing."""
+    if progress < 0.15:
+        return 0.05 + 0.95 * progress / 0.15
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - 0.15) / 0.85)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "one-cycle": _one_cycle}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a training's result follows from. Stored whole in the checkpoint's config.json."""
+
+    network: str
+    """The architecture, as `python -m fer networks` lists it."""
+    start: str = ""
+    """A checkpoint of the same layers, or of fewer or narrower ones, whose weights the training begins with (the last
+    layer's only if the labels are the same too); drawn afresh if empty."""
+    epochs: int = 60
+    """Passes over Training."""
+    batch_size: int = 128
+    """Faces in one step."""
+    optimizer: str = "sgd"
+    """sgd (Nesterov, momentum .9), adamw, or adadelta as in Keras."""
+    learning_rate: float = 0.1
+    """The schedule's highest."""
+    schedule: str = "one-cycle"
+    """one-cycle or constant."""
+    weight_decay: float = 5e-4
+    """On the weights of convolutions and dense layers only."""
+    label_smoothing: float = 0.1
+    """Share of a label spread over all labels."""
+    votes: float = 0.0
+    """Weight of a second head that learns FER+'s votes of the training faces; it is not shipped."""
+    teacher: str = ""
+    """A checkpoint whose answers to the training faces are learnt beside the labels (Hinton et al. 2015), or none."""
+    teaching: float = 0.7
+    """The teacher's share in that."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is measured and shipped; 0 for none."""
+    clip: float = 2.0
+    """Largest norm of the gradient; 0 for no limit."""
+    small_epochs: int = 0
+    """First epochs that train on faces of small_size pixels (progressive resizing), a cheap start."""
+    small_size: int = 32
+    """Side of those faces, in pixels."""
+    crop: int = SIDE
+    """Side of the random crops, in pixels of a face of 48, that all epochs but the last whole_epochs train on; they
+    are measured on whole faces, at the same scale."""
+    whole_epochs: int = 0
+    """Last epochs that train on whole faces."""
+    folds: int = 0
+    """Parts of Training for out-of-fold distillation: as many teachers are trained, each on the other parts, and each
+    answers for its own part over ten views; 0 for none."""
+    fold_teacher: str = "compact-small"
+    """The network of those teachers, which is trained by its own recipe, without degradation."""
+    seed: int = 0
+    """Of weights, order, dropout and augmentation."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name, known in (("network", ARCHITECTURES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}: expected a number")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed is {self.seed}: expected 0 to {2**31 - 1}")
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
+        if not (0 <= self.label_smoothing < 1 and 0 <= self.ema < 1):
+            raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema}: expected 0 to below 1")
+        if not 0 <= self.teaching <= 1:
+            raise ValueError(f"teaching is {self.teaching}: expected a share, 0 to 1")
+        if not 16 <= self.small_size <= SIDE or not 0 <= self.small_epochs < self.epochs:
+            raise ValueError(
+                f"small_size {self.small_size}, small_epochs {self.small_epochs}: expected 16..48, < epochs"
+            )
+        if not 32 <= self.crop <= SIDE or not 0 <= self.whole_epochs <= self.epochs:
+            raise ValueError(f"crop {self.crop}, whole_epochs {self.whole_epochs}: expected 32..48, 0..epochs")
+        if self.folds == 1 or self.folds < 0 or (self.folds and self.teacher):
+            raise ValueError(
+                f"folds is {self.folds}, teacher {self.teacher!r}: expected 0, or 2 or more and no teacher"
+            )
+
+    def size(self, epoch: int) -> int:
+        """Side of the faces that ``epoch``, counted from 0, trains on."""
+        return self.small_size if epoch < self.small_epochs else SIDE
+
+    def kept(self, epoch: int) -> float:
+        """The share of a face's side that the crops of ``epoch``, counted from 0, keep."""
+        return 1.0 if epoch >= self.epochs - self.whole_epochs else self.crop / SIDE
+
+
+def _sgd(groups: list[dict], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+
+
+def _adadelta(groups: list[dict], rate: float) -> torch.optim.Optimizer:
+    return torch.optim.Adadelta(groups, lr=rate, rho=0.95, eps=1e-7)
+
+
+OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": torch.optim.AdamW,
+    "adadelta": _adadelta,
+}
+
+# Report 1's own settings; that the average of the weights is shipped changes nothing in how they are trained.
+_REPORT = {"optimizer": "adadelta", "learning_rate": 1.0, "schedule": "constant", "epochs": 25, "weight_decay": 0.0}
+_REPORT |= {"label_smoothing": 0.0, "clip": 0.0, "augmentation": Augmentation()}
+_STRONG = Augmentation(rotate=10, shift=0.06, zoom=0.1, light=0.2, erase=0.2)
+# Ours: crops of 42 pixels, of 28 in the first epochs, and faces as webcams see them from the first to the last.
+_DEGRADED = Augmentation(rotate=12, shift=0.04, zoom=0.12, light=0.2, erase=0.3, mixup=0.2, degrade=0.7)
+_ROBUST = {"votes": 1.0, "weight_decay": 1e-3, "crop": 42, "augmentation": _DEGRADED}
+# The reports' VGGs grow out of a smaller network, which spares most of the hours that they take from scratch.
+_GROWN = {"start": "compact-small", "epochs": 8, "learning_rate": 0.03, "votes": 1.0}
+RECIPES: dict[str, dict] = {
+    "cnn": _REPORT,
+    "dnn": _REPORT,
+    "vgg16-relu": _GROWN,
+    "vgg16-selu": _GROWN
+    | {"start": "vgg16-relu", "epochs": 7, "learning_rate": 0.02, "teacher": "compact-small", "teaching": 0.5},
+    "vgg19-selu": _GROWN | {"start": "compact", "epochs": 4, "learning_rate": 0.015},
+    "compact": _ROBUST
+    | {"epochs": 100, "small_epochs": 50, "small_size": 36, "whole_epochs": 8, "folds": 3, "teaching": 0.5},
+    "compact-small": _ROBUST | {"epochs": 44, "small_epochs": 30, "whole_epochs": 4},
+    "compact-ferplus": {"epochs": 34, "small_epochs": 28},
+}
+
+
+def recipe(network: str, **changes: object) -> TrainConfig:
+    """The network's own settings with ``changes``; names of Augmentation's fields go there."""
+    settings = {"network": network, "augmentation": _STRONG, **RECIPES.get(network, {})}
+    inner = {key: changes.pop(key) for key in list(changes) if key in Augmentation.__annotations__}
+    settings["augmentation"] = Augmentation(**{**asdict(settings["augmentation"]), **inner})
+    return TrainConfig(**{**settings, **changes})

@@ -1,0 +1,124 @@
+"""Out-of-fold distillation: every training face gets soft targets from a teacher that has never seen it.
+
+Training is split into folds; duplicates stay together. For each fold a teacher is trained on the other folds and
+answers for this one over ten views; the student learns from labels and answers together (Hinton et al. 2015, Furlanello
+et al. 2018). A teacher that answers for faces it was trained on would only repeat their labels.
+
+A fold's teacher lies in ``<teachers>/<fold>/`` with its answers, ``soft_targets.npz``. What is finished is taken from
+there, and what was stopped goes on from its last epoch.
+"""
+
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from fer.data.dataset import Faces
+from fer.data.duplicates import duplicate_groups, fingerprint
+from fer.evaluation.inference import predict_logits
+from fer.models import checkpoint
+from fer.models.checkpoint import Network
+from fer.models.registry import labels_of
+from fer.training import trainer
+from fer.training.config import TrainConfig, recipe
+from fer.training.distributed import Team, assembled
+from fer.utils import outputs
+from fer.utils.artifacts import Artifact
+from fer.utils.precision import precision
+
+SOFT_TARGETS = "soft_targets.npz"
+_ARTIFACT = Artifact(SOFT_TARGETS, "train")
+
+
+def fit(
+    config: TrainConfig,
+    faces: Faces,
+    validation: Faces,
+    folder: Path,
+    quiet: bool = False,
+    teachers: Path | None = None,
+    fold: int | None = None,
+) -> Network | None:
+    """Trains a network by its whole recipe, the teachers included, or goes on where it was stopped.
+
+    teachers: where the folds' teachers are, or come to be; by default in ``folder``. Runs that differ in their seed
+    can share them.
+    fold: trains this fold's teacher and nothing else, so that several processes can share the work.
+
+    Returns:
+        As ``training.fit``; None for a single fold.
+
+    Raises:
+        ValueError: as ``training.fit``; or there is no such fold, or a teacher is of other settings or faces.
+    """
+    if fold is not None and not 0 <= fold < config.folds:
+        raise ValueError(f"fold is {fold}: expected 0 to below {config.folds}, the folds of this recipe")
+    if not config.folds:
+        return trainer.fit(config, faces, validation, folder, quiet)
+    teachers = teachers or folder / "teachers"
+    parts = split_folds(faces.pixels, config.folds)
+    with assembled() as team:
+        soft = torch.empty(len(faces), len(labels_of(config.network)))
+        for part in range(config.folds) if fold is None else [fold]:
+            soft[parts == part] = _answers(config, part, parts, faces, validation, teachers, quiet, team)
+        if fold is not None:
+            return None
+        return trainer.fit(config, replace(faces, taught=soft), validation, folder, quiet)
+
+
+def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
+    """The fold of every face, int64 (N,), of uint8 (N, 48, 48); duplicates are in the same one."""
+    groups = duplicate_groups(pixels)  # (N,)
+    order = torch.randperm(int(groups.max()) + 1, generator=Generator().manual_seed(seed))
+    return order[groups] % folds
+
+
+def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
+    """The recipe of a fold's teacher. It answers for faces as they are, so it is trained on no degraded ones."""
+    return recipe(config.fold_teacher, degrade=0.0, folds=0, seed=fold)
+
+
+def _answers(
+    config: TrainConfig,
+    fold: int,
+    parts: Tensor,
+    faces: Faces,
+    validation: Faces,
+    teachers: Path,
+    quiet: bool,
+    team: Team,
+) -> Tensor:
+    """What the fold's faces are by the teacher trained on all others: shares of the labels, float (n, K)."""
+    folder, settings = teachers / str(fold), teacher_config(config, fold)
+    others, own = faces[parts != fold], faces[parts == fold]
+    trainer.claim(folder, {"training": fingerprint(others), "validation": fingerprint(validation)})
+    if not trainer.is_finished(folder):
+        with outputs.one_writer(folder) if team.leads else nullcontext():
+            trainer.fit(settings, others, validation, folder, quiet)
+    if team.leads:
+        _write_answers(settings, own, folder)
+    team.wait()
+    return torch.from_numpy(_ARTIFACT.load(folder)["probabilities"]).float()
+
+
+def _write_answers(settings: TrainConfig, faces: Faces, folder: Path) -> None:
+    """soft_targets.npz of a finished teacher, stamped with its weights and its faces; a current one is kept."""
+    teacher = checkpoint.load(str(folder))
+    if changed := [key for key, value in asdict(settings).items() if teacher.recipe.get(key) != value]:
+        raise ValueError(f"{folder} holds a teacher with another {', '.join(changed)}: delete it")
+    known = _ARTIFACT.load_or_none(folder)
+    if known and str(known.get("faces")) == fingerprint(faces):
+        return
+    probabilities = (answer(teacher, faces.pixels) / teacher.temperature).softmax(1)  # (n, K)
+    content = {"probabilities": probabilities.half().numpy(), "faces": np.array(fingerprint(faces))}
+    _ARTIFACT.save(folder, content)
+
+
+def answer(teacher: Network, pixels: Tensor) -> Tensor:
+    """The teacher's logits (N, K) over ten views of each face, on a GPU if there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with precision(device):
+        return predict_logits(teacher.to(device, memory_format=torch.channels_last), pixels, tta=True)

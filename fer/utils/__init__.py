@@ -1,0 +1,1 @@
+"""Files written whole, results stored beside weights, number formats and threads: what every package shares."""

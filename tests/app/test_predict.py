@@ -1,0 +1,261 @@
+"""The page's handlers as functions, its markup, and its start."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer.app import api
+from fer.app import page as app_page
+from fer.app.predict import tab as predict_tab
+from fer.app.predict import view as predict_view
+from fer.faces.framing import Box
+from fer.inference.predictor import FaceReading, Reading
+from fer.models import checkpoint
+from tests.pages import HAPPY, network_that_says, sealed_off, uploaded, write_face, write_networks
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return write_networks(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uploads_folder(tmp_path_factory) -> Iterator[Path]:
+    with sealed_off(tmp_path_factory.mktemp("uploads")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def face(tmp_path) -> Path:
+    return write_face(tmp_path / "face.png")
+
+
+def clicked(index) -> SimpleNamespace:
+    return SimpleNamespace(index=index)
+
+
+def two_faces(unsure: bool = False) -> Reading:
+    """A happy face and a sad one, whose network has a label that is markup."""
+
+    def one(x: float, emotion: str) -> FaceReading:
+        probabilities = {emotion: 0.75, "<b>${alert(1)}</b>": 0.25}
+        square = Box(x, 20.0, 40.0, 40.0)
+        return FaceReading(square, square, np.full((48, 48), int(x), np.uint8), probabilities, unsure=unsure)
+
+    return Reading((one(10.0, "happy"), one(140.0, "sad")), "haar", (200, 100))
+
+
+# ---- handlers
+
+
+def test_a_face_is_found_and_read_with_its_probability_and_its_crop(weights, face):
+    view, crop, probabilities, offer, seen, shown = predict_tab.look(uploaded(face), "compact", weights=weights)
+    assert "<strong>Happy</strong> 90%" in view.props["sentence"]
+    assert probabilities["value"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
+    assert crop["visible"] and 'src="data:image/png;base64,' in crop["value"]
+    assert not offer["visible"]
+    assert shown.shape == (48, 48) and shown.dtype == np.uint8
+    assert seen.chosen == 0 and len(seen.reading.faces) == 1
+
+
+def test_the_box_lies_over_the_face(weights, face):
+    answer = api.readings(weights, uploaded(face), "compact")
+    x, y, width, height = answer["faces"][0]["box"]
+    assert abs(x + width / 2 - 320) < 25 and abs(y + height / 2 - 240) < 25
+    assert 150 < width < 290
+
+
+def test_a_picture_without_a_face_offers_to_take_it_whole_and_then_reads_its_middle(weights, tmp_path):
+    Image.new("L", (300, 200), 77).save(tmp_path / "grey.png")
+    picture = uploaded(tmp_path / "grey.png")
+    view, crop, _, offer, _, shown = predict_tab.look(picture, "compact", weights=weights)
+    assert "No face was found" in view.props["sentence"]
+    assert offer["visible"] and not crop["visible"] and shown is None
+    view, crop, _, offer, seen, shown = predict_tab.look(picture, "compact", weights=weights, whole=True)
+    assert "Happy" in view.props["sentence"]
+    assert seen.reading.faces[0].box.to_list() == [50, 0, 200, 200]
+    assert (shown == 77).all() and not offer["visible"]
+
+
+def test_another_network_keeps_the_whole_picture_and_says_when_it_is_unsure(weights, tmp_path):
+    Image.new("L", (200, 200), 77).save(tmp_path / "grey.png")
+    picture = uploaded(tmp_path / "grey.png")
+    seen = predict_tab.look(picture, "compact", weights=weights, whole=True)[4]
+    view, *_, seen, _ = predict_tab.look(picture, "cnn", seen, weights=weights)
+    assert seen.whole
+    assert "<strong>Unsure</strong> perhaps sad (31%), perhaps angry (11%)" in view.props["sentence"]
+
+
+def test_the_second_face_is_chosen_by_its_number():
+    view, _, probabilities, _, seen, shown = predict_tab.choose(predict_tab.Seen(two_faces()), clicked(1))
+    assert seen.chosen == 1 and shown[0, 0] == 140
+    assert "<strong>Sad</strong> 75%, face 2 of 2" in view.props["sentence"]
+    assert list(probabilities["value"]) == ["sad", "<b>${alert(1)}</b>"]
+    assert "picture" not in view.props  # the picture itself is not sent again
+
+
+@pytest.mark.parametrize("index", [2, -1, True, "1", 0.0, None, [0]])
+def test_a_face_that_is_not_there_cannot_be_chosen(index):
+    with pytest.raises(gr.Error, match="not there any more"):
+        predict_tab.choose(predict_tab.Seen(two_faces()), clicked(index))
+
+
+def test_no_face_can_be_chosen_before_there_is_a_picture():
+    with pytest.raises(gr.Error, match="not there any more"):
+        predict_tab.choose(None, clicked(0))
+
+
+def test_removing_the_picture_clears_the_page(weights):
+    view, *rest, seen, shown = predict_tab.look(None, "compact", weights=weights)
+    assert view.props["picture"] == view.props["sentence"] == "" and view.value == ""
+    assert [update["visible"] for update in rest] == [False] * 3
+    assert seen is None and shown is None
+
+
+def test_an_example_is_chosen_by_its_number_alone():
+    assert predict_tab.example(clicked(0)).shape[2] == 3
+    with pytest.raises(gr.Error):
+        predict_tab.example(clicked("../../secret.png"))
+
+
+@pytest.mark.parametrize("name", ["nothing", "../compact", "/etc", None, ["compact"], {"a": 1}])
+def test_an_unknown_network_is_refused_by_naming_the_known(weights, face, name):
+    with pytest.raises(gr.Error, match="Choose one of: compact, cnn"):
+        api.readings(weights, uploaded(face), name)
+
+
+def test_a_broken_network_is_told_to_the_visitor_without_a_path(face, tmp_path, caplog):
+    network_that_says("happy", tmp_path / "weights" / "compact")
+    (tmp_path / "weights" / "compact" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(gr.Error, match="'compact' is broken") as error:
+        api.readings(tmp_path / "weights", uploaded(face), "compact")
+    assert str(tmp_path) not in str(error.value) and str(tmp_path) in caplog.text
+
+
+def test_a_text_file_named_png_ends_in_a_sentence_without_a_path(weights, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(gr.Error) as error:
+        predict_tab.look(uploaded(tmp_path / "text.png"), "compact", weights=weights)
+    assert str(tmp_path) not in str(error.value) and not error.value.print_exception
+
+
+def test_an_upload_that_is_gone_asks_for_the_picture_again(weights, face):
+    picture = uploaded(face)
+    Path(picture["path"]).unlink()
+    with pytest.raises(gr.Error, match="choose it again"):
+        predict_tab.look(picture, "compact", weights=weights)
+
+
+# ---- markup
+
+
+@pytest.mark.parametrize("unsure", [False, True])
+def test_a_label_cannot_bring_markup_into_the_page(unsure):
+    face = two_faces(unsure).faces[0]
+    face.probabilities["<b>${alert(1)}</b>"] = 0.99
+    reading = Reading((face, face), "haar", (200, 100))
+    pieces = [draw(reading, 0) for draw in (predict_view.boxes, predict_view.strip, predict_view.answer)]
+    assert "&lt;b&gt;" in pieces[0] and not any("<b>" in piece.lower() for piece in pieces)
+
+
+def test_templates_use_no_handlebars_since_those_would_run_a_value_as_code():
+    assert not any("{{" in text for name, text in vars(predict_view).items() if name.isupper())
+
+
+@pytest.mark.parametrize(
+    "box, place",
+    [
+        (Box(50.0, 20.0, 100.0, 40.0), "left:25.00%;top:20.00%;width:50.00%;height:40.00%"),
+        (Box(-20.0, 50.0, 120.0, 100.0), "left:0.00%;top:50.00%;width:50.00%;height:50.00%"),
+    ],
+)
+def test_boxes_are_placed_in_shares_of_the_picture_and_cut_at_its_edges(box, place):
+    face = FaceReading(box, box, np.zeros((48, 48), np.uint8), {"happy": 1.0}, unsure=False)
+    drawn = predict_view.boxes(Reading((face,), "haar", (200, 100)), 0)
+    assert place in drawn
+    assert drawn.startswith("<div ")  # nothing to choose where there is one face
+
+
+# ---- starting
+
+
+def test_a_page_without_networks_starts_and_says_that_there_are_none(face, tmp_path):
+    (tmp_path / "empty").mkdir()
+    app_page.build(tmp_path / "empty")
+    with pytest.raises(gr.Error, match="none yet"):
+        predict_tab.look(uploaded(face), None, weights=tmp_path / "empty")
+
+
+@pytest.mark.parametrize("space, host", [(None, "127.0.0.1"), ("someone/fer", "0.0.0.0")])
+def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weights, space, host):
+    monkeypatch.setattr(checkpoint, "WEIGHTS", weights)
+    monkeypatch.setenv("SPACE_ID", space) if space else monkeypatch.delenv("SPACE_ID", raising=False)
+    launched = {}
+    monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
+    monkeypatch.setattr(app_page.ending, "wait", lambda page, told: None)
+    monkeypatch.setattr(app_page.ending, "listen", lambda: None)
+    app_page.main(["--port", "7999"])
+    assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
+
+
+def test_a_change_of_network_is_two_events_however_many_tabs_follow_it(tmp_path):
+    """The menus and all that is quick in one answer, the Filters tab's menus in the other."""
+    page = app_page.build(write_networks(tmp_path))
+    menus = [block for block in page.blocks.values() if getattr(block, "label", None) == "Network"]
+    following = [
+        part for part in page.fns.values() if {menu._id for menu in menus} <= {box._id for box in part.outputs}
+    ]
+    assert len(menus) == 7 and len(following) == 1
+    (network,) = {source for source, event in following[0].targets if event == "change"}
+    assert sum((network, "change") in part.targets for part in page.fns.values()) == 2
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path) -> list[dict]:
+    """How `app_page.main` launches the page, which is none and comes up as if it served MCP."""
+    launched: list[dict] = []
+    page = SimpleNamespace(launch=lambda **how: launched.append(how), listening=None, share_url=None, mcp_server=True)
+    monkeypatch.setattr(app_page, "build", lambda: page)
+    monkeypatch.setattr(app_page.ending, "wait", lambda page, told: None)
+    monkeypatch.setattr(app_page.ending, "listen", lambda: None)
+    monkeypatch.setattr(app_page.ending, "own_uploads", lambda: tmp_path)
+    monkeypatch.setattr(app_page.tempfile, "tempdir", None)
+    monkeypatch.setattr(app_page, "import_module", lambda name: None)
+    return launched
+
+
+@pytest.mark.parametrize("flags, asked", [([], None), (["--mcp"], True)])
+def test_mcp_is_served_where_it_is_asked_for_and_left_to_gradio_s_variable_else(started, flags, asked):
+    """None is what lets GRADIO_MCP_SERVER decide, as on a Space."""
+    app_page.main(flags)
+    assert started[0]["mcp_server"] is asked
+
+
+def test_where_mcp_cannot_be_imported_the_page_does_not_start_without_it(started, monkeypatch, capsys):
+    """It ends with 2 and says why, whatever the package of another version raises."""
+
+    def unfit(name: str):
+        raise AttributeError("module 'mcp' has no attribute 'types'")
+
+    monkeypatch.setattr(app_page, "import_module", unfit)
+    with pytest.raises(SystemExit) as ended:
+        app_page.main(["--mcp"])
+    assert ended.value.code == 2 and "no attribute 'types'" in capsys.readouterr().err and not started
+
+
+def test_where_mcp_cannot_be_begun_the_page_ends(started, monkeypatch, capsys):
+    """Gradio would go on without it."""
+    app_page.build().mcp_server, app_page.build().mcp_error = False, "Error launching MCP server: no tools"
+    with pytest.raises(SystemExit) as ended:
+        app_page.main(["--mcp"])
+    assert ended.value.code == 2 and "no tools" in capsys.readouterr().err
+
+
+def test_the_page_answers_to_the_host_names_that_are_allowed(started):
+    app_page.main(["--allow-host", "lab.example"])
+    assert started[0]["_app"].hosts.own("lab.example") and not started[0]["_app"].hosts.own("evil.example")

@@ -1,0 +1,83 @@
+"""trust: which methods are faithful to a network, on many faces."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fer.attribution import benchmark
+from fer.data import dataset
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    """Of a network that adds up the upper left quarter of a face."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2)).eval()
+    weight = torch.zeros(2, 48, 48)
+    weight[0, :24, :24] = 1.0
+    network[1].weight.data = weight.flatten(1)
+    network[1].bias.data = torch.tensor([0.0, -1.0])
+    return benchmark.measure(network, noisy_faces(), quiet=True)
+
+
+def noisy_faces() -> Tensor:
+    return torch.rand(18, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_exact_method_is_faithful_and_a_map_of_noise_is_not(rows: list[dict]):
+    """Integrated gradients of a sum are right to .95; noise stays within .1 of 0."""
+    scores = {row["method"]: row["correlation"] for row in rows}
+    assert scores["integrated-gradients"] > 0.95 and abs(scores["noise"]) < 0.1
+    fidelities = {row["method"]: row["fidelity"] for row in rows}
+    assert fidelities["integrated-gradients"] > 0.95 and fidelities["gradient"] > 0.95 and fidelities["noise"] < 0.1
+
+
+def test_the_most_faithful_method_stands_first_and_what_does_not_hold_is_left_out(rows: list[dict]):
+    """No convolution, so no Grad-CAM; controls have no network that could forget."""
+    correlations = [row["correlation"] for row in rows]
+    assert correlations == sorted(correlations, reverse=True) and all(row["faces"] == 18 for row in rows)
+    forgotten = {row["method"]: row["forgotten"] for row in rows}
+    assert "grad-cam" not in forgotten and forgotten["edges"] is None and -1 <= forgotten["gradient"] <= 1
+
+
+def test_the_faces_are_always_the_same_and_have_no_twin():
+    """Four of six; more than there are is refused."""
+    pixels = torch.arange(6).view(6, 1, 1).expand(6, 48, 48).byte()
+    split = dataset.Faces(pixels, torch.zeros(6).long(), None, torch.tensor([False, True, False, False, True, False]))
+    chosen = benchmark.some(split, 4)
+    assert torch.equal(chosen, benchmark.some(split, 4))
+    assert sorted((255 * chosen[:, 0, 0, 0]).round().int().tolist()) == [0, 2, 3, 5]
+    with pytest.raises(ValueError, match="faces is 5: expected 2 to 4"):
+        benchmark.some(split, 5)
+
+
+ROW = {"method": "gradient", "correlation": 0.5, "error": 0.1, "fidelity": 0.2, "forgotten": 0.3, "faces": 2}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    return tmp_path
+
+
+@pytest.mark.parametrize("broken", ["{", '{"a": 1}', '[{"method": 3}]', "[1]", '{"weights": "?", "rows": []}'])
+def test_a_broken_file_counts_as_not_measured(folder: Path, broken: str):
+    """As does a missing one; a sound one is read back."""
+    assert benchmark.read(folder) == []
+    (folder / benchmark.FILE).write_text(broken)
+    assert benchmark.read(folder) == []
+    benchmark.write([ROW], folder)
+    assert benchmark.read(folder) == [ROW]
+    kept = json.loads((folder / benchmark.FILE).read_text())
+    for bad in ({"method": 3}, {"faces": "many"}):
+        (folder / benchmark.FILE).write_text(json.dumps(kept | {"rows": [ROW | bad]}))
+        assert benchmark.read(folder) == []
+
+
+def test_what_was_measured_of_other_weights_counts_no_longer(folder: Path):
+    """Trained anew, a network is measured anew."""
+    benchmark.write([ROW], folder)
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert benchmark.read(folder) == []

@@ -1,0 +1,171 @@
+"""Nothing is unpickled, nothing swallowed; a file made to harm runs nothing."""
+
+import ast
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fer.attribution import benchmark, region_benchmark
+from fer.data import fer2013, zip_dataset
+from fer.data.image_io import PictureError, open_picture
+from fer.evaluation import predictions
+from fer.features import atlas, redundancy
+from fer.models import checkpoint
+from fer.training import config as training_config
+from fer.training import history, trainer
+from fer.training.distributed import Team
+from tests.test_architecture import FILES, ROOT
+
+SOURCES = [*FILES, *sorted((ROOT / "tests").rglob("*.py"))]
+UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle", "pandas"}
+
+
+def calls(path: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+def told(call: ast.Call) -> dict[str, object]:
+    return {word.arg: getattr(word.value, "value", None) for word in call.keywords}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_here_unpickles_or_runs_words(path: Path):
+    """No module that unpickles, torch.load only of weights, np.load never of objects, no eval or exec."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not {name.split(".")[0] for name in names} & UNPICKLERS
+    for call in calls(path):
+        name, words = ast.unparse(call.func), told(call)
+        assert name not in ("eval", "exec", "os.system", "os.popen", "yaml.load")
+        assert name != "torch.load" or words.get("weights_only") is True
+        assert name != "np.load" or words.get("allow_pickle") is False
+        assert words.get("shell") is not True and words.get("trust_remote_code") is not True
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_error_is_swallowed(path: Path):
+    """No bare `except`; one that catches all, or does nothing, says why beside it; nothing is loaded half."""
+    text = path.read_text()
+    assert "strict" + "=False" not in text
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        assert node.type is not None, f"line {node.lineno}: a bare except"
+        caught, last = ast.unparse(node.type), node.body[-1]
+        broad = "Exception" in caught.replace("(", " ").split() or "BaseException" in caught
+        idle = all(isinstance(part, ast.Pass) for part in node.body)
+        said = "#" in "".join(lines[node.lineno - 1 : last.end_lineno])
+        assert said or not (broad or idle), f"line {node.lineno}: {caught} is caught and nobody says why"
+        if broad:
+            ends = [part for part in ast.walk(node) if isinstance(part, ast.Raise | ast.Return)]
+            assert ends, f"line {node.lineno}: {caught} is caught, and all goes on as if nothing had happened"
+
+
+# ------------------------------------------------------------------------------------------------ files that harm
+
+
+class Harm:
+    """Once unpickled, it makes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.file,)
+
+
+@pytest.fixture
+def harm(tmp_path: Path) -> Path:
+    """The file that must not come to be; unpickling does make it."""
+    file = tmp_path / "harmed"
+    pickle.loads(pickle.dumps(Harm(file)))
+    assert file.exists()
+    file.unlink()
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    checkpoint.save(checkpoint.Network("dnn"), tmp_path / "weights" / "dnn")
+    return tmp_path / "weights" / "dnn"
+
+
+def restore(folder: Path) -> None:
+    config = training_config.recipe("dnn")
+    trainer.Run(config, Team(torch.device("cpu"))).restore(folder / "unfinished.pt", config)
+
+
+READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "weights": ("model.safetensors", lambda folder: checkpoint.load("dnn", folder.parent)),
+    "outline": ("model.safetensors", lambda folder: checkpoint.outline("dnn", folder.parent)),
+    "config": ("config.json", lambda folder: checkpoint.load("dnn", folder.parent)),
+    "predictions": ("predictions.npz", lambda folder: predictions.load_logits(folder, "PublicTest")),
+    "regions": ("regions.npz", region_benchmark.read),
+    "redundancy": ("redundancy.npz", redundancy.read),
+    "trust": ("trust.json", benchmark.read),
+    "atlas": ("atlas/dense_1.npz", lambda folder: atlas.read(folder, "dense_1")),
+    "history": ("history.csv", history.read_history),
+    "unfinished training": ("unfinished.pt", restore),
+    "cache": ("cache.safetensors", lambda folder: fer2013._read_cache(folder / "cache.safetensors", "")),
+    "zip": ("faces.zip", lambda folder: zip_dataset.read(folder / "faces.zip")),
+    "picture": ("face.png", lambda folder: open_picture(folder / "face.png")),
+    "exported network": ("x.onnx", lambda folder: checkpoint.load(str(folder / "x.onnx"))),
+}  # fmt: skip
+
+
+def as_pickle(harm: Harm, file: Path) -> None:
+    file.write_bytes(pickle.dumps(harm))
+
+
+def as_torch(harm: Harm, file: Path) -> None:
+    torch.save({"config": harm, "learner": harm}, file)
+
+
+def as_arrays(harm: Harm, file: Path) -> None:
+    names = ("PublicTest_logits", "PublicTest_labels", "PublicTest_twin", "weights", "labels", "about", "made")
+    with file.open("wb") as stream:
+        np.savez(stream, **{name: np.array([harm], dtype=object) for name in names})
+
+
+@pytest.mark.parametrize("disguise", [as_pickle, as_torch, as_arrays])
+@pytest.mark.parametrize("name, read", READERS.values(), ids=READERS)
+def test_a_malicious_file_runs_nothing(folder: Path, harm: Path, name: str, read: Callable, disguise: Callable):
+    """A pickle, torch's archive of one, and arrays of objects, in the place of every file that we read."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    disguise(Harm(harm), folder / name)
+    try:
+        found = read(folder)
+    except (ValueError, OSError, PictureError) as error:
+        assert "\n" not in str(error)  # one line, for the command line
+    else:
+        assert not found
+    assert not harm.exists()
+
+
+def test_a_checkpoint_of_torch_is_no_checkpoint(folder: Path):
+    """pytorch_model.bin beside a missing model.safetensors is not looked at."""
+    torch.save(checkpoint.Network("dnn").state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors cannot be used"):
+        checkpoint.load("dnn", folder.parent)
+
+
+def test_what_is_shipped_holds_no_pickle():
+    """No file under weights/ begins as a pickle or holds one."""
+    for path in (ROOT / "weights").rglob("*"):
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    with archive.open(name) as member:
+                        assert b"'|O'" not in member.read(128), f"{path.name}: {name} holds objects"
+        elif path.is_file():
+            assert path.suffix in {".json", ".safetensors", ".md", ".csv", ".png", ".webp", ".pt"}, path.name
+            assert path.suffix != ".json" or json.loads(path.read_text())

@@ -1,0 +1,229 @@
+"""training: it learns, it repeats itself, and a kill at any moment changes nothing."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer.data import dataset, fer2013
+from fer.evaluation import inference
+from fer.models import checkpoint
+from fer.training import trainer
+from fer.training.config import SCHEDULES, TrainConfig, recipe
+
+QUICK = {"epochs": 2, "batch_size": 32, "votes": 0.0}
+
+
+@pytest.fixture(scope="module")
+def splits(folder_data: Path) -> dict[str, dataset.Faces]:
+    return fer2013.load(folder_data)
+
+
+def rows(folder: Path) -> list[dict]:
+    with (folder / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def fit(config: TrainConfig, splits: dict[str, dataset.Faces], folder: Path) -> checkpoint.Network:
+    return trainer.fit(config, splits["Training"], splits["PublicTest"], folder, quiet=True)
+
+
+def test_a_network_learns_what_can_be_learnt(splits: dict, tmp_path: Path):
+    """A bright band that moves with the emotion: 12 epochs of dnn read at least 90 % of faces never trained on."""
+    network = fit(recipe("dnn", epochs=12, batch_size=16, ema=0.9, flip=0.0), splits, tmp_path)
+    logits = inference.predict_logits(network, splits["PublicTest"].pixels)
+    assert (logits.argmax(1) == splits["PublicTest"].labels).float().mean() >= 0.9
+
+
+def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
+    """compact's training loss on 14 faces falls below a tenth of log(7): forward, backward and step fit together."""
+    batch = splits["Training"][:14]
+    quiet = {"label_smoothing": 0.0, "flip": 0.0, "rotate": 0.0, "shift": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
+    config = recipe("compact", epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02, **quiet)
+    trainer.fit(config, batch, batch, tmp_path, quiet=True)
+    assert float(rows(tmp_path)[-1]["loss"]) < 0.19
+
+
+def test_faces_that_are_all_trained_on_are_nothing_to_choose_on(splits: dict, tmp_path: Path):
+    """If every held-out face has a twin in Training, no epoch can honestly be chosen."""
+    seen = replace(splits["PublicTest"], twin=torch.ones(28, dtype=torch.bool))
+    with pytest.raises(ValueError, match="all 28 faces to choose on are in Training as well"):
+        trainer.fit(recipe("dnn", **QUICK), splits["Training"], seen, tmp_path, quiet=True)
+
+
+def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
+    """Bit by bit, with dropout, order and augmentation drawn; another seed gives another."""
+    config = recipe("dnn", **QUICK, rotate=10.0, erase=0.5, mixup=0.2)
+    first, again = (fit(config, splits, tmp_path / name).state_dict() for name in ("first", "again"))
+    other = fit(replace(config, seed=1), splits, tmp_path / "other").state_dict()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["dense_1.weight"], other["dense_1.weight"])
+
+
+def test_the_folder_holds_the_best_whole_face_epoch_and_its_recipe(splits: dict, tmp_path: Path):
+    """config.json, model.safetensors and a history with a line an epoch; small epochs are never shipped."""
+    config = recipe("compact", epochs=3, small_epochs=2, batch_size=64, votes=0.0)
+    network = fit(config, splits, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv", "model.safetensors"]
+    assert [row["size"] for row in rows(tmp_path)] == ["32", "32", "48"]
+    shipped = checkpoint.load(str(tmp_path))
+    assert shipped.recipe["small_epochs"] == 2 and shipped.recipe["augmentation"]["rotate"] == 10
+    accuracy = trainer.measure(network, splits["PublicTest"])["public_accuracy"]
+    assert float(rows(tmp_path)[2]["public_accuracy"]) == pytest.approx(accuracy, abs=1e-5)
+
+
+def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
+    """FER+'s votes change what is learnt, and the head does not ship; without votes the setting is refused."""
+    voted = replace(splits["Training"], votes=torch.eye(10, dtype=torch.uint8)[splits["Training"].labels] * 10)
+    config = recipe("dnn", **QUICK | {"votes": 1.0})
+    with pytest.raises(ValueError, match="fer2013new.csv is not beside FER-2013"):
+        fit(config, splits, tmp_path / "none")
+    with_votes = fit(config, splits | {"Training": voted}, tmp_path / "with").state_dict()
+    without = fit(replace(config, votes=0.0), splits, tmp_path / "without").state_dict()
+    assert with_votes.keys() == without.keys()
+    assert not torch.equal(with_votes["dense_1.weight"], without["dense_1.weight"])
+
+
+def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs(splits: dict, tmp_path: Path):
+    """At a rate of nearly nothing its weights stay, the history has both runs' lines, and the recipe both settings."""
+    before = fit(recipe("dnn", **QUICK), splits, tmp_path / "before")
+    settings = {"start": str(tmp_path / "before"), "learning_rate": 1e-9, "ema": 0.0}
+    after = fit(recipe("dnn", **QUICK | settings), splits, tmp_path / "after")
+    torch.testing.assert_close(after["dense_4"].weight, before["dense_4"].weight, atol=1e-3, rtol=0)  # float16 between
+    assert [row["epoch"] for row in rows(tmp_path / "after")] == ["1", "2", "3", "4"]
+    assert after.recipe["earlier"]["learning_rate"] == 1.0
+    with pytest.raises(ValueError, match="start is a dnn: its layers are not those of cnn"):
+        fit(recipe("cnn", **QUICK | settings), splits, tmp_path / "other")
+
+
+def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_last_layer(tmp_path: Path):
+    """compact-ferplus takes compact-small's convolutions over, to float16, and draws eight rows of its own."""
+    earlier = checkpoint.Network("compact-small")
+    checkpoint.save(earlier, tmp_path)
+    pixels = torch.zeros(2, 48, 48, dtype=torch.uint8)
+    begun = trainer._begun(recipe("compact-ferplus", start=str(tmp_path)), pixels)
+    torch.testing.assert_close(begun["conv2d_7"].weight, earlier["conv2d_7"].weight, atol=1e-3, rtol=0)
+    assert begun["dense_1"].weight.shape == (8, 512)
+
+
+def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
+    """Starts the command and kills it, with SIGKILL, once it has finished ``epochs`` more epochs."""
+    process = subprocess.Popen([sys.executable, "-m", "fer", *arguments], stderr=subprocess.DEVNULL)
+    seen, deadline = 0, time.monotonic() + 120
+    last = state.stat().st_mtime_ns if state.exists() else 0
+    while seen < epochs and process.poll() is None and time.monotonic() < deadline:
+        now = state.stat().st_mtime_ns if state.exists() else 0
+        seen, last = seen + (now != last), now
+        time.sleep(0.002)  # leave the core to the training
+    assert process.poll() is None, "the training ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, splits: dict, tmp_path: Path):
+    """SIGKILL during the second and during the fifth epoch; history and weights equal those of a run left alone."""
+    flags = ["--epochs", "8", "--batch-size", "70", "--rotate", "10", "--ema", "0.9"]
+    killed, whole = tmp_path / "killed" / "dnn", tmp_path / "unbroken" / "dnn"
+    arguments = ["train", "dnn", "--data", str(folder_data), "--out", str(killed), "--json", *flags]
+    for epochs in (1, 3):
+        train_and_kill(arguments, killed / trainer.UNFINISHED, epochs)
+    unbroken = [*arguments[:5], str(whole), *arguments[6:]]
+    for command in (arguments, unbroken):
+        subprocess.run([sys.executable, "-m", "fer", *command], check=True, stdout=subprocess.DEVNULL)
+    for name in ("history.csv", "model.safetensors", "config.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert len(rows(killed)) == 8
+    assert not (killed / trainer.UNFINISHED).exists()
+
+
+def test_a_run_is_not_mixed_with_other_settings(splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A half-finished run stays as it is when called with another learning rate, and the change is named."""
+    monkeypatch.setattr(trainer, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe("dnn", **QUICK), splits, tmp_path)
+    with pytest.raises(ValueError, match="begun with another learning_rate"):
+        fit(recipe("dnn", **QUICK, learning_rate=0.5), splits, tmp_path)
+
+
+def test_the_reports_settings_are_the_defaults_of_their_networks():
+    """Adadelta, 25 epochs, batches of 128, flips and nothing else."""
+    for name in ("cnn", "dnn"):
+        config = recipe(name)
+        assert (config.optimizer, config.epochs, config.batch_size) == ("adadelta", 25, 128)
+        assert {key: value for key, value in vars(config.augmentation).items() if value} == {"flip": 0.5}
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"optimizer": "adam"}, "optimizer is 'adam': expected one of sgd"),
+        ({"network": "resnet"}, "network is 'resnet': expected one of cnn"),
+        ({"epochs": 0}, "epochs is 0: expected more than 0"),
+        ({"ema": 1.0}, "ema 1.0"),
+        ({"small_epochs": 34}, "small_epochs 34"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_read(changes: dict, words: str):
+    """The message names the field, the value and what would be right."""
+    with pytest.raises(ValueError, match=words):
+        replace(recipe("compact"), **changes)
+
+
+def test_one_cycle_rises_then_falls_to_nothing():
+    """A twentieth at the start, all of it at 15 %, half of it midway down, nothing at the end."""
+    one_cycle = SCHEDULES["one-cycle"]
+    assert [round(one_cycle(progress), 6) for progress in (0, 0.15, 0.575, 1)] == [0.05, 1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    "faces, size, processes, sizes",
+    [
+        (129, 128, 1, [129]),
+        (257, 128, 1, [128, 129]),
+        (130, 128, 1, [128, 2]),
+        (128, 128, 1, [128]),
+        (131, 128, 2, [131]),
+        (1, 128, 1, [1]),
+        (3, 1, 1, [1, 1, 1]),
+    ],
+)
+def test_a_last_batch_of_one_is_added_to_the_one_before(faces: int, size: int, processes: int, sizes: list[int]):
+    """As it is wherever it would leave a process fewer than two faces."""
+    assert trainer._batch_sizes(faces, size, processes) == sizes
+
+
+def test_batch_normalisation_trains_on_a_set_that_leaves_one_face_over(splits: dict, tmp_path: Path):
+    """3 faces in batches of 2: vgg16-selu, whose dense layers are normalised, learns from all of them."""
+    config = recipe("vgg16-selu", epochs=1, batch_size=2, votes=0.0, start="")
+    trainer.fit(config, splits["Training"][:3], splits["PublicTest"][:2], tmp_path, quiet=True)
+    assert len(rows(tmp_path)) == 1
+
+
+def test_batches_of_one_face_are_refused_before_an_epoch_where_they_cannot_be_normalised(splits: dict, tmp_path: Path):
+    config = recipe("vgg16-selu", epochs=1, batch_size=1, votes=0.0, start="")
+    with pytest.raises(ValueError, match="batch_size is 1 for 3 faces"):
+        trainer.fit(config, splits["Training"][:3], splits["PublicTest"], tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["a file in its place", "a file above", "no permission"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_an_epoch(splits, tmp_path, monkeypatch, place: str):
+    """In one sentence that names it."""
+    (tmp_path / "file").touch()
+    folder = {"a file in its place": tmp_path / "file", "a file above": tmp_path / "file" / "x"}.get(place, tmp_path)
+
+    def denied(dir: Path):
+        raise PermissionError(13, "Permission denied")
+
+    if place == "no permission":
+        monkeypatch.setattr(trainer.tempfile, "TemporaryFile", denied)
+    monkeypatch.setattr(trainer, "_train", None)
+    with pytest.raises(ValueError, match="cannot be written to"):
+        trainer.fit(recipe("dnn", votes=0.0, folds=0), splits["Training"], splits["PublicTest"], folder, quiet=True)
