@@ -125,6 +125,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fold", type=int, metavar="K", help="train the teacher of this fold and nothing else")
     for field in (*fields(TrainConfig), *fields(Augmentation)):
         if field.name not in ("network", "augmentation"):
-            parser.add_argument(
-                f"--{field.name.replace('_', '-')}", type=field.type, metavar=field.type.__name__.upper()
-            )
+            kind = {"type": field.type, "metavar": field.type.__name__.upper()}
+            if field.type is bool:
+                kind = {"action": argparse.BooleanOptionalAction}
+            parser.add_argument(f"--{field.name.replace('_', '-')}", default=None, **kind)

@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 from fer.data.transforms import Augmentation
 from fer.studies.normalization import _FRESH, _NONE, _arm, _theirs
-from fer.studies.runner import Result, Settings, beside
+from fer.studies.runner import PLAIN, Result, Settings, beside
 from fer.training.config import recipe
 
 _AUGMENTATION = {
@@ -17,8 +17,8 @@ _AUGMENTATION = {
 def augmentation(settings: Settings) -> Result:
     """How much does each kind of augmentation gain a network that begins with fresh weights?"""
     rows, curves = [], {}
-    for number, (arm, changes) in enumerate(augmentations(recipe("compact-small").augmentation).items()):
-        config = settings.config("compact-small", **_FRESH, **asdict(changes))
+    for number, (arm, changes) in enumerate(augmentations(recipe("compact-small", **PLAIN).augmentation).items()):
+        config = settings.config("compact-small", **PLAIN | _FRESH | asdict(changes))
         row, curves[arm], _ = _arm(settings, f"{number}-{arm.replace(', ', '-').replace(' ', '-')}", config)
         amounts = ", ".join(f"{key} {value:g}" for key, value in vars(changes).items() if value) or "none"
         rows.append({"augmentation": arm, "amounts": amounts} | row | _theirs(_AUGMENTATION, arm))

@@ -5,7 +5,7 @@ from torch import Tensor
 from fer.evaluation import inference, predictions
 from fer.models import checkpoint
 from fer.studies.dead_units import _SPLITS
-from fer.studies.runner import Bars, Result, Settings, share, trained
+from fer.studies.runner import PLAIN, Bars, Result, Settings, share, trained
 
 
 def twins(settings: Settings) -> Result:
@@ -37,7 +37,7 @@ def _with_and_without(settings: Settings) -> list[dict]:
     faces, public = settings.splits
     rows = []
     for seed in range(settings.seeds):
-        config = replace(settings.config("compact"), seed=seed)
+        config = replace(settings.config("compact", **PLAIN, epochs=34, small_epochs=28), seed=seed)
         for kind, taught in (("with", faces), ("without", faces[~faces.twin])):
             network = trained(settings, f"{kind}-twins-{seed}", config, taught)
             logits = inference.predict_logits(network, public.pixels)

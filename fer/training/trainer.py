@@ -26,6 +26,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from fer.data.dataset import Faces, to_unit
+from fer.data.fer2013 import with_mirror_images
 from fer.data.ferplus import VOTES
 from fer.evaluation.calibration import calibrate, unsure_below
 from fer.evaluation.inference import predict_logits
@@ -72,7 +73,7 @@ class Run:
         torch.manual_seed(config.seed)
         network = _begun(config, pixels).to(team.device, memory_format=torch.channels_last)
         self.learner = Learner(network, votes=config.votes > 0).to(team.device)
-        self.forward = team.share(self.learner)
+        self.forward = team.share(torch.compile(self.learner) if config.compile else self.learner)
         self.average = None
         if config.ema:
             self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
@@ -155,7 +156,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
     training = taught(config, training)
     with assembled() as team:
         run, state = Run(config, team, training.pixels), folder / UNFINISHED
-        _check_batches(run.learner, len(training), config.batch_size, team.size)
+        _check_batches(run.learner, len(training) * (1 + config.mirror), config.batch_size, team.size)
         if state.exists():
             run.restore(state, config)
         _train(run, config, team, training, validation, state, quiet)
@@ -195,6 +196,7 @@ def _train(
 ) -> None:
     """The epochs that are left, each measured and kept."""
     faces = Faces(*(None if part is None else part.to(team.device) for part in vars(training).values()))
+    faces = with_mirror_images(faces) if config.mirror else faces
     done, total = len(run.history) * len(faces), config.epochs * len(faces)
     hidden = quiet or not team.leads
     with tqdm(total=total, initial=done, unit=" faces", unit_scale=True, disable=hidden, smoothing=0.05) as bar:

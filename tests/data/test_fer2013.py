@@ -290,3 +290,13 @@ def test_copies_among_own_faces_are_twins_where_they_were_divided(tmp_path: Path
     training, held = splits["Training"].pixels, splits["PublicTest"]
     copied = [bool((training == face.flip(-1)).all((1, 2)).any()) for face in held.pixels]
     assert held.twin.tolist() == copied and any(copied) and len(held) == 8
+
+
+def test_mirror_images_follow_the_faces_with_their_labels():
+    """Two faces become four: as they are, then mirrored; votes that are not there stay away."""
+    faces = data_dataset.Faces(
+        torch.arange(2 * 48 * 48).view(2, 48, 48), torch.tensor([3, 4]), None, torch.zeros(2).bool()
+    )
+    both = data_fer2013.with_mirror_images(faces)
+    assert both.labels.tolist() == [3, 4, 3, 4] and both.votes is None
+    assert torch.equal(both.pixels[2:], faces.pixels.flip(-1)) and torch.equal(both.pixels[:2], faces.pixels)

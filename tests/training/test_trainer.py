@@ -15,6 +15,7 @@ import torch
 from fer.data import dataset, fer2013
 from fer.evaluation import inference
 from fer.models import checkpoint
+from fer.studies.runner import PLAIN
 from fer.training import trainer
 from fer.training.config import SCHEDULES, TrainConfig, recipe
 
@@ -46,7 +47,7 @@ def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
     """compact's training loss on 14 faces falls below a tenth of log(7): forward, backward and step fit together."""
     batch = splits["Training"][:14]
     quiet = {"label_smoothing": 0.0, "flip": 0.0, "rotate": 0.0, "shift": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
-    config = recipe("compact", epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02, **quiet)
+    config = recipe("compact", **PLAIN | quiet, epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02)
     trainer.fit(config, batch, batch, tmp_path, quiet=True)
     assert float(rows(tmp_path)[-1]["loss"]) < 0.19
 
@@ -69,7 +70,7 @@ def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
 
 def test_the_folder_holds_the_best_whole_face_epoch_and_its_recipe(splits: dict, tmp_path: Path):
     """config.json, model.safetensors and a history with a line an epoch; small epochs are never shipped."""
-    config = recipe("compact", epochs=3, small_epochs=2, batch_size=64, votes=0.0)
+    config = recipe("compact", **PLAIN, epochs=3, small_epochs=2, batch_size=64, votes=0.0)
     network = fit(config, splits, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv", "model.safetensors"]
     assert [row["size"] for row in rows(tmp_path)] == ["32", "32", "48"]
@@ -167,7 +168,9 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
         ({"network": "resnet"}, "network is 'resnet': expected one of cnn"),
         ({"epochs": 0}, "epochs is 0: expected more than 0"),
         ({"ema": 1.0}, "ema 1.0"),
-        ({"small_epochs": 34}, "small_epochs 34"),
+        ({"small_epochs": 100}, "small_epochs 100"),
+        ({"crop": 20}, "crop 20"),
+        ({"folds": 1}, "folds 1"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_read(changes: dict, words: str):
@@ -227,3 +230,28 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_an_epoch(splits, t
     monkeypatch.setattr(trainer, "_train", None)
     with pytest.raises(ValueError, match="cannot be written to"):
         trainer.fit(recipe("dnn", votes=0.0, folds=0), splits["Training"], splits["PublicTest"], folder, quiet=True)
+
+
+def test_an_epoch_with_mirror_images_takes_twice_the_steps(
+    splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """140 faces in batches of 70 are two steps an epoch, and four with each face's mirror image."""
+    steps, step = [], trainer.train_step
+    monkeypatch.setattr(trainer, "train_step", lambda *given: steps.append(given[3]) or step(*given))
+    for mirror in (False, True):
+        fit(recipe("dnn", epochs=1, batch_size=70, mirror=mirror, flip=0.0), splits, tmp_path / str(mirror))
+    assert [len(batch) for batch in steps] == [70] * 6
+
+
+def test_mirror_is_a_switch_on_the_command_line_and_in_a_cards_command():
+    """--mirror and --no-mirror; without either it is the recipe's own."""
+    from dataclasses import asdict
+
+    from fer.cli.commands import COMMANDS
+    from fer.cli.flags import parser_for
+    from fer.training import config as training_config
+
+    parser = parser_for(COMMANDS)
+    told = [parser.parse_args(["train", "cnn", *flags]).mirror for flags in ([], ["--mirror"], ["--no-mirror"])]
+    assert told == [None, True, False]
+    assert training_config.commands(asdict(recipe("dnn", mirror=True))) == "python -m fer train dnn --mirror"
