@@ -38,6 +38,12 @@ def drawn(faces: Faces, count: int) -> Faces:
     return faces[torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:count]]
 
 
+def with_mirror_images(faces: Faces) -> Faces:
+    """Every face, and after them all of their mirror images: twice as many."""
+    both = {name: None if part is None else torch.cat([part, part]) for name, part in vars(faces).items()}
+    return Faces(**both | {"pixels": torch.cat([faces.pixels, faces.pixels.flip(-1)])})
+
+
 def to_unit(pixels: Tensor) -> Tensor:
     """Bytes to the network's floats: uint8 (N, 48, 48) -> float32 (N, 1, 48, 48) in 0..1."""
     return pixels.unsqueeze(1).float() / 255  # (N, 1, 48, 48)

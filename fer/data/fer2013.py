@@ -104,12 +104,6 @@ def require(splits: dict[str, Faces], *names: str) -> list[Faces]:
     return [splits[name] for name in names]
 
 
-def with_mirror_images(faces: Faces) -> Faces:
-    """Every face, and after them all of their mirror images: twice as many."""
-    both = {name: None if part is None else torch.cat([part, part]) for name, part in vars(faces).items()}
-    return Faces(**both | {"pixels": torch.cat([faces.pixels, faces.pixels.flip(-1)])})
-
-
 def labelled_by_most(faces: Faces, labels: Sequence[str]) -> Faces:
     """The same, but for FERPLUS of all faces that a tagger gave one of its labels: each with what most of them saw.
 

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 
 from fer.models import checkpoint
 
-_KEPT_HERE = ["unfinished.*"]
+_KEPT_HERE = ["unfinished.*", "teachers/*"]
 
 
 def push(name: str, repository: str, private: bool = False) -> str:

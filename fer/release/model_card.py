@@ -6,7 +6,6 @@ written once and then belongs to people.
 
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -172,12 +171,6 @@ def line(network: Network | Committee) -> list[str]:
     cells += [f"{row['accuracy']:.4f}" if row else "-" for row in (tta, network.figures.get("private_test_c"))]
     cells += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
     return [*cells, f"{network.figures[SPEED]:.1f}" if SPEED in network.figures else "-"]
-
-
-def _flag(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {shlex.quote(str(value))}"
 
 
 def write_readme(networks: Sequence[Network | Committee], path: Path) -> None:

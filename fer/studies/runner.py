@@ -24,7 +24,7 @@ from fer.models import checkpoint, vgg
 from fer.models import layers as models_layers
 from fer.models import registry as models_registry
 from fer.models.checkpoint import Network
-from fer.models.layers import Normalize
+from fer.models.layers import SIDE, Normalize
 from fer.training import trainer
 from fer.training.config import TrainConfig, recipe
 from fer.training.history import write_rows
@@ -34,9 +34,9 @@ from fer.utils.tables import markdown
 History = list[dict[str, float]]
 _QUICK_FACES = {"Training": 280, "PublicTest": 140}
 _QUICK = {"epochs": 2, "batch_size": 32, "small_epochs": 0, "votes": 0.0, "ema": 0.0}
-_QUICK |= {"folds": 0, "whole_epochs": 0, "crop": models_layers.SIDE}
+_QUICK |= {"folds": 0, "whole_epochs": 0, "crop": SIDE}
 # What the studies of our own networks train with: neither teachers nor crops nor degraded faces.
-PLAIN = {"folds": 0, "whole_epochs": 0, "crop": models_layers.SIDE, "small_size": 32, "weight_decay": 5e-4}
+PLAIN = {"folds": 0, "whole_epochs": 0, "crop": SIDE, "small_size": 32, "weight_decay": 5e-4}
 PLAIN |= {"rotate": 10.0, "shift": 0.06, "zoom": 0.1, "light": 0.2, "erase": 0.2, "mixup": 0.0, "degrade": 0.0}
 
 

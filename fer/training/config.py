@@ -1,6 +1,7 @@
 """The settings of a training, and each network's own: what ``python -m fer train`` does unless told otherwise."""
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -9,21 +10,28 @@ import torch
 from fer.data.transforms import Augmentation
 from fer.models.layers import SIDE
 from fer.models.registry import ARCHITECTURES
-from fer.release.model_card import _flag
 
 
-def commands(recipe: dict) -> str:
-    """The commands that train a network by ``recipe``: one, or one for each stage, each beginning where one ended."""
-    flags, earlier = dict(recipe), recipe.get("earlier")
+def commands(settings: dict) -> str:
+    """The commands of a recipe, as config.json keeps it: one, or one for each stage, each beginning where one ended."""
+    flags, earlier = dict(settings), settings.get("earlier")
     name, inner = flags.pop("network"), flags.pop("augmentation")
     usual = asdict(recipe(name))
     usual |= usual.pop("augmentation")
+    flags, inner = asdict(TrainConfig(name)) | flags, asdict(Augmentation()) | inner  # what it does not name
+    del flags["augmentation"]
     if earlier:
         flags |= {key: "EARLIER" for key in ("start", "teacher") if flags.get(key) == flags["start"]}
     changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
     told = (_flag(key.replace("_", "-"), value) for key, value in changed.items())
     line = " ".join([f"python -m fer train {name}", *told])
     return f"{commands(earlier)} --out EARLIER\n{line}" if earlier else line
+
+
+def _flag(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
 
 
 def _constant(progress: float) -> float:

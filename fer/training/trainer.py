@@ -25,8 +25,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from fer.data.dataset import Faces, to_unit
-from fer.data.fer2013 import with_mirror_images
+from fer.data.dataset import Faces, to_unit, with_mirror_images
 from fer.data.ferplus import VOTES
 from fer.evaluation.calibration import calibrate, unsure_below
 from fer.evaluation.inference import predict_logits

@@ -13,14 +13,14 @@ import time
 
 import torch
 
-from fer.data import dataset
-from fer.models import registry as models_registry
+from fer.data.dataset import SPLITS, Faces
+from fer.models.registry import ARCHITECTURES
 from fer.training import trainer
 from fer.training.config import TrainConfig, recipe
 from fer.training.distributed import Team
 
 
-def made_up(count: int, device: torch.device) -> dataset.Faces:
+def made_up(count: int, device: torch.device) -> Faces:
     """Faces with votes and soft targets, so that every part of the recipe has its work."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8, generator=generator)
@@ -28,7 +28,7 @@ def made_up(count: int, device: torch.device) -> dataset.Faces:
     soft = torch.rand(count, 7, generator=generator).softmax(1)
     labels = torch.arange(count) % 7
     parts = (pixels, labels, votes, torch.zeros(count).bool(), soft)
-    return dataset.Faces(*(part.to(device) for part in parts))
+    return Faces(*(part.to(device) for part in parts))
 
 
 def faces_a_second(config: TrainConfig, epoch: int, steps: int, warm: int, device: torch.device) -> float:
@@ -54,7 +54,7 @@ def wait(device: torch.device) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=models_registry.ARCHITECTURES, default="compact")
+    parser.add_argument("--network", choices=ARCHITECTURES, default="compact")
     parser.add_argument("--batch-size", type=int, help="the recipe's own unless given")
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
     parser.add_argument("--quick", action="store_true", help="one step of each")
@@ -70,7 +70,7 @@ def main() -> None:
     seconds = 0.0
     for (size, kept), epochs in kinds.items():
         rate = faces_a_second(config, epochs[0], steps, warm, device)
-        seconds += len(epochs) * dataset.SPLITS["Training"] / rate
+        seconds += len(epochs) * SPLITS["Training"] / rate
         print(f"{config.network} on {device}, faces of {round(size * kept)} pixels: {rate:,.0f} faces a second, "
               f"{len(epochs)} epochs")  # fmt: skip
     print(f"all {config.epochs} epochs, teachers and measuring aside: {seconds / 60:.0f} minutes")

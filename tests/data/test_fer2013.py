@@ -297,6 +297,6 @@ def test_mirror_images_follow_the_faces_with_their_labels():
     faces = data_dataset.Faces(
         torch.arange(2 * 48 * 48).view(2, 48, 48), torch.tensor([3, 4]), None, torch.zeros(2).bool()
     )
-    both = data_fer2013.with_mirror_images(faces)
+    both = data_dataset.with_mirror_images(faces)
     assert both.labels.tolist() == [3, 4, 3, 4] and both.votes is None
     assert torch.equal(both.pixels[2:], faces.pixels.flip(-1)) and torch.equal(both.pixels[:2], faces.pixels)

@@ -17,7 +17,7 @@ from fer.evaluation import inference
 from fer.models import checkpoint
 from fer.studies.runner import PLAIN
 from fer.training import trainer
-from fer.training.config import SCHEDULES, TrainConfig, recipe
+from fer.training.config import SCHEDULES, TrainConfig, commands, recipe
 
 QUICK = {"epochs": 2, "batch_size": 32, "votes": 0.0}
 
@@ -170,7 +170,7 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
         ({"ema": 1.0}, "ema 1.0"),
         ({"small_epochs": 100}, "small_epochs 100"),
         ({"crop": 20}, "crop 20"),
-        ({"folds": 1}, "folds 1"),
+        ({"folds": 1}, "folds is 1"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_read(changes: dict, words: str):
@@ -249,9 +249,8 @@ def test_mirror_is_a_switch_on_the_command_line_and_in_a_cards_command():
 
     from fer.cli.commands import COMMANDS
     from fer.cli.flags import parser_for
-    from fer.training import config as training_config
 
     parser = parser_for(COMMANDS)
     told = [parser.parse_args(["train", "cnn", *flags]).mirror for flags in ([], ["--mirror"], ["--no-mirror"])]
     assert told == [None, True, False]
-    assert training_config.commands(asdict(recipe("dnn", mirror=True))) == "python -m fer train dnn --mirror"
+    assert commands(asdict(recipe("dnn", mirror=True))) == "python -m fer train dnn --mirror"
