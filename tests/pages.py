@@ -12,8 +12,8 @@ from gradio import processing_utils
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from fer.app import model_cache
 from fer.app import page as app_page
-from fer.app import session
 from fer.app.predict import tab as predict_tab
 from fer.data import dataset, ferplus
 from fer.evaluation import predictions
@@ -88,10 +88,10 @@ def uploaded(file: Path) -> dict:
 @contextmanager
 def sealed_off(uploads: Path) -> Iterator[Path]:
     """Uploads go to a folder of the test's own, and faces are found by Haar, which nobody needs to download."""
-    detector = faces_detector.faces.load_detector("haar")
+    detector = faces_detector.load_detector("haar")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-        for module in (predict_tab, session):
+        for module in (predict_tab, model_cache):
             patch.setattr(module, "load_detector", lambda: detector)
         yield uploads
 

@@ -171,7 +171,7 @@ def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_
     def failing(*_, **__):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(explanation.reasons, "of", failing)
+    monkeypatch.setattr(explanation, "of", failing)
     asked = saliency_handlers.show(*question, weights=weights)
     menus, (hint, explained, *_, found) = (lambda left: (left[:4], left[4:]))(next(asked))
     assert menus == (gr.skip(),) * 4 and hint == "" and "No map." in explained and found is None
@@ -182,7 +182,7 @@ def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_
         wish.asked = "another question"
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(explanation.reasons, "of", overtaken)
+    monkeypatch.setattr(explanation, "of", overtaken)
     with pytest.raises(RuntimeError, match="no memory"):
         next(saliency_handlers.show(*question, weights=weights))
     assert wish.asked == "another question"
