@@ -20,7 +20,7 @@ from fer.app.queue import wanted
 from fer.app.session import Shared
 from fer.app.uploads import picture_sent
 from fer.attribution import explanation
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_picture, open_scaled
 from fer.features import layer_report
 from fer.inference.predictor import Reading
 from fer.plotting import encode
@@ -78,20 +78,24 @@ def _told(answer: dict, request: gr.Request | None) -> dict:
 def readings(weights: Path, picture: dict | str, network: str) -> dict:
     """Finds every face in a picture and reads its expression; the largest face comes first.
 
-    Boxes are [left, top, width, height] in pixels; probabilities are calibrated, and "unsure" says that the highest
-    of them is too low to be believed. A picture is an upload, or a data address.
+    Boxes are [left, top, width, height] in pixels; "angle" is by how many degrees a face is turned clockwise;
+    probabilities are calibrated, and "unsure" says that the highest of them is too low to be believed. A picture is an
+    upload, or a data address.
     """
-    reading = _read(weights, picture, network)
+    with said_kindly():
+        opened = open_scaled(picture_sent(picture))
+    reading = read(opened.pixels, weights, network)
     rows = [
         {
-            "box": face.box.to_list(),
+            "box": face.box.scaled(opened.scale).to_list(),
+            "angle": round(face.box.angle),
             "emotion": face.emotion,
             "probabilities": {name: round(share, 4) for name, share in face.probabilities.items()},
             "unsure": bool(face.unsure),
         }
         for face in reading.faces
     ]
-    return {"faces": rows, "detector": reading.detector}
+    return {"faces": rows, "detector": reading.detector} | ({"note": opened.note} if opened.note else {})
 
 
 def explained(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fer.cli.output import file_for, files_of, print_json
+from fer.cli.output import file_for, files_of, load_detector, print_json
 from fer.data import dataset, fer2013
 from fer.models import checkpoint
 from fer.utils.io import whole as whole_file
@@ -19,13 +19,12 @@ def saliency(
     from fer.attribution import explanation
     from fer.attribution.explain import offered
     from fer.data import image_io
-    from fer.faces import detector
     from fer.inference import predictor
     from fer.plotting import maps
 
     file = str(file_for(out, f"{Path(image).stem}-saliency.png", [image, *files_of(network)]))
     trained = checkpoint.load(network)
-    found = predictor.read(image_io.open_picture(image), trained, detector.load_detector(), whole).faces
+    found = predictor.read(image_io.open_picture(image), trained, load_detector(quiet=whole), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
     reason = explanation.of(trained, found[0].crop, method or offered(trained)[0], **question)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer.cli.output import file_for, files_of, print_json
+from fer.cli.output import file_for, files_of, load_detector, print_json
 from fer.data import fer2013
 from fer.models import checkpoint
 
@@ -12,13 +12,12 @@ def activations(
 ) -> None:
     """Writes what every filter of a layer answers to a face, as one picture."""
     from fer.data import image_io
-    from fer.faces import detector
     from fer.features import layer_report, redundancy
     from fer.inference import predictor
 
     file = file_for(out, f"{Path(image).stem}-{layer}.png", [image, *files_of(network)])
     trained, folder = checkpoint.load(network), checkpoint.find(network)
-    found = predictor.read(image_io.open_picture(image), trained, detector.load_detector(), whole).faces
+    found = predictor.read(image_io.open_picture(image), trained, load_detector(quiet=whole), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
     answer = layer_report.of(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)

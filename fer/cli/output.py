@@ -86,3 +86,13 @@ def files_of(network: str) -> list[Path]:
         elif folder:
             files += [path for path in folder.iterdir() if path.is_file()]
     return files
+
+
+def load_detector(quiet: bool = False):
+    """The face detector, which is named on standard error: which one it is depends on what this machine has."""
+    from fer.faces import detector
+
+    found = detector.load_detector()  # which may look for YuNet for three seconds
+    if not quiet:
+        print(detector.described(found.name), file=sys.stderr)
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer.cli.output import files_of, print_json, print_report
+from fer.cli.output import files_of, load_detector, print_json, print_report
 from fer.data import image_folder
 from fer.data.read_report import counted, plain
 from fer.models import checkpoint
@@ -20,7 +20,6 @@ def predict(
 ) -> int:  # fmt: skip
     """Reads the emotions in photographs, folders of them, or videos; with --out, goes on where it was stopped."""
     from fer.data import image_folder
-    from fer.faces.detector import load_detector
     from fer.inference import batch
 
     if fps is not None and not 0 < fps < float("inf"):
@@ -40,7 +39,7 @@ def predict(
             before = len(moving) + len(_once(still))
             moving, still = _unanswered(moving, answers), _unanswered(still, answers)
             before -= len(moving) + len(still)
-        detector = None if whole else load_detector()  # which may look for YuNet for three seconds
+        detector = None if whole or not (moving or still) else load_detector()
         rows = []
         for path in moving:
             settings = {"smoothing": smoothing, "fps": fps, "name": names[path]}
@@ -135,7 +134,7 @@ def _watch(
         stopped = f"Stopped by Ctrl+C: {step.seconds:.1f}{step.of_length} seconds were read."
     files = {kind: str(file) for kind, file in step.files.items() if file.exists()}
     read = {"frames": step.frames, "seconds": round(step.seconds, 3)} | ({"stopped": stopped} if stopped else {})
-    return {"path": str(path), **read, "faces": step.faces.rows(), "files": files}
+    return {"path": str(path), **read, "detector": detector.name, "faces": step.faces.rows(), "files": files}
 
 
 def _frame_row(path: Path, step) -> dict:
@@ -148,17 +147,18 @@ def _frame_row(path: Path, step) -> dict:
 
 def crop(folder: str, out: str, as_json: bool) -> int:
     """Cuts the largest face out of every photograph of a folder, 48x48 and grey, for `train --data` to read."""
-    from fer.faces.detector import load_detector
     from fer.inference import batch
 
     if not Path(folder).is_dir():
         raise ValueError(f"folder is {folder!r}: expected a folder of photographs, as in FOLDER/happy/1.jpg")
     _, left_out = image_folder.find_pictures(Path(folder))
+    detector = load_detector()
     with outputs.one_writer(Path(out)):
-        told = list(tqdm(batch.cut(Path(folder), Path(out), load_detector()), unit=" pictures", disable=as_json))
+        told = list(tqdm(batch.cut(Path(folder), Path(out), detector), unit=" pictures", disable=as_json))
     wrong = {str(file): words for file, words in told if words}
     written = len(told) - len(wrong)
-    print_json({"folder": out, "faces": written, "left_out": wrong}) if as_json else print(f"{out} has {written} faces")
+    found = {"folder": out, "faces": written, "detector": detector.name, "left_out": wrong}
+    print_json(found) if as_json else print(f"{out} has {written} faces")
     for file, words in wrong.items():
         print(f"fer crop: {file}: {words}", file=sys.stderr)
     unread = [words for file, words in wrong.items() if not Path(file).is_dir()]
@@ -172,11 +172,14 @@ def crop(folder: str, out: str, as_json: bool) -> int:
 def _print_reading(reading: dict) -> None:
     found = reading.get("faces")
     print(reading["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
+    if "note" in reading:
+        print(f"  {reading['note']}")
     if "stopped" in reading:
         print(f"  {reading['stopped']}")
     for face in found or ():
         top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
         what = face["box"] if "box" in face else f"face {face['number']}, {face['frames']} frames:"
+        what = f"{what} turned by {face['angle']} degrees" if face.get("angle") else what
         print(f"  {what}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
     for kind, file in reading.get("files", {}).items():
         print(f"  {kind:8} {file}")

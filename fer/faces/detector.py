@@ -26,8 +26,9 @@ from fer.faces.verifier import is_face
 
 HUB, HUB_FILE = "opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx"
 
-SMALL_TILT = 20.0  # degrees up to which faces are left as they are, as FER-2013's are
+SMALL_TILT = 15.0  # degrees up to which faces are left as they are, as FER-2013's are
 UPRIGHT_SCORE = 0.9  # YuNet's, below which a face may be turned further than its landmarks say
+BETTER = 0.05  # in score: so much better a turned find has to be than what is found in the same place upright
 MOST_LEVELLED = 8  # faces of a picture, the largest
 
 # ------------------------------------------------------------------------------------------------ detectors
@@ -64,8 +65,8 @@ class Detector:
         """All faces, whichever way they are turned."""
         boxes = self.upright(picture)
         boxes = [self._levelled(picture, box) for box in boxes[:MOST_LEVELLED]] + boxes[MOST_LEVELLED:]
-        if not any(box.score >= self._sure for box in boxes):
-            boxes += self._any_turn(picture)
+        if not any(box.score >= self._sure + BETTER for box in boxes):
+            boxes += [turned for turned in self._any_turn(picture) if _is_better(turned, boxes)]
         return sorted(_merged(boxes), key=self._rank)
 
     def upright(self, picture: np.ndarray) -> list[Box]:
@@ -124,8 +125,7 @@ class Detector:
         place = box.centre[0] - left, box.centre[1] - top
         near = [self._nearest(part, turn, place, box.width) for turn in turns]
         as_is, best = near[5], max(range(12), key=lambda k: near[k].score if near[k] else 0)
-        least = (as_is.score if as_is else box.score) + (0.02 if abs(_eyes(box)) <= SMALL_TILT else 0.005)
-        if near[best] is None or near[best].score < least:
+        if near[best] is None or near[best].score < (as_is or box).score + 0.01:
             return box
         angle = _angle(near, best)
         return box if abs(angle) <= SMALL_TILT else _shifted(replace(near[best], angle=angle), left, top)
@@ -151,6 +151,16 @@ class Detector:
         with self._lock:
             found = self._search(view)
         return [_moved(box, border, width / size[0], height / size[1]) for box in found]
+
+
+def described(name: str) -> str:
+    """A detector in one sentence, for people who have not chosen it."""
+    if name == "yunet":
+        return "Faces are found by YuNet."
+    return (
+        "Faces are found by OpenCV's Haar cascade. YuNet finds more of them, small and turned ones too: let this "
+        "computer reach huggingface.co once, or put the path of its model into the environment variable FER_YUNET."
+    )
 
 
 def load_detector(prefer: str | None = None) -> Detector:
@@ -306,6 +316,11 @@ def _merged(boxes: list[Box]) -> list[Box]:
         if all(_covered(box, other) <= 0.5 for other in kept):
             kept.append(box)
     return kept
+
+
+def _is_better(turned: Box, upright: list[Box]) -> bool:
+    """Whether nothing in its place is about as good."""
+    return all(_covered(turned, box) <= 0.5 or turned.score >= box.score + BETTER for box in upright)
 
 
 def _covered(a: Box, b: Box) -> float:

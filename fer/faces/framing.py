@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +26,12 @@ class Box:
     @property
     def centre(self) -> tuple[float, float]:
         return self.x + self.width / 2, self.y + self.height / 2
+
+    def scaled(self, scale: float) -> "Box":
+        """The same in a picture of so many times the size."""
+        points = tuple((x * scale, y * scale) for x, y in self.landmarks)
+        x, y, width, height = (value * scale for value in (self.x, self.y, self.width, self.height))
+        return replace(self, x=x, y=y, width=width, height=height, landmarks=points)
 
     def to_list(self) -> list[int]:
         """x, y, width and height in whole pixels; of a turned face those around the ellipse in its rectangle."""

@@ -2,8 +2,7 @@
 
     is_face(crop)                                          # uint8 (48, 48), framed as FER-2013 frames its faces
 
-Its 2,900 weights are in assets/verifier.npz.
-`python -m tests.benchmarks.false_finds` makes them, and measures what they reject.
+Its 2,869 weights are in assets/verifier.npz; `python -m tests.benchmarks.false_finds` makes them and measures them.
 """
 
 import functools

@@ -10,6 +10,7 @@ read: a line a picture, or a frame of a film, in a .jsonl file, a line a face in
 import csv
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -49,7 +50,11 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[image_f
 
 
 def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False) -> Iterator[dict]:
-    """For each file, in order: {"path", "faces": [{"box", "emotion", "probabilities"}]}, largest face first.
+    """For each file, in order: {"path", "detector", "faces": [{"box", "angle", "emotion", "probabilities"}]},
+    largest face first; and "note" where a picture is small, or so large that it was read at a reduced scale.
+
+    box: x, y, width and height in the file's own pixels. angle: degrees by which the face is turned clockwise.
+    detector: None where pictures are taken as faces.
 
     A file that cannot be read gives {"path", "error"} with one sentence. whole: takes pictures as faces, which needs
     no detector.
@@ -57,13 +62,15 @@ def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, w
     files = iter(files)
     while some := list(islice(files, BATCH)):
         found = [_faces(file, detector, whole) for file in some]  # boxes and crops, or what is wrong
-        crops = [crop for faces_of in found if not isinstance(faces_of, str) for _, crop in faces_of]
+        crops = [crop for seen in found if not isinstance(seen, str) for crop in seen.crops]
         shares = iter(_probabilities(network, crops))
-        for file, faces_of in zip(some, found, strict=True):
-            if isinstance(faces_of, str):
-                yield {"path": str(file), "error": faces_of}
+        for file, seen in zip(some, found, strict=True):
+            if isinstance(seen, str):
+                yield {"path": str(file), "error": seen}
             else:
-                yield {"path": str(file), "faces": [_row(box, next(shares)) for box, _ in faces_of]}
+                note = {"note": seen.note} if seen.note else {}
+                rows = [_row(box, next(shares)) for box in seen.boxes]
+                yield {"path": str(file), **note, "detector": None if whole else detector.name, "faces": rows}
 
 
 def cut(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[Path, str | None]]:
@@ -82,13 +89,13 @@ def cut(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[Path, str
 def _cut(places: dict[Path, Path], detector: Detector) -> Iterator[tuple[Path, str | None]]:
     for file, place in places.items():
         found = _faces(file, detector, whole=False)
-        wrong = found if isinstance(found, str) else None if found else "No face was found in it."
+        wrong = found if isinstance(found, str) else None if found.boxes else "No face was found in it."
         if wrong is None:
             place.parent.mkdir(parents=True, exist_ok=True)
             notes = PngImagePlugin.PngInfo()
             notes.add_text(*_MARK)
             with whole_file(place) as partial:
-                Image.fromarray(found[0][1]).save(partial, pnginfo=notes)
+                Image.fromarray(found.crops[0]).save(partial, pnginfo=notes)
         yield file, wrong
 
 
@@ -113,15 +120,26 @@ def _is_cut(file: Path) -> bool:
         return False
 
 
-def _faces(file: Path, detector: Detector | None, whole: bool) -> list[tuple[Box, np.ndarray]] | str:
-    """Each face's box and its crop, uint8 (48, 48); or one sentence that says what is wrong with the file."""
+@dataclass(frozen=True)
+class _Found:
+    """The faces of a file: boxes in the file's own pixels, crops uint8 (48, 48), and what is unusual about the file."""
+
+    boxes: list[Box]
+    crops: list[np.ndarray]
+    note: str | None
+
+
+def _faces(file: Path, detector: Detector | None, whole: bool) -> _Found | str:
+    """Its faces, or one sentence that says what is wrong with the file."""
     try:
-        picture = image_io.open_picture(_picture(file))
+        opened = image_io.open_scaled(_picture(file))
     except PictureError as error:
         return str(error)
+    picture = opened.pixels
     boxes = [framing.whole(picture)] if whole else detector(picture)
     squares = boxes if whole else [framing.frame(box, detector.name) for box in boxes]
-    return [(box, framing.crop(picture, square)) for box, square in zip(boxes, squares, strict=True)]
+    crops = [framing.crop(picture, square) for square in squares]
+    return _Found([box.scaled(opened.scale) for box in boxes], crops, opened.note)
 
 
 def _picture(file: Path) -> Path:
@@ -140,7 +158,8 @@ def _probabilities(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str
 
 
 def _row(box: Box, shares: dict[str, float]) -> dict:
-    return {"box": box.to_list(), "emotion": max(shares, key=shares.get), "probabilities": shares}
+    emotion = max(shares, key=shares.get)
+    return {"box": box.to_list(), "angle": round(box.angle), "emotion": emotion, "probabilities": shares}
 
 
 # ------------------------------------------------------------------------------------------------ answers on disk

@@ -127,7 +127,7 @@ def test_the_api_answers_plain_json_and_leaves_no_file_but_the_upload(page, face
     before = set(uploads_folder.rglob("*.*"))
     answer = Client(page.url, verbose=False).predict(handle_file(face), api_name="/predict")
     assert answer["detector"] == "haar" and len(answer["faces"]) == 1
-    assert set(answer["faces"][0]) == {"box", "emotion", "probabilities", "unsure"}
+    assert set(answer["faces"][0]) == {"box", "angle", "emotion", "probabilities", "unsure"}
     assert answer["faces"][0]["emotion"] == "happy" and answer["faces"][0]["unsure"] is False
     assert answer["faces"][0]["probabilities"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
     assert sum(answer["faces"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-3)

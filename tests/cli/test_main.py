@@ -108,7 +108,8 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, c
     printed = capsys.readouterr()
     first, second = json.loads(printed.out)
     assert "error" in first and len(second["faces"]) == 1
-    sentence, report = printed.err.splitlines()
+    detector, sentence, report = printed.err.splitlines()
+    assert "Haar" in detector and second["detector"] == "haar"
     assert "bad.png" in sentence and report == "read 1 picture; left out 1: 1 unreadable (named above)"
 
 

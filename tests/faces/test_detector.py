@@ -104,6 +104,37 @@ def test_threads_share_a_detector(detector):
         assert list(pool.map(detector, pictures)) == alone
 
 
+def turned(picture: np.ndarray, angle: float) -> np.ndarray:
+    """The picture turned clockwise about its centre, which stays where it is."""
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), -angle, 1)
+    return cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+@pytest.mark.parametrize("angle", [-90, -60, 30, 60, 90, 180])
+@pytest.mark.parametrize("emotion", ["happy", "neutral", "surprise"])
+def test_a_turned_face_is_found_where_it_is_and_levelled(detector, emotion, angle):
+    """Its box is in the picture's own pixels, its angle within 20 degrees, its crop like that of the upright one."""
+    upright = scene((example(emotion), 200, 120))
+    picture = turned(upright, angle)
+    (before,), boxes = detector(upright), detector(picture)
+    assert len(boxes) == 1 and before.angle == 0
+    across, down = np.subtract(before.centre, (320, 240))
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    place = 320 + cos * across - sin * down, 240 + sin * across + cos * down
+    assert np.hypot(*np.subtract(boxes[0].centre, place)) < 0.2 * before.width
+    assert abs((boxes[0].angle - angle + 180) % 360 - 180) <= 20
+    crops = [crop(p, frame(b, detector.name)) for p, b in ((upright, before), (picture, boxes[0]))]
+    assert np.corrcoef(*(face.ravel() for face in crops))[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("angle", [-15, 15])
+def test_a_small_tilt_is_not_made_larger(detector, angle):
+    """YuNet's is left as it is; Haar finds it upright or turned by 30 degrees."""
+    (box,) = detector(turned(scene((example("happy"), 200, 120)), angle))
+    assert abs(box.angle - angle) <= 15 and (detector.name == "haar" or box.angle == 0)
+
+
 @pytest.mark.skipif(
     not os.environ.get("FER_PHOTOS"), reason="FER_PHOTOS names no folder of photographs of one face each"
 )
@@ -140,6 +171,39 @@ def test_a_border_is_tried_only_when_nothing_else_was_found():
     boxes = Detector("stub", search, coarse=400, fine=800)(np.zeros((960, 960, 3), np.uint8))
     assert seen == [(400, 400), (800, 800), (192, 192)]
     assert boxes == [Box(0, 0, 960, 960, 0.9)]
+
+
+def test_a_portrait_is_searched_for_no_smaller_faces():
+    """A cascade that is sure of a face of a fifth of the picture stops at `coarse`; of a smaller one it goes on."""
+    for side, views in ((100, [400]), (40, [400, 1000])):
+        seen = []
+        search = lambda view, side=side, seen=seen: seen.append(view.shape[0]) or [Box(9, 9, side, side, 0.6)]  # noqa: E731
+        Detector("stub", search, coarse=400, fine=1000, face=64, sure=0.5)(np.zeros((1600, 1600, 3), np.uint8))
+        assert seen == views
+
+
+def test_what_a_cascade_doubts_comes_last():
+    """Though it is larger than what it is sure of."""
+    finds = [Box(0, 0, 150, 150, 0.4), Box(200, 0, 90, 90, 0.6), Box(200, 200, 120, 120, 0.5)]
+    detector = Detector("stub", lambda view: finds, coarse=400, fine=400, face=64, sure=0.5)
+    assert detector(np.zeros((400, 400, 3), np.uint8)) == [finds[2], finds[1], finds[0]]
+
+
+def test_other_turns_are_tried_where_nothing_is_found_that_is_sure():
+    """A find in the view that was turned by 90 degrees is at its place in the picture; one that is doubtful is none."""
+    picture = np.zeros((300, 400, 3), np.uint8)
+    picture[100:120, 300:330] = 255
+
+    def search(view):
+        tall = view.shape[0] > view.shape[1]
+        rows, columns = np.nonzero(view[..., 0] > 128)
+        place = float(columns.min()), float(rows.min()), float(np.ptp(columns) + 1), float(np.ptp(rows) + 1)
+        return [Box(*place, 0.9)] if tall and columns.max() < 150 else [Box(0, 0, 50, 50, 0.4)] if tall else []
+
+    detector = Detector("stub", search, coarse=400, fine=400, sure=0.8, step=90, turned=400)
+    (box,) = detector(picture)
+    assert box.angle in (-90, 90) and box.centre == pytest.approx((315, 110), abs=1)
+    assert box.to_list() == pytest.approx([300, 100, 30, 20], abs=1)
 
 
 def test_only_one_thread_searches_at_a_time():
@@ -288,3 +352,20 @@ def test_colours_become_grey_by_luma():
 def test_a_square_without_a_side_is_refused():
     with pytest.raises(ValueError, match="cannot crop 0 x 10 pixels"):
         crop(np.zeros((60, 60, 3), np.uint8), Box(5, 5, 0, 10))
+
+
+@pytest.mark.parametrize("angle", [-135, -90, 45, 90, 180])
+def test_a_turned_square_is_cut_upright(angle):
+    """The crop of a turned picture is that of the picture, but for what interpolation blurs."""
+    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (400, 400), dtype=np.uint8), (0, 0), 8)
+    picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)
+    square = Box(140, 160, 96, 96)
+    across, down = np.subtract(square.centre, 200)
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    x, y = 200 + cos * across - sin * down, 200 + sin * across + cos * down
+    cut = crop(turned(picture, angle), Box(x - 48, y - 48, 96, 96, angle=angle))
+    assert np.abs(cut.astype(int) - crop(picture, square)).mean() < 3
+
+
+def test_a_turned_square_may_reach_outside():
+    assert (crop(np.full((60, 60, 3), 90, np.uint8), Box(-30, 20, 80, 80, angle=45)) == 90).all()

@@ -35,11 +35,22 @@ def test_a_folder_is_read_in_natural_order_past_what_cannot_be_read(album):
 
 
 def test_an_entry_is_what_the_command_promises(album):
-    """path, and for each face box, emotion and probabilities, all fit for JSON."""
+    """path, detector, and for each face box, angle, emotion and probabilities, all fit for JSON."""
     (entry,) = read([album / "img10.png"], Brightness(), finding(LEFT))
-    assert set(entry) == {"path", "faces"} and set(entry["faces"][0]) == {"box", "emotion", "probabilities"}
+    assert set(entry) == {"path", "detector", "faces"} and entry["detector"] == "haar"
+    assert set(entry["faces"][0]) == {"box", "angle", "emotion", "probabilities"} and entry["faces"][0]["angle"] == 0
     assert entry["faces"][0]["box"] == [40, 100, 120, 120] and entry["faces"][0]["emotion"] == "bright"
     assert json.loads(json.dumps(entry)) == entry
+
+
+def test_boxes_are_in_the_file_s_own_pixels_and_unusual_sizes_are_noted(tmp_path):
+    """A JPEG of 54 megapixels is read at half its size, one of 30 x 40 pixels as it is."""
+    Image.new("L", (9000, 6000), 200).save(tmp_path / "large.jpg")
+    Image.new("L", (30, 40), 200).save(tmp_path / "small.png")
+    large, small = read([tmp_path / "large.jpg", tmp_path / "small.png"], Brightness(), None, whole=True)
+    assert large["faces"][0]["box"] == [1500, 0, 6000, 6000] and "54 megapixels" in large["note"]
+    assert small["faces"][0]["box"] == [0, 5, 30, 30] and "30 x 40" in small["note"]
+    assert large["detector"] is None
 
 
 def test_a_picture_without_faces_has_an_empty_list(album):

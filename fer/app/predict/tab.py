@@ -20,17 +20,13 @@ from fer.app.predict import view as predict_view
 from fer.app.predict.view import CROP_CSS, EXAMPLES_CSS, VIEW_CSS, answer, boxes, strip
 from fer.app.session import Shared
 from fer.app.uploads import picture_file
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_picture, open_scaled
+from fer.faces.detector import described
 from fer.inference.predictor import Reading
 from fer.plotting import encode
 
 EXAMPLES = Path(__file__).parent.parent.parent / "data" / "assets" / "examples"
 
-DETECTORS = {
-    "yunet": "Faces are found by YuNet.",
-    "haar": "Faces are found by OpenCV's Haar cascade. YuNet finds more of them, small and turned ones too: let this "
-    "computer reach huggingface.co once, or put the path of its model into the environment variable `FER_YUNET`.",
-}
 PRIVACY = "Uploaded files are deleted within twenty minutes."
 
 NO_PICTURE = {"value": "", "strip": "", "sentence": "", "picture": "", "wide": 1, "high": 1}
@@ -56,8 +52,11 @@ def look(
         return gr.HTML(**NO_PICTURE), *[gr.update(visible=False)] * 3, None, None
     whole = whole or (before is not None and before.whole)
     with said_kindly():
-        pixels = open_picture(picture_file(picture))
+        opened = open_scaled(picture_file(picture))
+        pixels = opened.pixels
         reading = read(pixels, weights, network, whole_picture=whole)
+    if opened.note:
+        gr.Info(opened.note, title="")
     last = max(len(reading.faces) - 1, 0)
     seen = Seen(reading, min(before.chosen, last) if before else 0, whole)
     width, height = reading.size
@@ -119,7 +118,7 @@ def photo(shared: Shared) -> None:
             picture, network = inputs(shared)
         with gr.Column(min_width=300):
             outputs = answers()
-    gr.Markdown(f"{DETECTORS[load_detector().name]} {PRIVACY}", elem_id="detector")
+    gr.Markdown(f"{described(load_detector().name)} {PRIVACY}", elem_id="detector")
     wire(shared, picture, network, outputs)
 
 
