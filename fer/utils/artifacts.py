@@ -65,8 +65,7 @@ class Artifact(Generic[T]):
             if path.suffix == ".json":
                 partial.write_text(json.dumps(stamped, indent=1) + "\n", encoding="utf-8")
             else:
-                with partial.open("wb") as file:
-                    np.savez_compressed(file, **stamped)
+                np.savez_compressed(partial, **stamped)
 
     def load(self, folder: Path) -> T:
         """What ``parse`` makes of the file.
