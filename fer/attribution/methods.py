@@ -3,7 +3,7 @@
 Noise comes from a generator of the call's own: Captum's NoiseTunnel and GradientShap draw theirs from the state that
 all threads share, which would make two visitors' maps depend on each other.
 
-A new one is a function with `@register_method(...)` in a file of its own, which `saliency.py` imports.
+A new one is a function with `@register_method(...)` in a file of its own, which `explain.py` imports.
 
 Left out: LRP, which Captum 0.9 refuses for most of our layers and which equals input times gradient on the rest.
 """

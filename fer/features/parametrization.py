@@ -54,7 +54,7 @@ def fourier(decay: float, scale: float = 1.0) -> Parametrisation:
 def within_faces(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
     """Not freely but as faces differ: the average face, or `start`, moved along eigenfaces by so many deviations.
 
-    The prior has seen faces and no label (see `facespace.py`): what it lets grow always looks somewhat like a face;
+    The prior has seen faces and no label (see `eigenfaces.py`): what it lets grow always looks somewhat like a face;
     which face is the network's own choice. The ways in which faces differ most count more, so that a mouth opens before
     wrinkles grow that only the network sees, and none goes beyond two deviations. Pictures are of 48x48, as faces have
     their places.

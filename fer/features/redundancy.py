@@ -24,7 +24,7 @@ from fer.utils.artifacts import Artifact
 FILE = "redundancy.npz"
 TWINS = 3  # of each filter are kept
 _BLOCK = 64  # faces at once
-_CHANGELESS = 1e-3  # a span of answers below which a filter tells nothing, as in `units.py`
+_CHANGELESS = 1e-3  # a span of answers below which a filter tells nothing, as in `redundancy.py`
 
 
 @dataclass(frozen=True)

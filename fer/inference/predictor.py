@@ -31,7 +31,7 @@ class FaceReading:
     """One face: the detector's box, the square cut around it, its uint8 (48, 48) crop, and probabilities that sum to 1.
 
     `unsure` is set where the top probability is below the network's own threshold. A face that is followed over time
-    has a number, from 1; its probabilities are smoothed, and its emotion is the `settled` one (see `tracking.py`).
+    has a number, from 1; its probabilities are smoothed, and its emotion is the `settled` one (see `tracker.py`).
     """
 
     box: Box

@@ -1,6 +1,6 @@
 """The Activations tab's sheet: every filter's map as a tile cut out of one picture; a dense layer's numbers as bars.
 
-Values reach the browser through `${value}` only, escaped here; see `markup.py` for why.
+Values reach the browser through `${value}` only, escaped here; see `app/predict/view.py` for why.
 """
 
 from dataclasses import dataclass

@@ -169,7 +169,7 @@ def section(shared: Shared) -> None:
     sheet = gr.HTML(**NOTHING, html_template=VIEW, css_template=CSS, apply_default_css=False, elem_id="morph")
     turn = gr.State(Turn())
     start.click(wait, turn, sheet, queue=False, **QUIET)
-    # As in `filters.py`: where one still runs, Gradio follows this Start once that has ended, at its next frame.
+    # As in `tab.py`: where one still runs, Gradio follows this Start once that has ended, at its next frame.
     climbing = start.click(
         partial(grow, weights=shared.weights), [turn, shared.network, *ends], sheet,
         concurrency_id="ascent", trigger_mode="always_last", **QUIET,

@@ -2,8 +2,8 @@
 
 tab(shared)     lays it out, inside a `gr.Tab`
 
-A frame is one composed picture, sent as a data address: nothing is written to disk. `growing.py` grows, `sheet.py`
-shows it, `onefilter.py` fills the card of a tile, `morph.py` goes from one class to another, `menus.py` and `tiles.py`
+A frame is one composed picture, sent as a data address: nothing is written to disk. `job.py` grows, `sheet.py`
+shows it, `card.py` fills the card of a tile, `interpolation.py` goes from one class to another, `menus.py` and `view.py`
 hold menus and markup.
 """
 

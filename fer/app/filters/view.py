@@ -1,6 +1,6 @@
 """The Filters tab's own markup: a grid of tiles cut out of one picture, and the card of one tile.
 
-Values reach the browser through `${value}` only, escaped here; see `markup.py` for why.
+Values reach the browser through `${value}` only, escaped here; see `app/predict/view.py` for why.
 """
 
 from collections.abc import Sequence

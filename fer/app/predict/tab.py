@@ -1,8 +1,8 @@
 """The Predict tab: a picture goes in; its faces, what the network says of them and what it saw come out.
 
-Photo is here; Live, which does the same with the camera's picture, is in `live.py`, and Video in `film.py`.
+Photo is here; Live, which does the same with the camera's picture, is in `live.py`, and Video in `video.py`.
 
-tab(shared)     lays it out, inside a `gr.Tab`; `api.py` has the same for programs
+tab(shared)     lays it out, inside a `gr.Tab`; `app/api.py` has the same for programs
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """The Saliency tab: why the network answers the face from the Predict tab as it does, and how far to trust the map.
 
-tab(shared)     lays it out, inside a `gr.Tab`; `explaining.py` has what its events do, `maps.py` its markup
+tab(shared)     lays it out, inside a `gr.Tab`; `handlers.py` has what its events do, `view.py` its markup
 """
 
 from functools import partial
