@@ -2,9 +2,9 @@
 
 tab(shared)     lays it out, inside a `gr.Tab`, whose opening asks for the maps
 
-A layer is one composed picture, sent as a data address: nothing is written to disk. `state.py` says what is before a
-visitor, `layer_slider.py` is the slider, `grid.py` the sheet of maps, `card.py` the card of one, `redundancy.py` tells which
-filters say the same, and `app/webcam.py` lets the maps follow the webcam.
+A layer is one composed picture, sent as a data address: nothing is written to disk. `state.py` says what a
+visitor sees, `layer_slider.py` is the slider, `grid.py` the sheet of maps, `card.py` the card of one map,
+`redundancy.py` tells which filters are redundant, and `app/webcam.py` lets the maps follow the webcam.
 """
 
 from collections.abc import Callable

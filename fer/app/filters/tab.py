@@ -2,9 +2,9 @@
 
 tab(shared)     lays it out, inside a `gr.Tab`
 
-A frame is one composed picture, sent as a data address: nothing is written to disk. `job.py` grows, `sheet.py`
-shows it, `card.py` fills the card of a tile, `interpolation.py` goes from one class to another, `menus.py` and `view.py`
-hold menus and markup.
+A frame is one composed picture, sent as a data address: nothing is written to disk. `job.py` runs the ascent,
+`sheet.py` shows it, `card.py` fills the card of a tile, `interpolation.py` goes from one class to another, `menus.py`
+and `view.py` hold menus and markup.
 """
 
 from collections.abc import Iterator
