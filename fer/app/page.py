@@ -25,11 +25,6 @@ from fer.app.session import Shared
 from fer.app.uploads import discard_broken_uploads
 from fer.models import checkpoint
 
-# Read by gradio, which therefore comes after. It keeps a record of ten thousand events, and sums all of them up anew
-# after every one.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
-
 TITLE = "Facial-expression laboratory"
 INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
 

@@ -20,6 +20,7 @@ from fer.app.filters import tab as filters_tab
 from fer.app.filters import view as filters_view
 from fer.models import checkpoint
 from fer.models.layers import Chain
+from fer.utils import artifacts
 from tests.pages import write_atlas, write_predictions
 
 FACE = np.full((48, 48), 128, np.uint8)
@@ -294,7 +295,7 @@ def test_what_the_atlas_has_not_leaves_the_sheet_alone(with_atlas, change):
 
 
 def test_of_a_stale_atlas_the_visitor_is_told(with_atlas, monkeypatch):
-    monkeypatch.setattr(checkpoint, "mark", lambda folder: "another")
+    monkeypatch.setattr(artifacts, "weights_digest", lambda folder: "another")
     view, found, *_ = browse(with_atlas)
     assert found is None and "python -m fer atlas cnn" in view.props["status"] and view.props["picture"] == ""
 

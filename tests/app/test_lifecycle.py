@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[2]
 # As `python demo.py`, but an ascent computes for ever, which no thread of Python can be kept from.
 PROGRAM = """import sys, threading
 from fer.app import page as app_page
-from fer.tabs import growing
+from fer.app.filters import job
 def grow(asked, weights):
     print("growing", flush=True)
     threading.Event().wait()
     yield
-growing.grow = grow
+job.grow = grow
 app_page.main(["--port", sys.argv[1]])"""
 
 
@@ -132,7 +132,7 @@ def test_what_a_killed_page_left_is_deleted_at_the_next_start_unless_another_pag
     own_folder(monkeypatch, tmp_path)
     assert not any(file.exists() for file in left) or not lifecycle.fcntl
     left[0].touch()
-    ready, program = "there", "import sys; from fer.tabs import ending; ending.own_uploads(); print('there'); input()"
+    ready, program = "there", "from fer.app import lifecycle; lifecycle.own_uploads(); print('there'); input()"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as other:

@@ -197,8 +197,8 @@ def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weight
     monkeypatch.setenv("SPACE_ID", space) if space else monkeypatch.delenv("SPACE_ID", raising=False)
     launched = {}
     monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
-    monkeypatch.setattr(app_page.ending, "wait", lambda page, told: None)
-    monkeypatch.setattr(app_page.ending, "listen", lambda: None)
+    monkeypatch.setattr(app_page.lifecycle, "wait", lambda page, told: None)
+    monkeypatch.setattr(app_page.lifecycle, "listen", lambda: None)
     app_page.main(["--port", "7999"])
     assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
 
@@ -221,9 +221,9 @@ def started(monkeypatch, tmp_path) -> list[dict]:
     launched: list[dict] = []
     page = SimpleNamespace(launch=lambda **how: launched.append(how), listening=None, share_url=None, mcp_server=True)
     monkeypatch.setattr(app_page, "build", lambda: page)
-    monkeypatch.setattr(app_page.ending, "wait", lambda page, told: None)
-    monkeypatch.setattr(app_page.ending, "listen", lambda: None)
-    monkeypatch.setattr(app_page.ending, "own_uploads", lambda: tmp_path)
+    monkeypatch.setattr(app_page.lifecycle, "wait", lambda page, told: None)
+    monkeypatch.setattr(app_page.lifecycle, "listen", lambda: None)
+    monkeypatch.setattr(app_page.lifecycle, "own_uploads", lambda: tmp_path)
     monkeypatch.setattr(app_page.tempfile, "tempdir", None)
     monkeypatch.setattr(app_page, "import_module", lambda name: None)
     return launched

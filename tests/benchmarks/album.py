@@ -30,7 +30,7 @@ HOSTILE = {
 PLAIN = """import sys, torch, numpy as np
 from pathlib import Path
 from PIL import Image
-from fer import checkpoint
+from fer.models import checkpoint
 network, files = checkpoint.load("compact"), sorted(Path(sys.argv[1]).glob("[0-9]*.png"))
 with torch.inference_mode():
     for start in range(0, len(files), 64):
@@ -93,7 +93,8 @@ def main() -> None:
             f"a plain loop of the same pictures, start included: {len(pixels) / plain:.0f}; ratio {plain / seconds:.2f}"
         )
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import torch; from fer import checkpoint; checkpoint.load('compact')"])
+        loading = "import torch; from fer.models import checkpoint; checkpoint.load('compact')"
+        subprocess.run([sys.executable, "-c", loading])
         start_up = time.perf_counter() - began
         rate = len(pixels) / (seconds - start_up)
         print(f"without the {start_up:.1f} s that loading torch and the network take: {rate:.0f}")

@@ -37,7 +37,7 @@ LISTEN = """window.readings = []; document.querySelector('#camera .view').parent
 
 @contextmanager
 def served(uploads: str, change: str = "") -> Iterator[subprocess.Popen]:
-    program = f"from fer.tabs import live; {change}import demo; demo.main(['--port', '{PORT}'])"
+    program = f"from fer.app.predict import live; {change}from fer.app import page; page.main(['--port', '{PORT}'])"
     environment = os.environ | {"GRADIO_TEMP_DIR": uploads}
     server = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:

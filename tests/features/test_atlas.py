@@ -98,7 +98,7 @@ def test_the_command_goes_on_where_it_was_stopped(network, folder, monkeypatch, 
     """The first convolution is there already, so three of four layers are grown; the second time none."""
     grown = []
     monkeypatch.setattr(atlas, "grow", lambda network, layer, *rest: grown.append(layer) or small(network, layer))
-    monkeypatch.setattr("fer.commands.explaining._public_test", lambda root: None)
+    monkeypatch.setattr("fer.cli.explain._public_test", lambda root: None)
     command(str(folder), None, as_json=True)
     assert grown == ["conv2d_2", "conv2d_3", "dense_3"] and '"faces": false' in capsys.readouterr().out
     command(str(folder), None, as_json=False)

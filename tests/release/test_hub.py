@@ -84,7 +84,8 @@ def test_what_is_pushed_is_what_is_loaded(hub: dict[str, str], tmp_path: Path):
     assert json.loads(pushed.stdout)["repository"] == "someone/small", pushed.stderr
     assert sorted(Hub.files) == ["config.json", "model.safetensors"]
     face = "torch.full((1, 1, 48, 48), 0.5)"
-    ask = f"import torch; from fer import checkpoint; print(checkpoint.load('someone/small')({face}).tolist()[0])"
+    ask = "import torch; from fer.models import checkpoint; "
+    ask += f"print(checkpoint.load('someone/small')({face}).tolist()[0])"
     loaded = command(hub, "-c", ask)
     expected = checkpoint.load(str(tmp_path / "small"))(torch.full((1, 1, 48, 48), 0.5))[0].tolist()
     assert json.loads(loaded.stdout) == pytest.approx(expected, abs=1e-5), loaded.stderr
