@@ -150,7 +150,8 @@ def compared(expected: object, found: object, where: str, only_keys: bool):
     elif isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
             yield f"{where}: {len(found)} values, expected {len(expected)}"
-        for index, (one, other) in enumerate(zip(expected, found, strict=False)):
+        for index in range(min(len(expected), len(found))):
+            one, other = expected[index], found[index]
             yield from compared(one, other, f"{where}[{index}]", only_keys)
     elif only_keys and type(expected) is type(found):
         return

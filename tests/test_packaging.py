@@ -52,7 +52,7 @@ def test_the_wheel_reads_a_face_from_any_folder(wheel: Path, tmp_path: Path):
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     example = tmp_path / "site" / "fer" / "data" / "assets" / "examples" / "happy.png"
     code = (
-        "import sys; from fer import Predictor, checkpoint; from fer.__main__ import program\n"
+        "import sys; from fer import Predictor; from fer.models import checkpoint; from fer.cli.main import program\n"
         f"print(Predictor('compact')({str(example)!r}).faces[0].emotion, checkpoint.available())\n"
         f"sys.argv = ['fer', 'predict', {str(example)!r}, '--json']\n"
         "sys.exit(program())"

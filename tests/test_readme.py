@@ -39,18 +39,20 @@ CARDS = sorted(ROOT.glob("weights/*/README.md"))
 
 # How a block of code begins, and the file of tests that runs it. A block that begins in no such way has no test.
 RUN_BY = {
-    "import torch\nfrom fer import": "test_front.py",
-    "from gradio_client import": "test_api.py",
-    "api=http://127.0.0.1:7860/gradio_api": "test_api.py",
-    '{"mcpServers"': "test_mcp.py",
-    "python3 -m venv .venv && ": "test_examples.py",
-    "python -m fer ": "test_examples.py",
-    "hf repos create ": "test_examples.py",
+    "import torch\nfrom fer import": "test_public_api.py",
+    "from gradio_client import": "app/test_api.py",
+    "api=http://127.0.0.1:7860/gradio_api": "app/test_api.py",
+    '{"mcpServers"': "app/test_mcp.py",
+    "python3 -m venv .venv && ": "test_readme.py",
+    "python -m fer ": "test_readme.py",
+    "hf repos create ": "test_readme.py",
     "pip install git+": "test_packaging.py",
 }
 # Commands that other tests run: with a stand-in for the Hub, the page started, several processes, or slow ones.
-ELSEWHERE = {"push": "test_hub.py", "space": "test_space.py", "torchrun": "test_team.py", "study": "test_studies.py",
-             "export": "test_export.py", "atlas": "test_atlas.py"}  # fmt: skip
+ELSEWHERE = {"push": "release/test_hub.py", "space": "release/test_space.py",
+             "torchrun": "training/test_distributed.py",
+             "study": "studies/test_registry.py", "export": "release/test_onnx.py", "atlas": "features/test_atlas.py",
+             "data": "cli/test_main.py"}  # fmt: skip
 SHORT = {
     "train": "--epochs 1 --small-epochs 0 --batch-size 70",
     "trust": "--faces 2",
@@ -133,7 +135,7 @@ OWN = ("command", "as_json", "root", "out", "restart")
 
 
 def demo_flags() -> set[str]:
-    return set(re.findall(r"--[a-z]+", (ROOT / "demo.py").read_text()))
+    return set(re.findall(r"--[a-z]+", (ROOT / "fer" / "app" / "page.py").read_text()))
 
 
 @pytest.mark.parametrize("line", [line for line in README if line.startswith("hf ")])

@@ -26,7 +26,7 @@ def client_of(scope: dict) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address[:64]
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+    return str(ipaddress.ip_interface((found, 64)).network) if found.version == 6 else str(found)
 
 
 class Sessions(StateHolder):

@@ -114,7 +114,7 @@ def check_mcp(parser: argparse.ArgumentParser) -> None:
     try:
         import_module("gradio.mcp")
     except Exception as error:  # whatever another version of it raises when it is imported
-        parser.error(f"--mcp needs a fitting package mcp ({error}): `pip install 'gradio[mcp]'` brings it")
+        return parser.error(f"--mcp needs a fitting package mcp ({error}): `pip install 'gradio[mcp]'` brings it")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -76,7 +76,7 @@ def quick(usual):
 
     def opened(*given):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("fer.frames.LOOK", float("inf"))
+            patch.setattr("fer.inference.frames.LOOK", float("inf"))
             usual(*given)
 
     return opened
@@ -240,10 +240,8 @@ def test_a_film_of_any_name_is_read_and_marked(clip, tmp_path, monkeypatch, name
         "last = follow(Path(sys.argv[1]), Path('out'))[-1]\n"
         "print(last.frames, last.files['video'].stat().st_size > 1000, last.files['timeline'].exists())"
     )
-    here = Path(__file__).parent
-    run = subprocess.run(
-        [sys.executable, "-c", program, name, str(here), str(here.parent)], capture_output=True, text=True
-    )
+    here = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", program, name, str(here)], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "20 True True\n"), run.stderr
 
 
@@ -272,8 +270,8 @@ def test_ctrl_c_keeps_what_was_read_and_ends_the_command(tmp_path, clip, capsys,
         return usual(self, *given)
 
     monkeypatch.setattr(Tracker, "read", read_)
-    monkeypatch.setattr(checkpoint.checkpoint, "load", lambda name: Brightness().eval())
-    monkeypatch.setattr("fer.faces.load_detector", lambda: finding(LEFT))
+    monkeypatch.setattr(checkpoint, "load", lambda name: Brightness().eval())
+    monkeypatch.setattr("fer.faces.detector.load_detector", lambda: finding(LEFT))
     arguments = ["predict", str(clip), str(clip), "--films", str(tmp_path), "--json"]
     assert main(arguments) == 130
     (row,) = json.loads(capsys.readouterr().out)

@@ -114,9 +114,16 @@ def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_las
     assert begun["dense_1"].weight.shape == (8, 512)
 
 
+# A busy machine may time bfloat16 as faster in one process and as slower in another.
+IN_FLOAT32 = (
+    "import sys; from fer.cli.main import main; from fer.utils import precision; "
+    "precision.halves_pay = lambda: False; sys.exit(main(sys.argv[1:]))"
+)
+
+
 def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
     """Starts the command and kills it, with SIGKILL, once it has finished ``epochs`` more epochs."""
-    process = subprocess.Popen([sys.executable, "-m", "fer", *arguments], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", IN_FLOAT32, *arguments], stderr=subprocess.DEVNULL)
     seen, deadline = 0, time.monotonic() + 120
     last = state.stat().st_mtime_ns if state.exists() else 0
     while seen < epochs and process.poll() is None and time.monotonic() < deadline:
@@ -137,7 +144,7 @@ def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, 
         train_and_kill(arguments, killed / trainer.UNFINISHED, epochs)
     unbroken = [*arguments[:5], str(whole), *arguments[6:]]
     for command in (arguments, unbroken):
-        subprocess.run([sys.executable, "-m", "fer", *command], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-c", IN_FLOAT32, *command], check=True, stdout=subprocess.DEVNULL)
     for name in ("history.csv", "model.safetensors", "config.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
     assert len(rows(killed)) == 8

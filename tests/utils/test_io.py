@@ -205,13 +205,13 @@ WRITING = {
 }  # fmt: skip
 # Where a file is written otherwise, and why.
 OTHERWISE = {
-    "album.Answers.add": "a row is appended; a cut one is left out when the next run begins",
+    "batch.Answers.add": "a row is appended; a cut one is left out when the next run begins",
     "outputs._locked": "the lock's own file, which nobody reads as a result",
     "video._Files.__enter__": "into a file beside, for as long as a film is read; put into place at the end",
     "video._Files._finish": "the same",
     "frames._source": "a copy for OpenCV to read, in a temporary folder",
-    "marked.MarkedFilm.close": "the same: into the file that `video._Files` names",
-    "marked.MarkedFilm._opened": "the same",
+    "film_writer.MarkedFilm.close": "the same: into the file that `video._Files` names",
+    "film_writer.MarkedFilm._opened": "the same",
 }
 
 
@@ -282,7 +282,7 @@ def _to_a_file(call: ast.Call) -> bool:
         return owner == "shutil"
     if _name(call) == "dump":
         return owner in ("json", "pickle", "yaml")
-    own = owner in ("checkpoint", "plots", "mosaic", "run") or "artifact" in owner.lower()
+    own = owner in ("checkpoint", "encode", "maps", "run") or "artifact" in owner.lower()
     return not own or _name(call) != "save"
 
 
