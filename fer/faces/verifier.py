@@ -1,6 +1,6 @@
 """Whether a crop is a face: a small convolutional network rejects much of what a cascade wrongly takes for one.
 
-    is_face(crop)                                          # uint8 (48, 48), framed as FER-2013 frames its faces
+    face_score(crop) >= 0                                  # uint8 (48, 48), framed as FER-2013 frames its faces
 
 Its 2,869 weights are in assets/verifier.npz; `python -m tests.benchmarks.false_finds` makes them and measures them.
 """
@@ -15,13 +15,11 @@ from fer.utils import io
 FILE = Path(__file__).parent / "assets" / "verifier.npz"
 
 
-def is_face(crop: np.ndarray) -> bool:
-    """Whether uint8 (48, 48) is more like a face than like a cascade's false find; about 1 % of faces are rejected."""
-    return face_score(crop) >= 0
-
-
 def face_score(crop: np.ndarray) -> float:
-    """The network's output of uint8 (48, 48), above 0 for a face: three 3x3 convolutions with ReLU and max pooling."""
+    """How much more uint8 (48, 48) is like a face than like a cascade's false find: 0 or more for 99 % of faces.
+
+    Three 3x3 convolutions with ReLU and max pooling, and a linear layer.
+    """
     weights = _weights()
     maps = crop.astype(np.float32).reshape(24, 2, 24, 2).mean((1, 3))[None]  # (1, 24, 24)
     maps = (maps - maps.mean()) / (maps.std(ddof=1) + 8)

@@ -174,7 +174,7 @@ def test_a_border_is_tried_only_when_nothing_else_was_found():
 
 
 def test_a_portrait_is_searched_for_no_smaller_faces():
-    """A cascade that is sure of a face of a fifth of the picture stops at `coarse`; of a smaller one it goes on."""
+    """A cascade that is sure of a face of a sixth of the picture stops at `coarse`; of a smaller one it goes on."""
     for side, views in ((100, [400]), (40, [400, 1000])):
         seen = []
         search = lambda view, side=side, seen=seen: seen.append(view.shape[0]) or [Box(9, 9, side, side, 0.6)]  # noqa: E731
