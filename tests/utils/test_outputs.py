@@ -181,9 +181,7 @@ def test_what_a_command_reads_is_not_written_over(photos: Path, arguments: list[
     before = digests(photos.parent)
     assert main(arguments) == 2
     (printed,) = errors(capsys)
-    assert (
-        "which is read" in printed or "read from" in printed
-    )
+    assert "which is read" in printed or "read from" in printed
     assert digests(photos.parent) == before
 
 
