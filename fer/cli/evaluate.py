@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from fer.cli.output import _print_figures, _with_interval, print_json, print_report
@@ -28,7 +29,10 @@ def evaluate(
     (faces,), report = _labelled_splits(root, trained.labels, split)
     folder = checkpoint.find(network)
     if calibrate:
+        before = trained.offsets()
         _calibrate(trained, root)
+        if folder is not None and not torch.equal(before, trained.offsets()):
+            _forget_measurements(trained, folder)
     figures = _measured(trained, split, faces, tta, corruptions, folder, keep)
     if folder is not None:
         if not tta and not corruptions:
@@ -49,6 +53,12 @@ def _calibrate(trained: checkpoint.Network, root: str | None) -> None:
     faces, validation = (fer2013.labelled_by_most(split, trained.labels) for split in splits)
     prior = calibration.label_frequencies(faces.labels, len(trained.labels))
     calibration.calibrate_network(trained, validation, prior)
+
+
+def _forget_measurements(trained: checkpoint.Network, folder: Path) -> None:
+    """Takes out what was measured of the logits before their adjustment, on either split."""
+    (folder / predictions.PREDICTIONS).unlink(missing_ok=True)
+    trained.figures = {key: value for key, value in trained.figures.items() if key == model_card.SPEED}
 
 
 def _measured(

@@ -139,7 +139,13 @@ def _watch(
 
 def _frame_row(path: Path, step) -> dict:
     faces = [
-        {"number": face.number, "box": face.box.to_list(), "emotion": face.emotion, "probabilities": face.probabilities}
+        {
+            "number": face.number,
+            "box": face.box.to_list(),
+            "emotion": face.emotion,
+            "prediction_set": face.prediction_set,
+            "probabilities": face.probabilities,
+        }
         for face in step.reading.faces
     ]
     return {"path": str(path), "frame": step.number, "seconds": round(step.seconds, 3), "faces": faces}
@@ -180,6 +186,8 @@ def _print_reading(reading: dict) -> None:
         top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
         what = face["box"] if "box" in face else f"face {face['number']}, {face['frames']} frames:"
         what = f"{what} turned by {face['angle']} degrees" if face.get("angle") else what
-        print(f"  {what}  " + ", ".join(f"{name} {share:.0%}" for name, share in top))
+        labels = face.get("prediction_set") or []
+        told = f"  ({' or '.join(labels)})" if len(labels) > 1 else ""
+        print(f"  {what}  " + ", ".join(f"{name} {share:.0%}" for name, share in top) + told)
     for kind, file in reading.get("files", {}).items():
         print(f"  {kind:8} {file}")

@@ -69,6 +69,8 @@ def write(members: Sequence[str], folder: Path) -> Committee:
     splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
     figures = {key: measured(committee.members, split, folder, temperature) for key, split in splits.items()}
     elected = {"members": list(members), "temperature": temperature, "unsure": unsure, "figures": figures}
+    probabilities = (logits[~twin] / temperature).softmax(1)
+    elected["prediction_set"] = calibration.fit_prediction_sets(probabilities, labels[~twin])
     elected["weights"] = {name: artifacts.digest_or_none(folder / name) for name in members}
     write_text(folder / f"{ELECTED}.json", json.dumps(elected, indent=2) + "\n")
     return checkpoint.load(ELECTED, folder)

@@ -218,7 +218,7 @@ def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
 
 def kept_figures(network: Network, split: str, folder: Path) -> dict:
     """The figures that follow from what ``kept`` gives: the same on every machine."""
-    found = figures(*load_logits(folder, split), network.temperature)
+    found = figures(*load_logits(folder, split), network.temperature, network.prediction_set)
     return {"network": network.name, "split": split, "tta": False} | found
 
 

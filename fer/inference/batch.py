@@ -50,8 +50,8 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[image_f
 
 
 def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False) -> Iterator[dict]:
-    """For each file, in order: {"path", "detector", "faces": [{"box", "angle", "emotion", "probabilities"}]},
-    largest face first; and "note" where a picture is small, or so large that it was read at a reduced scale.
+    """For each file, in order: {"path", "detector", "faces": [{"box", "angle", "emotion", "prediction_set",
+    "probabilities"}]}, largest face first; and "note" where a picture is small, or so large that it was read at a reduced scale.
 
     box: x, y, width and height in the file's own pixels. angle: degrees by which the face is turned clockwise.
     detector: None where pictures are taken as faces.
@@ -69,7 +69,7 @@ def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, w
                 yield {"path": str(file), "error": seen}
             else:
                 note = {"note": seen.note} if seen.note else {}
-                rows = [_row(box, next(shares)) for box in seen.boxes]
+                rows = [_row(box, next(shares), network) for box in seen.boxes]
                 yield {"path": str(file), **note, "detector": None if whole else detector.name, "faces": rows}
 
 
@@ -157,9 +157,10 @@ def _probabilities(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str
     return [dict(zip(network.labels, row, strict=True)) for row in rows.tolist()]
 
 
-def _row(box: Box, shares: dict[str, float]) -> dict:
-    emotion = max(shares, key=shares.get)
-    return {"box": box.to_list(), "angle": round(box.angle), "emotion": emotion, "probabilities": shares}
+def _row(box: Box, shares: dict[str, float], network: nn.Module) -> dict:
+    labels = predictor.prediction_set(shares, getattr(network, "prediction_set", 0.0))
+    told = {"emotion": max(shares, key=shares.get), "prediction_set": labels, "probabilities": shares}
+    return {"box": box.to_list(), "angle": round(box.angle)} | told
 
 
 # ------------------------------------------------------------------------------------------------ answers on disk
@@ -180,7 +181,7 @@ class Answers:
             raise ValueError(f"out is {str(file)!r}: expected a file that ends in .csv or .jsonl")
         self.file, self.labels = file, list(labels)
         place = ["frame", "seconds", "face", "x", "y", "width", "height"]
-        self.header = ["path", *place, "emotion", *self.labels, "error"]
+        self.header = ["path", *place, "emotion", "prediction set", *self.labels, "error"]
         kept = self._kept()
         self.done = {path for path, _ in kept}
         self._replace([line for _, line in kept])
@@ -196,7 +197,7 @@ class Answers:
             return json.dumps(row) + "\n"
         frame = [row.get("frame", ""), row.get("seconds", "")]
         lines = [
-            [*frame, face.get("number", place), *face["box"], face["emotion"], *face["probabilities"].values(), ""]
+            [*frame, face.get("number", place), *face["box"], *_answer(face), *face["probabilities"].values(), ""]
             for place, face in enumerate(row.get("faces", ()))
         ]
         without = [*frame, *[""] * (len(self.header) - 4), row.get("error", "")]
@@ -235,6 +236,10 @@ class Answers:
         head = tables.line(self.header) if self.file.suffix == ".csv" else ""
         with whole_file(self.file) as partial, partial.open("w", **_ANY_NAME) as file:
             file.write(head + "".join(lines))
+
+
+def _answer(face: dict) -> list[str]:
+    return [face["emotion"], "|".join(face["prediction_set"])]
 
 
 class _OtherColumns(ValueError):

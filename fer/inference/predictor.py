@@ -32,6 +32,7 @@ class FaceReading:
 
     `unsure` is set where the top probability is below the network's own threshold. A face that is followed over time
     has a number, from 1; its probabilities are smoothed, and its emotion is the `settled` one (see `tracker.py`).
+    `set_threshold` is the probability from which on a label is in the prediction set; 0 if the network has none.
     """
 
     box: Box
@@ -41,6 +42,12 @@ class FaceReading:
     unsure: bool
     number: int | None = None
     settled: str | None = None
+    set_threshold: float = 0.0
+
+    @property
+    def prediction_set(self) -> list[str]:
+        """The labels of which one is right for nine faces in ten, most probable first; none if it was not fitted."""
+        return prediction_set(self.probabilities, self.set_threshold)
 
     @property
     def emotion(self) -> str:
@@ -58,6 +65,12 @@ class Reading:
     faces: tuple[FaceReading, ...]
     detector: str
     size: tuple[int, int]
+
+
+def prediction_set(probabilities: dict[str, float], threshold: float) -> list[str]:
+    """The labels that reach ``threshold``, most probable first, and the most probable always; none for 0."""
+    labels = sorted(probabilities, key=probabilities.get, reverse=True)
+    return [label for label in labels if label == labels[0] or probabilities[label] >= threshold] if threshold else []
 
 
 def read(picture: np.ndarray, network: nn.Module, detector: Detector, whole_picture: bool = False) -> Reading:
@@ -82,7 +95,14 @@ def _read_squares(
         return Reading((), detector_name, (width, height))
     rows = probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
     found = (
-        FaceReading(box, square, face, dict(zip(network.labels, row, strict=True)), max(row) < network.unsure)
+        FaceReading(
+            box,
+            square,
+            face,
+            dict(zip(network.labels, row, strict=True)),
+            max(row) < network.unsure,
+            set_threshold=getattr(network, "prediction_set", 0.0),
+        )
         for box, square, face, row in zip(boxes, squares, crops, rows.tolist(), strict=True)
     )
     return Reading(tuple(found), detector_name, (width, height))

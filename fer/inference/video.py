@@ -211,7 +211,7 @@ class _Files:
         self._table = self._partial["csv"].open("w", encoding="utf-8", newline="")
         self._json = self._partial["json"].open("w", encoding="utf-8")
         place = ["x", "y", "width", "height"]
-        head = ["frame", "seconds", "face", *place, "emotion", "unsure", *self._timeline.labels]
+        head = ["frame", "seconds", "face", *place, "emotion", "prediction set", "unsure", *self._timeline.labels]
         self._table.write(tables.line(head))
         self._json.write("[")
         return self
@@ -241,7 +241,8 @@ class _Files:
         at = round(frame.seconds, 3)
         for face in reading.faces:
             shares = [round(share, 4) for share in face.probabilities.values()]
-            row = [frame.number, at, face.number, *face.box.to_list(), face.emotion, int(face.unsure), *shares]
+            told = [face.emotion, "|".join(face.prediction_set), int(face.unsure)]
+            row = [frame.number, at, face.number, *face.box.to_list(), *told, *shares]
             self._table.write(tables.line(row))
         entry = {"frame": frame.number, "seconds": at, "faces": [_entry(face) for face in reading.faces]}
         self._json.write(f"{',' if self._count else ''}\n{json.dumps(entry)}")
@@ -256,5 +257,6 @@ class _Files:
 
 def _entry(face: FaceReading) -> dict:
     probabilities = {name: round(share, 4) for name, share in face.probabilities.items()}
-    told = {"emotion": face.emotion, "unsure": bool(face.unsure), "probabilities": probabilities}
+    told = {"emotion": face.emotion, "prediction_set": face.prediction_set, "unsure": bool(face.unsure)}
+    told |= {"probabilities": probabilities}
     return {"number": face.number, "box": face.box.to_list(), **told}

@@ -190,6 +190,7 @@ def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load
     try:
         kept = json.loads(path.read_text())
         told = {key: kept[key] for key in ("temperature", "unsure", "figures")}
+        told |= {"prediction_set": kept.get("prediction_set", 0.0)}
         check(told)
         members = load(PREFIX + "+".join(kept["members"]), path.parent).members
         stamps = kept.get("weights") or {}

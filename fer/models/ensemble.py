@@ -32,7 +32,12 @@ class Committee(nn.Module):
     """
 
     def __init__(
-        self, members: Sequence[nn.Module], temperature: float = 1.0, unsure: float = 0.0, figures: dict | None = None
+        self,
+        members: Sequence[nn.Module],
+        temperature: float = 1.0,
+        unsure: float = 0.0,
+        figures: dict | None = None,
+        prediction_set: float = 0.0,
     ) -> None:
         super().__init__()
         if len(members) < 2:
@@ -43,7 +48,7 @@ class Committee(nn.Module):
                 raise ValueError(f"{member.name} tells {', '.join(member.labels)}, not {', '.join(self.labels)}")
         self.members = nn.ModuleList(members)
         self.name = PREFIX + "+".join(member.name for member in members)
-        self.temperature, self.unsure = temperature, unsure
+        self.temperature, self.unsure, self.prediction_set = temperature, unsure, prediction_set
         self.figures = figures or {}
 
     def forward(self, faces: Tensor) -> Tensor:

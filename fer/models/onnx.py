@@ -25,6 +25,7 @@ class Portable(nn.Module):
         try:
             told = self.session.get_modelmeta().custom_metadata_map
             self.labels, self.unsure = tuple(told["labels"].split(",")), float(told["unsure"])
+            self.prediction_set = float(told.get("prediction_set", 0.0))
         except ModuleNotFoundError as error:
             raise ValueError(_NEEDED.format(error.name)) from error
         except Exception as error:  # onnxruntime's errors have no common class but this

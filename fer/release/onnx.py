@@ -49,7 +49,8 @@ def to_onnx(network: nn.Module, file: Path) -> None:
         )
     except ModuleNotFoundError as error:
         raise ValueError(_NEEDED.format(error.name)) from error
-    program.model.metadata_props.update({"labels": ",".join(network.labels), "unsure": str(network.unsure)})
+    told = {"unsure": str(network.unsure), "prediction_set": str(network.prediction_set)}
+    program.model.metadata_props.update({"labels": ",".join(network.labels)} | told)
     with whole(file) as partial:
         program.save(partial, external_data=False)
 

@@ -38,7 +38,8 @@ def test_an_entry_is_what_the_command_promises(album):
     """path, detector, and for each face box, angle, emotion and probabilities, all fit for JSON."""
     (entry,) = read([album / "img10.png"], Brightness(), finding(LEFT))
     assert set(entry) == {"path", "detector", "faces"} and entry["detector"] == "haar"
-    assert set(entry["faces"][0]) == {"box", "angle", "emotion", "probabilities"} and entry["faces"][0]["angle"] == 0
+    assert set(entry["faces"][0]) == {"box", "angle", "emotion", "prediction_set", "probabilities"}
+    assert entry["faces"][0]["angle"] == 0
     assert entry["faces"][0]["box"] == [40, 100, 120, 120] and entry["faces"][0]["emotion"] == "bright"
     assert json.loads(json.dumps(entry)) == entry
 

@@ -88,3 +88,12 @@ def test_the_whole_picture_can_be_taken_as_a_face():
 def test_reading_leaves_no_gradient():
     rows = probabilities(Brightness(), torch.zeros(3, 48, 48, dtype=torch.uint8))
     assert rows.shape == (3, 2) and rows.dtype == torch.float64 and not rows.requires_grad
+
+
+def test_a_prediction_set_holds_the_labels_that_reach_the_threshold():
+    """Of .67 and .33: both at .2, most probable first; one at .6; at .99 still one; none where none was fitted."""
+    grey, model = np.full((48, 48, 3), 150, np.uint8), Brightness()  # sigmoid(.706) = .67 bright
+    for threshold, expected in ((0.2, ["bright", "dark"]), (0.6, ["bright"]), (0.99, ["bright"]), (0.0, [])):
+        model.prediction_set = threshold
+        (found,) = read(grey, model, finding(), whole_picture=True).faces
+        assert found.probabilities["bright"] == pytest.approx(0.67, abs=0.01) and found.prediction_set == expected

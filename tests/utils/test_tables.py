@@ -43,7 +43,12 @@ def test_a_resumed_run_doubles_nothing_and_invents_nothing(tmp_path: Path, kind:
     """Names with separators, quotes and formulas: after any cut the file is made whole, and then is as if never cut."""
     file = tmp_path / f"x.{kind}"
     names = [f"{text}.png" for text in TEXTS]
-    box = {"box": [-1, 2, 3, 4], "emotion": "dark", "probabilities": {"dark": 0.75, "bright": 0.25}}
+    box = {
+        "box": [-1, 2, 3, 4],
+        "emotion": "dark",
+        "prediction_set": ["dark"],
+        "probabilities": {"dark": 0.75, "bright": 0.25},
+    }
     rows = [{"path": name, "faces": [box] * (place % 3)} for place, name in enumerate(names)]
 
     def finish() -> bytes:
