@@ -28,7 +28,7 @@ from fer.models import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).parent / "golden"
-EXAMPLES = Path(fer.__file__).parent / "examples"
+EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 RELATIVE, ABSOLUTE = 0.02, 0.005  # how far numbers may be from the golden ones
 LOOSE = {"redundancy": 0.05}  # absolute, where one face of 28 may go one way or the other
 MEASURED = {"seconds", "bytes"}  # keys whose values are no result: of those only that they are there

@@ -63,7 +63,7 @@ def test_the_wheel_reads_a_face_from_any_folder(wheel: Path, tmp_path: Path):
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("happy ['compact']") and '"emotion": "happy"' in ran.stdout
     told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert told["scripts"] == {"fer": "fer.__main__:program"}
+    assert told["scripts"] == {"fer": "fer.cli.main:program"}
 
 
 def test_networks_are_found_in_the_named_folder_then_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

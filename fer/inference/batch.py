@@ -51,7 +51,7 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[image_f
 
 def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False) -> Iterator[dict]:
     """For each file, in order: {"path", "detector", "faces": [{"box", "angle", "emotion", "prediction_set",
-    "probabilities"}]}, largest face first; and "note" where a picture is small, or so large that it was read at a reduced scale.
+    "probabilities"}]}, largest face first; and "note" where a picture is small, or was read at a reduced scale.
 
     box: x, y, width and height in the file's own pixels. angle: degrees by which the face is turned clockwise.
     detector: None where pictures are taken as faces.
