@@ -10,6 +10,8 @@ from PIL import Image
 from fer.data import dataset, labels
 from fer.data import fer2013 as data_fer2013
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for the Hub
+
 
 @pytest.fixture(scope="session")
 def fer2013() -> dict[str, dataset.Faces]:
