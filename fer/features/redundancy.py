@@ -24,7 +24,7 @@ from fer.utils.artifacts import Artifact
 FILE = "redundancy.npz"
 TWINS = 3  # of each filter are kept
 _BLOCK = 64  # faces at once
-_CHANGELESS = 1e-3  # a span of answers below which a filter tells nothing, as in `redundancy.py`
+_CHANGELESS = 1e-3  # a span of answers below which a filter or unit tells nothing; SELU's floor is -1.758
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,6 @@ def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
 
 
 ARTIFACT = Artifact(FILE, "redundancy", _parse)
-
-_CHANGELESS = 1e-3  # a span of answers below which a unit tells nothing; SELU's floor is -1.758
 
 
 @dataclass(frozen=True)
