@@ -14,10 +14,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for the Hub
 
 
 @pytest.fixture(scope="session")
-def fer2013() -> dict[str, dataset.Faces]:
+def fer2013() -> dict[str, dataset.FaceDataset]:
     """The real FER-2013; tests that need it skip where it is not."""
     try:
-        return data_fer2013.load(os.environ.get("FER2013_ROOT") or Path(__file__).parent.parent / "data")
+        return data_fer2013.load_fer2013(os.environ.get("FER2013_ROOT") or Path(__file__).parent.parent / "data")
     except dataset.DataError as error:
         pytest.skip(f"FER-2013 is not at hand: {error}")
 

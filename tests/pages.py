@@ -26,19 +26,19 @@ HAPPY = 0.9  # softmax of one logit of 3.989 among six of 0
 
 def network_that_says(emotion: str, folder: Path, logit: float = 3.989, unsure: float = 0.0) -> None:
     """Saves a network that answers every face with the same emotion."""
-    network = checkpoint.Network("dnn", name=folder.name, unsure=unsure)
+    network = checkpoint.FERModel("dnn", name=folder.name, unsure=unsure)
     last = [layer for layer in network if hasattr(layer, "weight")][-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     last.bias.data[network.labels.index(emotion)] = logit
-    checkpoint.save(network, folder)
+    checkpoint.save_model(network, folder)
 
 
 def write_predictions(folder: Path, answers: tuple[int, ...] = (3, 3, 3, 3, 4, 6, 6, 6)) -> None:
     """Answers on eight faces of PrivateTest: four happy, read as such; four sad, three of them read as neutral."""
     answers, truth = torch.tensor(answers), torch.tensor([3] * 4 + [4] * 4)
-    faces = dataset.Faces(torch.zeros(8, 48, 48), truth, None, torch.arange(8) == 0)
-    predictions.keep_predictions(folder / predictions.PREDICTIONS, "PrivateTest", 4 * torch.eye(7)[answers], faces)
+    faces = dataset.FaceDataset(torch.zeros(8, 48, 48), truth, None, torch.arange(8) == 0)
+    predictions.save_predictions(folder / predictions.PREDICTIONS, "PrivateTest", 4 * torch.eye(7)[answers], faces)
 
 
 def write_atlas(folder: Path, layer: str, count: int, side: int) -> None:
@@ -63,7 +63,7 @@ def write_networks(folder: Path) -> Path:
     network_that_says("sad", folder / "dnn")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
     torch.manual_seed(0)
-    checkpoint.save(checkpoint.Network("compact-ferplus", ferplus.FERPLUS), folder / "compact-ferplus")
+    checkpoint.save_model(checkpoint.FERModel("compact-ferplus", ferplus.FERPLUS), folder / "compact-ferplus")
     return folder
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fer.app import page as app_page
 from fer.app.saliency import method_menu
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.attribution import explain, faithfulness, methods
 from fer.data import fer2013
 from fer.features import visualization
@@ -18,7 +18,7 @@ from fer.inference import predictor
 from fer.models import checkpoint, summary
 from fer.models import registry as models_registry
 from fer.training import trainer
-from fer.training.config import recipe
+from fer.training.config import default_config
 from tests.pages import write_networks
 
 
@@ -27,22 +27,22 @@ def toy(classes: int) -> Iterable[nn.Module]:
     yield from (nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
 
 
-def about(shared: Shared) -> None:
+def about(shared: Session) -> None:
     gr.Markdown("What this is.", elem_id="about")
 
 
 def test_a_network_is_a_function_and_a_line(folder_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It is trained, saved, loaded, read with, explained and looked into by its name alone."""
     monkeypatch.setitem(models_registry.ARCHITECTURES, "toy", toy)
-    splits = fer2013.load(folder_data)
-    config = recipe("toy", epochs=1, batch_size=70)
+    splits = fer2013.load_fer2013(folder_data)
+    config = default_config("toy", epochs=1, batch_size=70)
     trainer.fit(config, splits["Training"], splits["PublicTest"], tmp_path / "toy", quiet=True)
-    network, faces = checkpoint.load("toy", tmp_path), torch.rand(2, 1, 48, 48)
-    assert [row.name for row in summary.table(network)][:2] == ["conv2d_1", "activation_1"]
-    assert predictor.calibrated(network, faces).sum(1).tolist() == pytest.approx([1, 1])
+    network, faces = checkpoint.load_model("toy", tmp_path), torch.rand(2, 1, 48, 48)
+    assert [row.name for row in summary.layer_table(network)][:2] == ["conv2d_1", "activation_1"]
+    assert predictor.calibrated_probabilities(network, faces).sum(1).tolist() == pytest.approx([1, 1])
     assert explain.explain(network, faces, "gradient", target=0).shape == (2, 1, 48, 48)
-    *_, frame = visualization.ascend(network, "conv2d_1", [0, 1], steps=1)
-    assert len(frame.images) == 2 and "toy" in checkpoint.available(tmp_path)
+    *_, frame = visualization.visualize(network, "conv2d_1", [0, 1], steps=1)
+    assert len(frame.images) == 2 and "toy" in checkpoint.list_checkpoints(tmp_path)
 
 
 def test_a_saliency_method_is_a_function_with_one_decorator(monkeypatch: pytest.MonkeyPatch):
@@ -56,7 +56,7 @@ def test_a_saliency_method_is_a_function_with_one_decorator(monkeypatch: pytest.
     network = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 2)).eval()
     network.name = "linear"
 
-    def toy_slopes(q: methods.Question) -> Tensor:
+    def toy_slopes(q: methods.AttributionRequest) -> Tensor:
         """The weights of the target's logit."""
         return network[1].weight.detach()[q.target].view_as(q.faces)
 
@@ -68,7 +68,7 @@ def test_a_saliency_method_is_a_function_with_one_decorator(monkeypatch: pytest.
         changes = faithfulness.changed(network, faces, 1)
         _, score = faithfulness.scores(maps, explain.amounts(maps, faces, "toy-slopes"), changes)
         assert (score > 0.99).all() if kind == "gradient" else (score < 0.9).all()
-    assert "toy-slopes" in explain.offered(network)
+    assert "toy-slopes" in explain.list_methods(network)
     assert method_menu.hint(network, "toy-slopes", []) == "The weights of the target's logit."
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from fer.data.image_io import PictureError, open_picture
+from fer.data.image_io import ImageError, open_image
 from fer.evaluation import calibration, metrics
 from fer.faces import framing
 from fer.faces.framing import Box
@@ -42,10 +42,10 @@ def test_a_picture_of_any_size_is_read_or_refused_by_its_size(kind, width, heigh
     """RGB bytes of just that size; below 24 pixels a sentence that names the size."""
     content = saved(*kind, width, height)
     if min(width, height) < 24:
-        with pytest.raises(PictureError, match=f"{width} x {height} pixels"):
-            open_picture(content)
+        with pytest.raises(ImageError, match=f"{width} x {height} pixels"):
+            open_image(content)
     else:
-        picture = open_picture(content)
+        picture = open_image(content)
         assert picture.shape == (height, width, 3) and picture.dtype == np.uint8
 
 
@@ -65,8 +65,8 @@ def test_a_spoilt_picture_is_read_or_refused_in_one_sentence(kind, changes, end)
     for place, change in changes:
         content[place % len(content)] ^= change
     try:
-        picture = open_picture(bytes(content[: len(content) - end % len(content)]))
-    except PictureError as refusal:
+        picture = open_image(bytes(content[: len(content) - end % len(content)]))
+    except ImageError as refusal:
         assert str(refusal).endswith(".") and "\n" not in str(refusal)
     else:
         assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
@@ -77,8 +77,8 @@ def test_a_spoilt_picture_is_read_or_refused_in_one_sentence(kind, changes, end)
 @example(b"")
 @pytest.mark.filterwarnings("ignore")
 def test_bytes_that_are_no_picture_are_refused_in_one_sentence(content):
-    with pytest.raises(PictureError) as refusal:
-        open_picture(content)
+    with pytest.raises(ImageError) as refusal:
+        open_image(content)
     assert str(refusal.value).endswith(".") and len(str(refusal.value)) < 300
 
 
@@ -89,7 +89,7 @@ def test_a_picture_of_any_floats_becomes_bytes(values):
     """NaN, infinities and 1e38 included."""
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "TIFF")
-    picture = open_picture(stream.getvalue())
+    picture = open_image(stream.getvalue())
     assert picture.shape == (48, 49, 3) and (picture[..., 0] == picture[..., 2]).all()
 
 
@@ -152,7 +152,7 @@ def measured(draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_figures_are_shares_and_agree_with_each_other(kept, temperature):
     """All in 0..1; the diagonal is the accuracy, rows are supports, intervals hold the share; order means nothing."""
     logits, labels, twin = kept
-    found = metrics.figures(logits, labels, twin, temperature)
+    found = metrics.classification_metrics(logits, labels, twin, temperature)
     names = ("accuracy", "accuracy_without_twins", "macro_f1", "balanced_accuracy", "ece")
     assert all(-1e-6 <= found[name] <= 1 + 1e-6 for name in names)
     matrix = torch.tensor(found["confusion"])
@@ -162,7 +162,7 @@ def test_figures_are_shares_and_agree_with_each_other(kept, temperature):
     low, high = found["ci95"]
     assert -1e-9 <= low <= found["accuracy"] + 1e-6 and found["accuracy"] - 1e-6 <= high <= 1 + 1e-9
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    again = metrics.figures(logits[order], labels[order], twin[order], temperature)
+    again = metrics.classification_metrics(logits[order], labels[order], twin[order], temperature)
     assert [again[name] for name in names] == pytest.approx([found[name] for name in names], abs=1e-5)
 
 
@@ -171,11 +171,11 @@ def test_figures_are_shares_and_agree_with_each_other(kept, temperature):
 def test_an_interval_holds_its_share_and_narrows_with_more_faces(right, wrong):
     """Within 0..1; ten times as many faces of the same share give a narrower one."""
     total = right + wrong
-    low, high = metrics.wilson(right, total)
+    low, high = metrics.wilson_interval(right, total)
     assert 0 <= low + 1e-12 and high - 1e-12 <= 1 and low <= high
     if total:
         assert low - 1e-12 <= right / total <= high + 1e-12
-        more = metrics.wilson(10 * right, 10 * total)
+        more = metrics.wilson_interval(10 * right, 10 * total)
         assert more[1] - more[0] < high - low
 
 
@@ -184,5 +184,5 @@ def test_an_interval_holds_its_share_and_narrows_with_more_faces(right, wrong):
 def test_thresholds_and_temperatures_are_numbers_that_a_config_takes(kept):
     """0.25 to 8, and 0 to 1."""
     logits, labels, _ = kept
-    assert 0.25 <= calibration.calibrate(logits, labels) <= 8
-    assert 0 <= calibration.unsure_below(logits.softmax(1), labels) <= 1
+    assert 0.25 <= calibration.fit_temperature(logits, labels) <= 8
+    assert 0 <= calibration.fit_rejection_threshold(logits.softmax(1), labels) <= 1

@@ -70,17 +70,17 @@ def test_networks_are_found_in_the_named_folder_then_in_the_package(tmp_path: Pa
     """$FER_WEIGHTS first; what it lacks comes out of the wheel; what neither has is told with all the places."""
     torch.manual_seed(0)
     for place in ("named", "packaged"):
-        checkpoint.save(
-            checkpoint.Network("dnn", temperature=2.0 if place == "named" else 1.0), tmp_path / place / "dnn"
+        checkpoint.save_model(
+            checkpoint.FERModel("dnn", temperature=2.0 if place == "named" else 1.0), tmp_path / place / "dnn"
         )
-    checkpoint.save(checkpoint.Network("dnn", name="other"), tmp_path / "packaged" / "other")
+    checkpoint.save_model(checkpoint.FERModel("dnn", name="other"), tmp_path / "packaged" / "other")
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path / "named")
     monkeypatch.setattr(checkpoint, "PACKAGED", tmp_path / "packaged")
-    assert checkpoint.available() == ["dnn", "other"]
-    assert checkpoint.load("dnn").temperature == checkpoint.outline("dnn").temperature == 2
-    assert checkpoint.load("other").name == checkpoint.outline("other").name == "other"
+    assert checkpoint.list_checkpoints() == ["dnn", "other"]
+    assert checkpoint.load_model("dnn").temperature == checkpoint.load_meta("dnn").temperature == 2
+    assert checkpoint.load_model("other").name == checkpoint.load_meta("other").name == "other"
     with pytest.raises(checkpoint.CheckpointError) as error:
-        checkpoint.load("nothing")
+        checkpoint.load_model("nothing")
     assert all(
         word in str(error.value) for word in (str(tmp_path / "named"), "dnn, other", "$FER_WEIGHTS", "OWNER/NAME")
     )

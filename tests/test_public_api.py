@@ -10,7 +10,7 @@ import pytest
 
 import fer
 from fer.data import image_io
-from fer.data.image_io import PictureError
+from fer.data.image_io import ImageError
 from fer.faces.detector import Detector
 from fer.inference import predictor
 from fer.models import checkpoint
@@ -34,12 +34,12 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_a_predictor_takes_files_bytes_and_arrays_alike():
     """The project's own example as a path, as bytes and as pixels gives one reading."""
     path = ROOT / "fer" / "data" / "assets" / "examples" / "happy.png"
-    read = predictor.Predictor(checkpoint.load("cnn"), HAAR)
-    pixels = image_io.open_picture(path)
+    read = predictor.Predictor(checkpoint.load_model("cnn"), HAAR)
+    pixels = image_io.open_image(path)
     readings = [read(picture, whole=True) for picture in (path, path.read_bytes(), pixels)]
     assert len({reading.faces[0].confidence for reading in readings}) == 1
     assert read(np.zeros((60, 60, 3), np.uint8)).faces == ()
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         read(b"no picture")
 
 

@@ -122,7 +122,7 @@ def test_every_command_is_one_that_the_parser_knows(document: Path):
             arguments = vars(parser.parse_args(asked))
             if asked[0] == "train":
                 names = {key: value for key, value in arguments.items() if value is not None}
-                assert training_config.recipe(**{key: value for key, value in names.items() if key not in OWN})
+                assert training_config.default_config(**{key: value for key, value in names.items() if key not in OWN})
         elif words[:2] == ["python", "-m"]:
             assert words[2] in ("fer", "pytest") or find_spec(words[2]), line
         elif words[0] == "python":
@@ -218,11 +218,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("FER2013_ROOT", str(splits_of_noise(folder / "fer2013")))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.delenv("FER_YUNET", raising=False)
-        splits = fer2013.load()
+        splits = fer2013.load_fer2013()
         for name in ("compact", "cnn"):
             torch.manual_seed(len(name))
-            network = checkpoint.Network(name).eval()
-            checkpoint.save(network, folder / "weights" / name)
+            network = checkpoint.FERModel(name).eval()
+            checkpoint.save_model(network, folder / "weights" / name)
             for split in ("PublicTest", "PrivateTest"):
                 predictions.evaluate(network, split, splits[split], folder=folder / "weights" / name)
         yield folder

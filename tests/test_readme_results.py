@@ -33,7 +33,7 @@ def numbers(text: str) -> set[float]:
 def matrix(name: str) -> torch.Tensor:
     """The confusion matrix (K, K) of a shipped network on PrivateTest."""
     logits, labels, _ = predictions.load_logits(checkpoint.WEIGHTS / name, "PrivateTest")
-    return metrics.confusion(logits.argmax(1), labels, logits.shape[1])
+    return metrics.confusion_matrix(logits.argmax(1), labels, logits.shape[1])
 
 
 def table(study: str) -> list[dict]:
@@ -72,12 +72,12 @@ def test_so_many_units_are_dead_without_normalisation():
 
 def test_the_three_vggs_read_what_their_configs_say():
     names = ("vgg16-relu", "vgg16-selu", "vgg19-selu")
-    kept = [checkpoint.outline(name).figures["private_test"]["accuracy"] for name in names]
+    kept = [checkpoint.load_meta(name).figures["private_test"]["accuracy"] for name in names]
     assert [float(number) for number in row("VGG16")[3].split(", ")] == [round(accuracy, 4) for accuracy in kept]
 
 
 def test_cnn_finds_happy_fear_and_sad_as_often_as_its_answers_say():
-    recall = [each["recall"] for each in metrics.class_figures(matrix("cnn"))]
+    recall = [each["recall"] for each in metrics.per_class_metrics(matrix("cnn"))]
     assert re.findall(r"0\.\d+", row("Happy")[3]) == [f"{recall[label]:.3f}" for label in (3, 2, 4)]
 
 
@@ -86,8 +86,8 @@ def test_so_many_emotions_are_taken_for_the_same_as_in_the_report():
     said = {name: int(count) for count, name in re.findall(r"(\d) (?:of 7 the same )?for `([\w-]+)`", row("taken")[3])}
     assert len(said) == 4
     for name, count in said.items():
-        labels = checkpoint.outline(name).labels
-        found = [labels[answer] for answer, _ in metrics.mistaken_for(matrix(name))]
+        labels = checkpoint.load_meta(name).labels
+        found = [labels[answer] for answer, _ in metrics.top_confusion(matrix(name))]
         assert sum(TAKEN_FOR[label] == answer for label, answer in zip(labels, found, strict=True)) == count
 
 

@@ -13,13 +13,13 @@ import torch
 
 from fer.attribution import benchmark, region_benchmark
 from fer.data import fer2013, zip_dataset
-from fer.data.image_io import PictureError, open_picture
+from fer.data.image_io import ImageError, open_image
 from fer.evaluation import predictions
 from fer.features import atlas, redundancy
 from fer.models import checkpoint
 from fer.training import config as training_config
 from fer.training import history, trainer
-from fer.training.distributed import Team
+from fer.training.distributed import DistributedContext
 from tests.test_architecture import FILES, ROOT
 
 SOURCES = [*FILES, *sorted((ROOT / "tests").rglob("*.py"))]
@@ -94,19 +94,19 @@ def harm(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    checkpoint.save(checkpoint.Network("dnn"), tmp_path / "weights" / "dnn")
+    checkpoint.save_model(checkpoint.FERModel("dnn"), tmp_path / "weights" / "dnn")
     return tmp_path / "weights" / "dnn"
 
 
 def restore(folder: Path) -> None:
-    config = training_config.recipe("dnn")
-    trainer.Run(config, Team(torch.device("cpu"))).restore(folder / "unfinished.pt", config)
+    config = training_config.default_config("dnn")
+    trainer.TrainState(config, DistributedContext(torch.device("cpu"))).restore(folder / "unfinished.pt", config)
 
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "weights": ("model.safetensors", lambda folder: checkpoint.load("dnn", folder.parent)),
-    "outline": ("model.safetensors", lambda folder: checkpoint.outline("dnn", folder.parent)),
-    "config": ("config.json", lambda folder: checkpoint.load("dnn", folder.parent)),
+    "weights": ("model.safetensors", lambda folder: checkpoint.load_model("dnn", folder.parent)),
+    "outline": ("model.safetensors", lambda folder: checkpoint.load_meta("dnn", folder.parent)),
+    "config": ("config.json", lambda folder: checkpoint.load_model("dnn", folder.parent)),
     "predictions": ("predictions.npz", lambda folder: predictions.load_logits(folder, "PublicTest")),
     "regions": ("regions.npz", region_benchmark.read),
     "redundancy": ("redundancy.npz", redundancy.read),
@@ -116,8 +116,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "unfinished training": ("unfinished.pt", restore),
     "cache": ("cache.safetensors", lambda folder: fer2013._read_cache(folder / "cache.safetensors", "")),
     "zip": ("faces.zip", lambda folder: zip_dataset.read(folder / "faces.zip")),
-    "picture": ("face.png", lambda folder: open_picture(folder / "face.png")),
-    "exported network": ("x.onnx", lambda folder: checkpoint.load(str(folder / "x.onnx"))),
+    "picture": ("face.png", lambda folder: open_image(folder / "face.png")),
+    "exported network": ("x.onnx", lambda folder: checkpoint.load_model(str(folder / "x.onnx"))),
 }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_a_malicious_file_runs_nothing(folder: Path, harm: Path, name: str, read
     disguise(Harm(harm), folder / name)
     try:
         found = read(folder)
-    except (ValueError, OSError, PictureError) as error:
+    except (ValueError, OSError, ImageError) as error:
         assert "\n" not in str(error)  # one line, for the command line
     else:
         assert not found
@@ -152,10 +152,10 @@ def test_a_malicious_file_runs_nothing(folder: Path, harm: Path, name: str, read
 
 def test_a_checkpoint_of_torch_is_no_checkpoint(folder: Path):
     """pytorch_model.bin beside a missing model.safetensors is not looked at."""
-    torch.save(checkpoint.Network("dnn").state_dict(), folder / "pytorch_model.bin")
+    torch.save(checkpoint.FERModel("dnn").state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors cannot be used"):
-        checkpoint.load("dnn", folder.parent)
+        checkpoint.load_model("dnn", folder.parent)
 
 
 def test_what_is_shipped_holds_no_pickle():

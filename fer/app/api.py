@@ -13,26 +13,26 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from fer.app.errors import refusal, said_kindly
+from fer.app.errors import image_errors_as_messages, user_error
 from fer.app.filters import job as filters_job
 from fer.app.model_cache import load_network, read
 from fer.app.queue import wanted
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.app.uploads import picture_sent
 from fer.attribution import explanation
-from fer.data.image_io import open_picture, open_scaled
+from fer.data.image_io import open_image, open_scaled
 from fer.features import layer_report
-from fer.inference.predictor import Reading
+from fer.inference.predictor import ImagePrediction
 from fer.plotting import encode
 from fer.plotting import maps as plotting_maps
-from fer.plotting.maps import compose, enlarged_row, scales
+from fer.plotting.maps import compose, image_row, scales, tile_images
 
 _COLUMNS = 8  # of tiles in a picture
 _TILE = 96  # pixels that a tile is enlarged to
 _ONE_AT_A_TIME = {"concurrency_limit": 1}  # each endpoint in a line of its own
 
 
-def publish(shared: Shared) -> None:
+def publish(shared: Session) -> None:
     """The endpoints; their types are read off the functions in here, their descriptions off those below."""
     weights = shared.weights
 
@@ -82,7 +82,7 @@ def readings(weights: Path, picture: dict | str, network: str) -> dict:
     probabilities are calibrated, and "unsure" says that the highest of them is too low to be believed. A picture is an
     upload, or a data address.
     """
-    with said_kindly():
+    with image_errors_as_messages():
         opened = open_scaled(picture_sent(picture))
     reading = read(opened.pixels, weights, network)
     rows = [
@@ -108,11 +108,11 @@ def explained(
     """
     chain, face = load_network(weights, network), largest(weights, picture, network)
     try:
-        reason = explanation.of(chain, face, method, target, against, watch=_in_time())
+        reason = explanation.explain_face(chain, face, method, target, against, watch=_in_time())
     except ValueError as error:
-        raise refusal(f"This cannot be explained: {error}.") from None
+        raise user_error(f"This cannot be explained: {error}.") from None
     scores = explanation.scores(reason, explanation.changes(chain, reason))
-    three = enlarged_row(list(explanation.pictures(reason).values()), scale=6)
+    three = image_row(list(explanation.pictures(reason).values()), scale=6)
     return explanation.summary(reason, scores) | {"picture": encode.data_url(three, lossless=True)}
 
 
@@ -124,9 +124,9 @@ def answered(weights: Path, picture: dict | str, network: str, layer: str) -> di
     """
     chain, face = load_network(weights, network), largest(weights, picture, network)
     try:
-        answer = layer_report.of(chain, layer, face)
+        answer = layer_report.layer_report(chain, layer, face)
     except ValueError as error:
-        raise refusal(f"There are no such maps: {error}.") from None
+        raise user_error(f"There are no such maps: {error}.") from None
     found = {"layer": layer, "filters": len(answer.values), "size": list(answer.values.shape[1:])}
     if answer.values.ndim == 1:
         return found | {"values": [round(float(value), 4) for value in answer.values]}
@@ -143,15 +143,15 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
     """
     asked = filters_job.ask(weights, network, layer, filters, "clear", steps, seed)
     if len(asked.filters) > 64:
-        raise refusal(f"That is {len(asked.filters)} filters: ask for 64 at most, as in 0-63.")
+        raise user_error(f"That is {len(asked.filters)} filters: ask for 64 at most, as in 0-63.")
     last = filters_job.kept(asked, weights) or _last(filters_job.grow(asked, weights))
     if last.late:
-        raise refusal(f"This takes longer than {filters_job.TURN} seconds here: ask for fewer filters or steps.")
+        raise user_error(f"This takes longer than {filters_job.TURN} seconds here: ask for fewer filters or steps.")
     rows = [
         {"filter": number, "ascent": round(value, 4), "dead": dead}
         for number, value, dead in zip(asked.filters, last.values, last.dead, strict=True)
     ]
-    sheet = plotting_maps.sheet(last.images, _COLUMNS, max(1, _TILE // last.images.shape[1]))
+    sheet = tile_images(last.images, _COLUMNS, max(1, _TILE // last.images.shape[1]))
     return {"layer": layer, "filters": rows, "picture": encode.data_url(sheet)}
 
 
@@ -161,19 +161,19 @@ def _in_time() -> Callable[[object], None]:
 
     def watch(_: object) -> None:
         if not wanted():
-            raise refusal("Nobody waits for this any more.")
+            raise user_error("Nobody waits for this any more.")
         if time.monotonic() > ends:
-            raise refusal(f"This takes longer than {filters_job.TURN} seconds here: ask for less.")
+            raise user_error(f"This takes longer than {filters_job.TURN} seconds here: ask for less.")
 
     return watch
 
 
-def _last(steps: Iterator[filters_job.Grown]) -> filters_job.Grown:
+def _last(steps: Iterator[filters_job.VisualizationState]) -> filters_job.VisualizationState:
     """What an ascent comes to, which keeps its own time. Raises gr.Error once nobody waits for it."""
     last = None
     for last in steps:  # noqa: B007
         if not wanted():
-            raise refusal("Nobody waits for this any more.")
+            raise user_error("Nobody waits for this any more.")
     return last
 
 
@@ -181,10 +181,10 @@ def largest(weights: Path, picture: dict | str, network: str) -> np.ndarray:
     """The largest face of a picture that was sent, as networks see it: uint8 (48, 48)."""
     reading = _read(weights, picture, network)
     if not reading.faces:
-        raise refusal("No face was found in this picture: send one whose face is larger or seen from the front.")
+        raise user_error("No face was found in this picture: send one whose face is larger or seen from the front.")
     return reading.faces[0].crop
 
 
-def _read(weights: Path, picture: dict | str, network: str) -> Reading:
-    with said_kindly():
-        return read(open_picture(picture_sent(picture)), weights, network)
+def _read(weights: Path, picture: dict | str, network: str) -> ImagePrediction:
+    with image_errors_as_messages():
+        return read(open_image(picture_sent(picture)), weights, network)

@@ -14,7 +14,7 @@ from gradio.routes import App, ORJSONResponse
 from starlette.requests import Request
 
 from fer.app.clients import Sessions
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 from fer.app.queue import Listening
 from fer.app.security import FULL, Hosts, Secured
 
@@ -37,7 +37,7 @@ class Guarded(gr.Blocks):
             raise
         except Exception as error:  # each component has its own kind for what it cannot read
             log.info("Not read: %s", error)
-            raise refusal(OTHER_FORM) from None
+            raise user_error(OTHER_FORM) from None
 
     async def process_api(self, *args, **kwargs):
         try:
@@ -47,7 +47,7 @@ class Guarded(gr.Blocks):
             raise
         except Exception:  # whatever it is, it is logged with its trace, and told
             log.exception("A request failed")
-            raise refusal(UNFORESEEN) from None
+            raise user_error(UNFORESEEN) from None
 
     def get_config_file(self) -> dict:
         """Without the functions of components, which Gradio would give by their addresses in memory."""

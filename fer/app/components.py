@@ -11,8 +11,8 @@ from html import escape
 import gradio as gr
 from matplotlib.figure import Figure
 
-from fer.app.events import QUIET, follow
-from fer.app.session import Shared
+from fer.app.events import QUIET, on_model_change
+from fer.app.session import Session
 from fer.plotting import encode
 from fer.utils import tables
 
@@ -132,14 +132,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def fold(shared: Shared, title: str, tell: Callable[[str], str], **box) -> gr.HTML:
+def fold(shared: Session, title: str, tell: Callable[[str], str], **box) -> gr.HTML:
     """The box in the fold. While it is open it follows the network; closed, it costs nobody any time."""
     with gr.Accordion(title, open=False) as part:
         shown = gr.HTML("", apply_default_css=False, **box)
     is_open = gr.State(False)
     part.expand(lambda name: (tell(name), True), shared.network, [shown, is_open], **QUIET)
     part.collapse(lambda: False, None, is_open, **QUIET)
-    follow(shared, lambda name, is_open: tell(name) if is_open else "", shown, given=(is_open,))
+    on_model_change(shared, lambda name, is_open: tell(name) if is_open else "", shown, given=(is_open,))
     return shown
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def own() -> Tensor | None:
     """PublicTest's faces, uint8 (N, 48, 48), loaded once."""
     try:
-        faces = fer2013.load().get("PublicTest")
+        faces = fer2013.load_fer2013().get("PublicTest")
     except (dataset.DataError, OSError) as error:
         log.info("no real faces are shown: %s", error)
         return None

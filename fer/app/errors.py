@@ -6,14 +6,14 @@ from fer.data import image_io
 
 
 @contextmanager
-def said_kindly():
+def image_errors_as_messages():
     """Turns what is wrong with a picture into a message on the page."""
     try:
         yield
-    except image_io.PictureError as error:
-        raise refusal(str(error)) from None
+    except image_io.ImageError as error:
+        raise user_error(str(error)) from None
 
 
-def refusal(sentence: str) -> gr.Error:
+def user_error(sentence: str) -> gr.Error:
     """A message for the visitor, without a trace in the server's log."""
     return gr.Error(sentence, title="That did not work", print_exception=False)

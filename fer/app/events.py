@@ -3,15 +3,15 @@ from collections.abc import Callable, Iterable
 import gradio as gr
 from gradio.components import Component
 
-from fer.app.errors import refusal
-from fer.app.session import Shared
-from fer.models.ensemble import ELECTED
+from fer.app.errors import user_error
+from fer.app.session import Session
+from fer.models.ensemble import SELECTED
 
 AFTERWARDS = "name => new Promise(done => setTimeout(() => done(name), 250))"
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def follow(shared: Shared, function: Callable, *boxes: Component, given: tuple[Component, ...] = ()) -> None:
+def on_model_change(shared: Session, function: Callable, *boxes: Component, given: tuple[Component, ...] = ()) -> None:
     """What function(name, *given) returns goes into the boxes whenever another network is chosen, on whatever tab.
 
     For what is quick. All that follows is one event of the page, which `keep_up` makes: sent one by one, a dozen of
@@ -20,7 +20,7 @@ def follow(shared: Shared, function: Callable, *boxes: Component, given: tuple[C
     shared.followers.append((function, given, boxes))
 
 
-def keep_up(shared: Shared) -> None:
+def bind_model_change(shared: Session) -> None:
     """Wires all that was told to `follow`; call once, when every tab is laid out."""
 
     def answer(name: str, *given: object) -> list:
@@ -41,12 +41,12 @@ def _values(function: Callable, count: int, *asked: object) -> Iterable:
     return values if count > 1 else [values]
 
 
-def alone(names: list[str]) -> list[str]:
+def visible_if(names: list[str]) -> list[str]:
     """The networks, without the elected committee."""
-    return [name for name in names if name != ELECTED]
+    return [name for name in names if name != SELECTED]
 
 
-def sent(event: gr.EventData, name: str) -> object:
+def event_value(event: gr.EventData, name: str) -> object:
     """What the browser sent with an event under this name; None where it sent nothing."""
     try:
         return getattr(event, name, None)
@@ -54,14 +54,14 @@ def sent(event: gr.EventData, name: str) -> object:
         return None
 
 
-def picked(event: gr.EventData, count: int) -> int:
+def validated_index(event: gr.EventData, count: int) -> int:
     """The number that a click in our own markup sent, checked: it comes from the browser."""
-    index = sent(event, "index")
+    index = event_value(event, "index")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < count:
-        raise refusal("What you clicked is not there any more. Please choose another one.")
+        raise user_error("What you clicked is not there any more. Please choose another one.")
     return index
 
 
-def filled(value: str) -> dict:
+def fill_choices(value: str) -> dict:
     """An update of a box of markup, which takes no room on the page while it is empty."""
     return gr.update(value=value, visible=bool(value))

@@ -18,7 +18,7 @@ from fer.evaluation import predictions
 from fer.features import atlas, redundancy
 from fer.models import checkpoint
 from fer.models.checkpoint import CheckpointError
-from fer.models.ensemble import ELECTED
+from fer.models.ensemble import SELECTED
 from fer.training import history
 
 # What is measured of a network and kept beside it, but for its predictions and its atlas.
@@ -38,13 +38,13 @@ class Trouble:
 
 def look(weights: Path) -> list[Trouble]:
     """All that is broken or stale in a folder of networks, in their order. Every file is read once."""
-    return [trouble for name in checkpoint.shipped(weights) for trouble in _of(name, weights)]
+    return [trouble for name in checkpoint.list_models(weights) for trouble in _of(name, weights)]
 
 
 def sound(weights: Path, troubles: list[Trouble]) -> list[str]:
     """The networks, and the elected committee, that are not left out."""
     left_out = {trouble.network for trouble in troubles if trouble.left_out}
-    return [name for name in checkpoint.shipped(weights) if name not in left_out]
+    return [name for name in checkpoint.list_models(weights) if name not in left_out]
 
 
 def _of(name: str, weights: Path) -> Iterator[Trouble]:
@@ -53,7 +53,7 @@ def _of(name: str, weights: Path) -> Iterator[Trouble]:
     except CheckpointError as error:
         yield Trouble(name, True, str(error).replace(f"{weights}/", ""))
         return
-    if name == ELECTED:
+    if name == SELECTED:
         return
     for words in (_history(weights / name), *_predictions(name, weights), *_measured(weights / name)):
         if words:
@@ -69,7 +69,7 @@ def _history(folder: Path) -> str:
 
 
 def _predictions(name: str, weights: Path) -> Iterator[str]:
-    network = checkpoint.outline(name, weights)
+    network = checkpoint.load_meta(name, weights)
     for split in predictions.SPLITS:
         try:
             predictions.load_predictions(network, split, weights)

@@ -16,7 +16,7 @@ EVERY = 0.4  # seconds between two steps: what is quicker shows no progress, and
 
 
 @dataclass(frozen=True)
-class Done:
+class JobResult:
     """What the work returned."""
 
     result: Any
@@ -26,9 +26,9 @@ class _Stopped(Exception):
     pass
 
 
-def steps(
+def run_with_progress(
     work: Callable[[Callable[[int], None]], Any], wanted: Callable[[], bool] = wanted, every: float = EVERY
-) -> Iterator[int | Done]:
+) -> Iterator[int | JobResult]:
     """Runs work(watch) in a thread of its own, where `watch(count)` counts, or ends the work that nobody waits for.
 
     That is when the generator is closed, as when a visitor presses Stop or leaves, or as soon as `wanted()` is False;
@@ -49,7 +49,7 @@ def steps(
             if not wanted():
                 return
             yield read
-        yield Done(future.result())
+        yield JobResult(future.result())
     finally:
         left.set()
         pool.shutdown(wait=False)

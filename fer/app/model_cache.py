@@ -8,60 +8,62 @@ import gradio as gr
 import numpy as np
 import torch
 
-from fer.app.errors import refusal
-from fer.app.events import AFTERWARDS, QUIET, alone, follow
+from fer.app.errors import user_error
+from fer.app.events import AFTERWARDS, QUIET, on_model_change, visible_if
 from fer.app.predict import view as predict_view
-from fer.app.session import Shared, log
+from fer.app.session import Session, log
 from fer.faces import detector
 from fer.inference import predictor
 from fer.models import checkpoint
-from fer.models.ensemble import PREFIX, Committee
+from fer.models.ensemble import PREFIX, Ensemble
 
 
-def load_network(weights: Path, name: str) -> checkpoint.Network:
+def load_network(weights: Path, name: str) -> checkpoint.FERModel:
     """The network `name` of a folder, loaded once for all visitors. Do not hook or alter it: copy it for that.
 
     Raises gr.Error for any other name than those of the folder's own networks, and for a broken one.
     """
-    names = checkpoint.available(weights)
+    names = checkpoint.list_checkpoints(weights)
     if name not in names:
-        raise refusal(f"There is no network {str(name)[:40]!r} here. Choose one of: {', '.join(names) or 'none yet'}.")
+        raise user_error(
+            f"There is no network {str(name)[:40]!r} here. Choose one of: {', '.join(names) or 'none yet'}."
+        )
     try:
         return _load(name, weights)
     except checkpoint.CheckpointError as error:
         log.error("%s", error)  # it names files of the server, which are not a visitor's business
-        raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
+        raise user_error(f"The network {name!r} is broken on the server. Please choose another one.") from None
 
 
-def outline(weights: Path, name: str) -> checkpoint.Network | Committee:
+def outline(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
     """The network or committee `name` as far as its config.json tells, without weights: labels, figures, shapes.
 
     Raises gr.Error as `load_network` does.
     """
     members = members_of(name)
     if len(set(members)) < len(members):
-        raise refusal("A committee needs networks that are not the same.")
-    known = checkpoint.shipped(weights)
+        raise user_error("A committee needs networks that are not the same.")
+    known = checkpoint.list_models(weights)
     for member in members:
         if member not in known:
             there = ", ".join(known) or "none yet"
-            raise refusal(f"There is no network {member[:40]!r} here. Choose one of: {there}.")
+            raise user_error(f"There is no network {member[:40]!r} here. Choose one of: {there}.")
     try:
         return _outline(name, weights)
     except checkpoint.CheckpointError as error:
         log.error("%s", error)
         if len(members) > 1 and all(_sound(member, weights) for member in members):
-            raise refusal("These networks tell other labels apart, so they are no committee.") from None
-        raise refusal(f"The network {name!r} is broken on the server. Please choose another one.") from None
+            raise user_error("These networks tell other labels apart, so they are no committee.") from None
+        raise user_error(f"The network {name!r} is broken on the server. Please choose another one.") from None
 
 
-def load_any(weights: Path, name: str) -> checkpoint.Network | Committee:
+def load_any(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
     """The network or committee `name`, its weights shared with `load_network`. Raises gr.Error."""
     found = outline(weights, name)
-    if not isinstance(found, Committee):
+    if not isinstance(found, Ensemble):
         return load_network(weights, name)
     members = [load_network(weights, member.name) for member in found.members]
-    return Committee(members, found.temperature, found.unsure, found.figures).eval()
+    return Ensemble(members, found.temperature, found.unsure, found.figures).eval()
 
 
 def members_of(name: str) -> list[str]:
@@ -76,8 +78,8 @@ def _sound(name: str, weights: Path) -> bool:
         return False
 
 
-_outline = functools.lru_cache(maxsize=64)(checkpoint.outline)
-_load = functools.lru_cache(maxsize=16)(checkpoint.load)
+_outline = functools.lru_cache(maxsize=64)(checkpoint.load_meta)
+_load = functools.lru_cache(maxsize=16)(checkpoint.load_model)
 
 
 @functools.lru_cache(maxsize=1)
@@ -86,9 +88,9 @@ def load_detector() -> detector.Detector:
     return detector.load_detector()
 
 
-def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> predictor.Reading:
+def read(picture: np.ndarray, weights: Path, name: str, whole_picture: bool = False) -> predictor.ImagePrediction:
     """Every face of an RGB picture, uint8 (H, W, 3), through the network `name`."""
-    return predictor.read(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
+    return predictor.predict_image(picture, load_network(weights, name), load_detector(), whole_picture=whole_picture)
 
 
 def single_threaded(most: int) -> ThreadPoolExecutor:
@@ -117,13 +119,13 @@ def choices(value: str, js: str = predict_view.CHOICE_JS, **properties) -> gr.HT
     return gr.HTML(value, js_on_load=js, apply_default_css=False, **properties)
 
 
-def network_menu(shared: Shared, elem_id: str, first: bool = False) -> gr.Dropdown:
+def network_menu(shared: Session, elem_id: str, first: bool = False) -> gr.Dropdown:
     """The menu of networks, one on every tab: what is chosen on one is chosen on all.
 
     first: the tab reads this menu itself, so that the others, which are not seen, may wait until it has answered.
     """
-    menu = gr.Dropdown(alone(shared.names), value=shared.network.value, label="Network", elem_id=elem_id)
+    menu = gr.Dropdown(visible_if(shared.names), value=shared.network.value, label="Network", elem_id=elem_id)
     # `blur` follows a choice once, where a click sends `input` twice.
     menu.blur(lambda name: name, menu, shared.network, js=AFTERWARDS if first else None, **QUIET)
-    follow(shared, lambda name: name, menu)
+    on_model_change(shared, lambda name: name, menu)
     return menu

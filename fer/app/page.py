@@ -14,14 +14,14 @@ from fer.app import api, integrity, lifecycle, memory
 from fer.app.activations import tab as activations_tab
 from fer.app.blocks import Guarded, Server
 from fer.app.confusion import tab as confusion_tab
-from fer.app.events import QUIET, keep_up
+from fer.app.events import QUIET, bind_model_change
 from fer.app.filters import tab as filters_tab
 from fer.app.models import tab as models_tab
 from fer.app.predict import tab as predict_tab
 from fer.app.queue import MOST, bound
 from fer.app.saliency import tab as saliency_tab
 from fer.app.security import own_hosts
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.app.uploads import discard_broken_uploads
 from fer.models import checkpoint
 
@@ -78,12 +78,12 @@ def build(weights: Path | None = None) -> gr.Blocks:
     with Guarded(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
         gr.Markdown(f"# {TITLE}\n{INTRO}")
         integrity.section(troubles)
-        shared = Shared(weights, names, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
+        shared = Session(weights, names, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
         with gr.Tabs() as tabs:
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name):
                     tab(shared)
-        keep_up(shared)
+        bind_model_change(shared)
         api.publish(shared)
         shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
         page.load(named, None, tabs, queue=False, **QUIET)

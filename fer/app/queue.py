@@ -23,7 +23,7 @@ from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import error_payload
 
 from fer.app.clients import client_of
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 
 LONGEST = 24  # visitors who wait in one line: for two seconds each, at two cores, not quite half a minute
 MOST = 256  # in all lines; Gradio's own bound
@@ -180,7 +180,7 @@ class Lines:
             self.queue.pending_messages_per_session.pop(event.session_hash, None)
 
     def _answer(self, event: Event, words: str) -> None:
-        told = error_payload(refusal(words), False)
+        told = error_payload(user_error(words), False)
         self.queue.send_message(event, ProcessCompletedMessage(output=told, success=False))
 
 

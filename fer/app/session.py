@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FilterRequest:
     """A filter that the visitor wants to see in the Filters tab; `visit` makes the same one twice two wishes."""
 
     network: str
@@ -30,7 +30,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Shared:
+class Session:
     """Handed to every `tab(shared)`. The states are a visitor's own: read them as event inputs, never elsewhere.
 
     Another tab follows the visitor with `shared.face.change(...)`, `shared.network.change(...)` and `follow`.

@@ -17,7 +17,7 @@ from gradio.route_utils import GradioMultiPartParser
 from PIL import Image
 from starlette.datastructures import FormData
 
-from fer.data.image_io import PictureError, open_picture
+from fer.data.image_io import ImageError, open_image
 
 
 def picture_file(payload: dict | None) -> Path:
@@ -28,10 +28,10 @@ def picture_file(payload: dict | None) -> Path:
     """
     path = payload.get("path") if isinstance(payload, dict) else None
     if not isinstance(path, str) or not path or "\0" in path:
-        raise PictureError("There is no picture yet: upload one, paste one, take one or pick an example.")
+        raise ImageError("There is no picture yet: upload one, paste one, take one or pick an example.")
     file = Path(path).resolve()
     if not file.is_relative_to(Path(utils.get_upload_folder()).resolve()) or not file.is_file():
-        raise PictureError("This picture is not, or no longer, on the server. Please choose it again.")
+        raise ImageError("This picture is not, or no longer, on the server. Please choose it again.")
     return file
 
 
@@ -46,10 +46,10 @@ def picture_sent(picture: dict | str | None) -> Path | bytes:
         try:
             return base64.b64decode(picture.partition(",")[2], validate=True)
         except ValueError:
-            raise PictureError("This data address is damaged; its base64 part cannot be read.") from None
+            raise ImageError("This data address is damaged; its base64 part cannot be read.") from None
     _, ours, path = picture.partition("/gradio_api/file=")
     if not ours:
-        raise PictureError("A picture must be uploaded, or be sent as a data address: nothing is fetched from the web.")
+        raise ImageError("A picture must be uploaded, or be sent as a data address: nothing is fetched from the web.")
     return picture_file({"path": unquote(path)})
 
 
@@ -62,10 +62,10 @@ def small_jpeg(jpeg: bytes, side: int) -> np.ndarray:
     try:
         image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
     except Exception:  # as in pictures.py: Pillow's readers raise anything on foreign bytes
-        raise PictureError("The camera's picture arrived damaged.") from None
+        raise ImageError("The camera's picture arrived damaged.") from None
     if max(image.size) > side:
-        raise PictureError(f"The camera's picture is {image.width} x {image.height} pixels; {side} are enough.")
-    return open_picture(image)
+        raise ImageError(f"The camera's picture is {image.width} x {image.height} pixels; {side} are enough.")
+    return open_image(image)
 
 
 def discard_broken_uploads() -> None:

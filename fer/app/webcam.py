@@ -11,8 +11,8 @@ import binascii
 import gradio as gr
 import numpy as np
 
-from fer.app.errors import refusal, said_kindly
-from fer.app.events import sent
+from fer.app.errors import image_errors_as_messages, user_error
+from fer.app.events import event_value
 from fer.app.model_cache import load_detector
 from fer.app.uploads import small_jpeg
 from fer.faces import framing
@@ -135,16 +135,16 @@ def frame(event: gr.EventData) -> tuple[int, np.ndarray]:
 
     Raises gr.Error for what is no small JPEG.
     """
-    number, address = sent(event, "number"), sent(event, "image")
+    number, address = event_value(event, "number"), event_value(event, "image")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 2**31:
-        raise refusal("The webcam's frames are not counted. Please load the page again.")
+        raise user_error("The webcam's frames are not counted. Please load the page again.")
     if not isinstance(address, str) or not address.startswith(PREFIX) or len(address) > LONGEST:
-        raise refusal("The webcam's picture did not arrive as a small JPEG. Please load the page again.")
+        raise user_error("The webcam's picture did not arrive as a small JPEG. Please load the page again.")
     try:
-        with said_kindly():
+        with image_errors_as_messages():
             picture = small_jpeg(base64.b64decode(address[len(PREFIX) :], validate=True), SIDE)
     except binascii.Error:
-        raise refusal("The webcam's picture arrived damaged.") from None
+        raise user_error("The webcam's picture arrived damaged.") from None
     return number, picture
 
 

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fer.attribution import explain as attribution_explain
+from fer.attribution import explain
 from fer.data import dataset
 
 MEAN = (
@@ -17,7 +17,7 @@ BASELINES = {"blurred": "the face itself, blurred", "black": "black", "mean": "t
 def _baseline(name: str) -> str | Tensor:
     if name not in BASELINES:
         raise ValueError(f"no baseline {name!r}: expected one of {', '.join(BASELINES)}")
-    return name if name in attribution_explain.BASELINES else _unit(np.asarray(Image.open(MEAN)))[0]
+    return name if name in explain.BASELINES else _unit(np.asarray(Image.open(MEAN)))[0]
 
 
 def _unit(face: np.ndarray) -> Tensor:

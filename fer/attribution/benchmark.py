@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fer.attribution import faithfulness
-from fer.attribution.explain import amounts, explain, offered
+from fer.attribution.explain import amounts, explain, list_methods
 from fer.attribution.faithfulness import Changes
 from fer.data import dataset
-from fer.data.dataset import Faces
-from fer.models.clone import quick
+from fer.data.dataset import FaceDataset
+from fer.models.clone import fuse_for_inference
 from fer.utils.artifacts import Artifact
 
 FILE = "trust.json"
@@ -28,7 +28,7 @@ FORGETFUL = 32  # faces for the forgetful network: ranks differ little from face
 _BLOCK = 16  # faces that are explained at once
 
 
-def some(validation: Faces, count: int) -> Tensor:
+def some(validation: FaceDataset, count: int) -> Tensor:
     """``count`` faces without a twin in Training, always the same ones: floats (count, 1, 48, 48) in 0..1.
 
     Raises:
@@ -37,7 +37,7 @@ def some(validation: Faces, count: int) -> Tensor:
     alone = validation[~validation.twin]
     if not 2 <= count <= len(alone):
         raise ValueError(f"faces is {count}: expected 2 to {len(alone)}")
-    return dataset.to_unit(dataset.drawn(alone, count).pixels)
+    return dataset.to_unit(dataset.random_subset(alone, count).pixels)
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict
     forgotten: the mean rank correlation with the maps of a network whose last layer was drawn anew, over the first 32
     of the faces; None for a control.
     """
-    network = quick(network)
-    forgetful = faithfulness.randomised(network, "last")
+    network = fuse_for_inference(network)
+    forgetful = faithfulness.randomize_parameters(network, "last")
     blocks = list(_asked(network, faces))
     rows = []
-    for method in tqdm(offered(network), disable=quiet):
+    for method in tqdm(list_methods(network), disable=quiet):
         maps = [explain(network, block.faces, method, block.answers) for block in blocks]
         few = blocks[: -(-FORGETFUL // _BLOCK)]
         others = [explain(forgetful, block.faces, method, block.answers) for block in few]

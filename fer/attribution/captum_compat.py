@@ -2,10 +2,21 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 
 # Activations other than ReLU that have its bend; methods that rewrite ReLU's gradient pass them over in silence.
-BENT = (nn.SELU, nn.ELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.LeakyReLU, nn.PReLU, nn.Softplus, nn.Hardswish)
+NON_RELU_ACTIVATIONS = (
+    nn.SELU,
+    nn.ELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.Softplus,
+    nn.Hardswish,
+)
 
 
 # ------------------------------------------------------------------------------------------------ rebuilding
@@ -18,10 +29,10 @@ class _Differences(nn.Module):
         return (logits[:, :, None] - logits[:, None]).flatten(1)
 
 
-def contrasting(network: nn.Module) -> nn.Sequential:
+def with_logit_differences(network: nn.Module) -> nn.Sequential:
     """The network (B, K) followed by the differences (B, K * K) of its logits: a's less b's is number a * K + b."""
     layers = network._modules if isinstance(network, nn.Sequential) else {"network": network}
-    return Chain(OrderedDict([*layers.items(), ("differences", _Differences())])).eval()
+    return NamedSequential(OrderedDict([*layers.items(), ("differences", _Differences())])).eval()
 
 
 class _Apart(nn.Module):
@@ -40,7 +51,7 @@ class _Times(nn.Module):
         return values * self.factor
 
 
-def exactly_ruled(chain: nn.Sequential) -> nn.Sequential:
+def deeplift_compatible(chain: nn.Sequential) -> nn.Sequential:
     """The same function of layers for which Captum has rules that are right: pools set apart, SELU as a scaled ELU."""
 
     def rebuilt(layer: nn.Module) -> nn.Module:

@@ -32,7 +32,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Mixup:
+class ConfusionPair:
     """What differs between faces that are mistaken and faces of the same label that are read right.
 
     faces: how many mistaken ones. mapped: how many of them are behind the map: the first. face: their mean, uint8
@@ -52,16 +52,16 @@ class Mixup:
     gap: tuple[float, float, float] | None
 
 
-def of(network: nn.Module, mistaken: Tensor, right: Tensor, answer: int, truth: int) -> Mixup:
+def explain_pair(network: nn.Module, mistaken: Tensor, right: Tensor, answer: int, truth: int) -> ConfusionPair:
     """Looks at up to MOST uint8 faces (N, 48, 48) of label ``truth`` read as ``answer``, and (M, 48, 48) read right."""
     if not len(mistaken):
         raise ValueError("no face is mistaken: expected at least one")
     faces, others = to_unit(mistaken[:MOST]), to_unit(right[:MOST])  # (N, 1, 48, 48)
     maps = explain(network, faces[:_MAPPED], "integrated-gradients", answer, truth)  # (N, 1, 48, 48)
-    shares = dict(zip(face_regions.PARTS, face_regions.shares(maps).mean(0).tolist(), strict=True))
+    shares = dict(zip(face_regions.FACE_REGIONS, face_regions.region_shares(maps).mean(0).tolist(), strict=True))
     layer = watched(network)
     filters = different(network, layer, faces, others) if layer and len(others) > 1 and len(faces) > 1 else ()
-    return Mixup(
+    return ConfusionPair(
         faces=len(faces),
         mapped=len(maps),
         face=(255 * faces[:_MAPPED].mean((0, 1))).round().byte().numpy(),

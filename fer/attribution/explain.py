@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from fer.attribution.captum_compat import contrasting
-from fer.attribution.methods import METHODS, Question
+from fer.attribution.captum_compat import with_logit_differences
+from fer.attribution.methods import METHODS, AttributionRequest
 from fer.attribution.target_layer import layers_for
-from fer.models.clone import outputs, own
+from fer.models.clone import clone_shared, num_outputs
 
 
 def explain(
@@ -55,7 +55,7 @@ def explain(
         aimed, chosen = _aimed(network, faces, target, against)
         if watch:
             aimed.register_forward_pre_hook(lambda _, given: watch(len(given[0])))  # the call's own network's alone
-        question = Question(aimed, faces, chosen, _baseline(faces.detach(), baseline), layer, seed)
+        question = AttributionRequest(aimed, faces, chosen, _baseline(faces.detach(), baseline), layer, seed)
         return METHODS[method].attribute(question).detach()
 
 
@@ -72,7 +72,7 @@ def methods_for(network: nn.Module) -> dict[str, str | None]:
     return {name: method.reason_against(network) for name, method in METHODS.items()}
 
 
-def offered(network: nn.Module) -> list[str]:
+def list_methods(network: nn.Module) -> list[str]:
     """The methods that hold for this network."""
     return [method for method, reason in methods_for(network).items() if reason is None]
 
@@ -98,11 +98,11 @@ def _check(network: nn.Module, faces: Tensor, method: str, layer: str | None) ->
 
 def _aimed(network: nn.Module, faces: Tensor, target, against) -> tuple[nn.Module, Tensor]:
     """The call's own network and the number (B,) of its output to explain for each face."""
-    classes = outputs(network, faces)
+    classes = num_outputs(network, faces)
     target = _labels(target, faces, classes, "target")
     if against is None:
-        return own(network), target
-    return contrasting(own(network)), target * classes + _labels(against, faces, classes, "against")
+        return clone_shared(network), target
+    return with_logit_differences(clone_shared(network)), target * classes + _labels(against, faces, classes, "against")
 
 
 def _labels(given: int | Tensor, faces: Tensor, classes: int, name: str) -> Tensor:

@@ -20,13 +20,13 @@ from fer.attribution.explain import amounts, explain
 from fer.attribution.faithfulness import Changes
 from fer.attribution.methods import METHODS
 from fer.inference import predictor
-from fer.plotting.maps import flatness, overlay
+from fer.plotting.maps import constant_map_message, overlay
 
 Watch = Callable[[int], None]  # told before each pass how many faces go through the network; see `saliency.explain`
 
 
 @dataclass(frozen=True)
-class Reason:
+class Explanation:
     """Why a network answers a face as it does.
 
     map: signed, float (48, 48). masked: uint8 (48, 48), the face where the map, smoothed, is highest, and its
@@ -62,7 +62,7 @@ class Scores:
         )
 
 
-def of(
+def explain_face(
     network: nn.Module,
     face: np.ndarray,
     method: str = "integrated-gradients",
@@ -72,7 +72,7 @@ def of(
     baseline: str = "blurred",
     layer: str | None = None,
     watch: Watch | None = None,
-) -> Reason:
+) -> Explanation:
     """Why `network` answers `face`, uint8 (48, 48), with `target` (None: its own answer), or so rather than `against`.
 
     Raises:
@@ -80,14 +80,14 @@ def of(
             for this network.
     """
     faces = _unit(face)
-    chances = predictor.calibrated(network, faces)[0]  # (K,)
+    chances = predictor.calibrated_probabilities(network, faces)[0]  # (K,)
     label = int(chances.argmax()) if target is None else number(network, target)
     rival = None if against is None else number(network, against)
     if rival == label:
         raise ValueError(f"{against!r} cannot be explained against itself: expected another label")
     maps = explain(network, faces, method, label, rival, _baseline(baseline), layer, watch=watch)
     left, chance = mask(network, face, maps, keep)
-    return Reason(
+    return Explanation(
         face=face,
         method=method,
         target=network.labels[label],
@@ -101,12 +101,12 @@ def of(
     )
 
 
-def changes(network: nn.Module, reason: Reason) -> Changes:
+def changes(network: nn.Module, reason: Explanation) -> Changes:
     """What becomes of the answer when the face is changed: the same for every method's map of it."""
     return faithfulness.changed(network, _unit(reason.face), *_question_of(network, reason))
 
 
-def scores(reason: Reason, changes: Changes) -> Scores:
+def scores(reason: Explanation, changes: Changes) -> Scores:
     """How far the map can be trusted, beside the controls."""
     faces, maps = _unit(reason.face), torch.from_numpy(reason.map)[None, None]
     mine = faithfulness.scores(maps, amounts(maps, faces, reason.method), changes)[:, 0].tolist()
@@ -116,25 +116,29 @@ def scores(reason: Reason, changes: Changes) -> Scores:
 
 def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
     """The face masked by the smoothed map, uint8 (48, 48), and the probabilities (K,) of just these pixels."""
-    left = (255 * faithfulness.masked(_unit(face), faithfulness.smoothed(maps), keep)).round().byte()[0]  # (1, 48, 48)
-    return left[0].numpy(), predictor.probabilities(network, left)[0].tolist()
+    left = (
+        (255 * faithfulness.keep_top_pixels(_unit(face), faithfulness.smoothed(maps), keep)).round().byte()[0]
+    )  # (1, 48, 48)
+    return left[0].numpy(), predictor.predict_probabilities(network, left)[0].tolist()
 
 
-def forgotten(network: nn.Module, reason: Reason, which: str) -> tuple[np.ndarray, float]:
+def forgotten(network: nn.Module, reason: Explanation, which: str) -> tuple[np.ndarray, float]:
     """The map (48, 48) of the same question with the `last` layer drawn anew, or `all`, and its rank correlation."""
-    maps = _again(faithfulness.randomised(network, which), reason, reason.method, *_question_of(network, reason))
+    maps = _again(
+        faithfulness.randomize_parameters(network, which), reason, reason.method, *_question_of(network, reason)
+    )
     return maps[0, 0].numpy(), faithfulness.rank_correlation(maps, torch.from_numpy(reason.map)[None, None]).item()
 
 
-def curves(network: nn.Module, reason: Reason) -> tuple[list[float], list[float]]:
+def curves(network: nn.Module, reason: Explanation) -> tuple[list[float], list[float]]:
     """The target's probability while the smoothed map's highest pixels go, and while they come: 17 shares, 0 to 1."""
     faces, maps = _unit(reason.face), faithfulness.smoothed(torch.from_numpy(reason.map)[None, None])
-    deletion, insertion = faithfulness.curves(network, faces, maps, number(network, reason.target))
+    deletion, insertion = faithfulness.deletion_insertion_curves(network, faces, maps, number(network, reason.target))
     return deletion[0].tolist(), insertion[0].tolist()
 
 
 @dataclass(frozen=True)
-class Beside:
+class ComparedMap:
     """A map (48, 48) to stand beside others: of a method with its region correlation, of a label with its chance."""
 
     name: str
@@ -142,28 +146,30 @@ class Beside:
     score: float
 
 
-def by_method(network: nn.Module, reason: Reason, changes: Changes, method: str, watch: Watch | None = None) -> Beside:
+def by_method(
+    network: nn.Module, reason: Explanation, changes: Changes, method: str, watch: Watch | None = None
+) -> ComparedMap:
     """The same question to another method."""
     maps = _again(network, reason, method, *_question_of(network, reason), watch)
-    return Beside(method, maps[0, 0].numpy(), faithfulness.region_correlation(maps, changes.falls).item())
+    return ComparedMap(method, maps[0, 0].numpy(), faithfulness.faithfulness_correlation(maps, changes.falls).item())
 
 
-def by_label(network: nn.Module, reason: Reason, label: str, watch: Watch | None = None) -> Beside:
+def by_label(network: nn.Module, reason: Explanation, label: str, watch: Watch | None = None) -> ComparedMap:
     """The same method of why another label; its score is the label's calibrated probability."""
     place = number(network, label)
-    chance = predictor.calibrated(network, _unit(reason.face))[0, place].item()
-    return Beside(label, _again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
+    chance = predictor.calibrated_probabilities(network, _unit(reason.face))[0, place].item()
+    return ComparedMap(label, _again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
 
 
 def _again(
-    network: nn.Module, reason: Reason, method: str, target: int, against: int | None, watch: Watch | None = None
+    network: nn.Module, reason: Explanation, method: str, target: int, against: int | None, watch: Watch | None = None
 ) -> Tensor:
     """A map (1, 1, 48, 48) with the settings of another, where they concern its method."""
     layer = reason.layer if METHODS[method].layered else None
     return explain(network, _unit(reason.face), method, target, against, _baseline(reason.baseline), layer, watch=watch)
 
 
-def _question_of(network: nn.Module, reason: Reason) -> tuple[int, int | None]:
+def _question_of(network: nn.Module, reason: Explanation) -> tuple[int, int | None]:
     """The places of the label that was explained, and of the one against which it was."""
     return number(network, reason.target), None if reason.against is None else number(network, reason.against)
 
@@ -175,7 +181,7 @@ def number(network: nn.Module, label: str) -> int:
     return network.labels.index(label)
 
 
-def pictures(reason: Reason) -> dict[str, np.ndarray]:
+def pictures(reason: Explanation) -> dict[str, np.ndarray]:
     """Original, saliency and masked image by their titles, as in report 1."""
     before, after = (f"{reason.target} {chance:.0%}" for chance in reason.chances)
     return {
@@ -185,10 +191,10 @@ def pictures(reason: Reason) -> dict[str, np.ndarray]:
     }
 
 
-def sentences(reason: Reason, scores: Scores) -> list[str]:
+def sentences(reason: Explanation, scores: Scores) -> list[str]:
     """What there is to say of a map: its flatness, the masked face, and its scores beside those of the controls."""
     before, after = reason.chances
-    flat = flatness(reason.map)
+    flat = constant_map_message(reason.map)
     by_squares, by_nudges = (
         ", ".join(f"{name} {pair[place]:+.2f}" for name, pair in scores.controls.items()) for place in (0, 1)
     )
@@ -200,7 +206,7 @@ def sentences(reason: Reason, scores: Scores) -> list[str]:
     ]
 
 
-def summary(reason: Reason, scores: Scores) -> dict:
+def summary(reason: Explanation, scores: Scores) -> dict:
     """The method, the target and the scores, for JSON."""
     found = {
         "probability": round(reason.chances[0], 4),
@@ -217,5 +223,5 @@ def summary(reason: Reason, scores: Scores) -> dict:
     return {**asked, "scores": found}
 
 
-def _question(reason: Reason) -> str:
+def _question(reason: Explanation) -> str:
     return f"why {reason.target}" + (f" and not {reason.against}" if reason.against else "")

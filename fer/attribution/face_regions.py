@@ -17,10 +17,10 @@ BOXES: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "nose": ((18, 32, 19, 29),),
     "cheeks": ((22, 36, 6, 19), (22, 36, 29, 42)),
 }
-PARTS = (*BOXES, "rest")
+FACE_REGIONS = (*BOXES, "rest")
 
 
-def masks() -> Tensor:
+def region_masks() -> Tensor:
     """Which pixels each of PARTS has: bool (P, 48, 48); every pixel has one part."""
     free, found = torch.ones(48, 48, dtype=torch.bool), []
     for boxes in BOXES.values():
@@ -32,12 +32,12 @@ def masks() -> Tensor:
     return torch.stack([*found, free])
 
 
-def shares(maps: Tensor) -> Tensor:
+def region_shares(maps: Tensor) -> Tensor:
     """The share of a map's size in each part: (B, 1, 48, 48) -> (B, P), sums of 1; zeros for a map of zeros."""
-    sizes = torch.einsum("bhw,phw->bp", maps[:, 0].abs().double(), masks().double())
+    sizes = torch.einsum("bhw,phw->bp", maps[:, 0].abs().double(), region_masks().double())
     return sizes / sizes.sum(1, keepdim=True).clamp_min(1e-300)
 
 
-def areas() -> Tensor:
+def region_areas() -> Tensor:
     """The share of the pixels that each part has: (P,)."""
-    return masks().double().mean((1, 2))
+    return region_masks().double().mean((1, 2))

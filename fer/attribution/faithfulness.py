@@ -19,7 +19,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from fer.attribution.explain import blurred
 from fer.inference import predictor
-from fer.models.clone import own
+from fer.models.clone import clone_shared
 
 SQUARE, ROWS = 12, 7  # 49 squares of one size: with sizes that vary, a positive map at random reaches .48
 DEPENDENT = 0.8  # a rank correlation above it: the map does not depend on what the network learnt
@@ -29,7 +29,7 @@ _BLOCK = 64  # faces that go through the network at once
 # ------------------------------------------------------------------------------------------------ region correlation
 
 
-def square_falls(
+def occlusion_drops(
     network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None
 ) -> Tensor:
     """How much the logit, or the difference of two, falls when a square of 12x12 is blurred: (B, 49).
@@ -42,7 +42,7 @@ def square_falls(
     return (_scores(network, faces, target, against) - scores.view(49, len(faces))).T  # (B, 49)
 
 
-def region_correlation(maps: Tensor, falls: Tensor) -> Tensor:
+def faithfulness_correlation(maps: Tensor, falls: Tensor) -> Tensor:
     """Pearson's correlation (B,), over the 49 squares, of the maps' sums with `square_falls`; 0 for a constant map.
 
     maps: (B, 1, 48, 48). falls: (B, 49).
@@ -78,7 +78,7 @@ def _repeated(labels: int | Tensor | None, times: int) -> int | Tensor | None:
 
 
 @dataclass(frozen=True)
-class Nudges:
+class Perturbations:
     """Faces whose detail was strengthened here and weakened there, softly, and what became of the answer.
 
     detail: by how much of itself each pixel's detail grew, (N, H, W). rises: of the logit, (B, N).
@@ -88,9 +88,9 @@ class Nudges:
     rises: Tensor
 
 
-def nudged(
+def perturb(
     network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None, draws: int = 48
-) -> Nudges:
+) -> Perturbations:
     """The rises when each pixel gets more or less detail, by normal noise of a deviation of a half.
 
     Detail is what the blurred face lacks. The noise is blurred by 4 pixels, for its own edges would be answered too.
@@ -100,10 +100,10 @@ def nudged(
     detail = soft / soft.std() / 2
     changed = faces + detail[:, None] * (faces - blurred(faces))  # (N, B, 1, H, W)
     scores = _scores(network, changed.flatten(0, 1), _repeated(target, draws), _repeated(against, draws))
-    return Nudges(detail[:, 0], (scores.view(draws, len(faces)) - _scores(network, faces, target, against)).T)
+    return Perturbations(detail[:, 0], (scores.view(draws, len(faces)) - _scores(network, faces, target, against)).T)
 
 
-def fidelity(amounts: Tensor, nudges: Nudges) -> Tensor:
+def infidelity_score(amounts: Tensor, nudges: Perturbations) -> Tensor:
     """How much of the rises a map of amounts (B, 1, 48, 48) foretells: (B,), 1 all, 0 nothing.
 
     1 - infidelity / infidelity of a map of zeros (Yeh et al. 2019), each map at its best scale above 0: infidelity
@@ -122,23 +122,23 @@ class Changes:
     """What becomes of the answers to some faces when they are changed: by squares blurred, and by soft nudges."""
 
     falls: Tensor  # (B, 49)
-    nudges: Nudges
+    nudges: Perturbations
 
 
 def changed(network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None) -> Changes:
     """97 forwards a face."""
-    return Changes(*(change(network, faces, target, against) for change in (square_falls, nudged)))
+    return Changes(*(change(network, faces, target, against) for change in (occlusion_drops, perturb)))
 
 
 def scores(maps: Tensor, amounts: Tensor, changes: Changes) -> Tensor:
     """Region correlation and fidelity of maps (B, 1, 48, 48), the latter of what they amount to: (2, B)."""
-    return torch.stack([region_correlation(maps, changes.falls), fidelity(amounts, changes.nudges)])
+    return torch.stack([faithfulness_correlation(maps, changes.falls), infidelity_score(amounts, changes.nudges)])
 
 
 # ------------------------------------------------------------------------------------------------ the masked face
 
 
-def masked(faces: Tensor, maps: Tensor, share: float | Tensor) -> Tensor:
+def keep_top_pixels(faces: Tensor, maps: Tensor, share: float | Tensor) -> Tensor:
     """The face where the map is highest, and its blurred self elsewhere: (B, 1, H, W) like both.
 
     share: how much of the face stays, 0..1, or one for each face (B,). 1 is the face itself, bit for bit.
@@ -157,7 +157,7 @@ def smoothed(maps: Tensor) -> Tensor:
     return gaussian_blur(maps, 9, 1.5)
 
 
-def curves(
+def deletion_insertion_curves(
     network: nn.Module, faces: Tensor, maps: Tensor, target: int | Tensor, steps: int = 16
 ) -> tuple[Tensor, ...]:
     """The target's probability while the map's highest pixels go, and while they come (Petsiuk et al. 2018, RISE).
@@ -166,8 +166,8 @@ def curves(
     ends with its blurred self, insertion the other way round. A good map falls early and rises early.
     """
     shares = torch.linspace(0, 1, steps + 1)
-    deletion = [masked(faces, -maps, 1 - share) for share in shares]
-    insertion = [masked(faces, maps, share) for share in shares]
+    deletion = [keep_top_pixels(faces, -maps, 1 - share) for share in shares]
+    insertion = [keep_top_pixels(faces, maps, share) for share in shares]
     chances = [_chance(network, torch.cat(run), target, steps + 1) for run in (deletion, insertion)]
     return tuple(run.view(steps + 1, len(faces)).T for run in chances)
 
@@ -181,7 +181,7 @@ def _chance(network: nn.Module, faces: Tensor, target: int | Tensor, times: int)
     """The target's calibrated probability (N,) on the CPU, of faces that came `times` times over."""
     rows = torch.arange(len(faces))
     target = target.cpu() if isinstance(target, Tensor) else target
-    shares = torch.cat([predictor.calibrated(network, block) for block in faces.split(_BLOCK)])
+    shares = torch.cat([predictor.calibrated_probabilities(network, block) for block in faces.split(_BLOCK)])
     return shares[rows, _repeated(target, times)]
 
 
@@ -207,12 +207,12 @@ def noise(faces: Tensor, seed: int = 0) -> Tensor:
     return torch.randn(faces.shape[1:], generator=torch.Generator().manual_seed(seed)).to(faces).expand_as(faces)
 
 
-CONTROLS: dict[str, Callable[[Tensor], Tensor]] = {"edges": edges, "blob": blob, "noise": noise}
+CONTROL_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"edges": edges, "blob": blob, "noise": noise}
 
 
 def control_scores(faces: Tensor, changes: Changes, draws: int = 32) -> dict[str, Tensor]:
     """The controls' `scores` (2, B), by name; for noise the mean of 32 draws: one may correlate by .4."""
-    found = {name: scores(control(faces), control(faces), changes) for name, control in CONTROLS.items()}
+    found = {name: scores(control(faces), control(faces), changes) for name, control in CONTROL_MAPS.items()}
     drawn = [scores(noise(faces, seed), noise(faces, seed), changes) for seed in range(draws)]
     return found | {"noise": torch.stack(drawn).mean(0)}
 
@@ -220,7 +220,7 @@ def control_scores(faces: Tensor, changes: Changes, draws: int = 32) -> dict[str
 # ------------------------------------------------------------------------------------------------ what was learnt
 
 
-def randomised(network: nn.Module, which: str = "last", seed: int = 0) -> nn.Module:
+def randomize_parameters(network: nn.Module, which: str = "last", seed: int = 0) -> nn.Module:
     """A copy whose last layer, or `all` of them, has forgotten what it learnt (Adebayo et al. 2018).
 
     Each parameter is drawn from a normal of its own mean and deviation, so that the signal keeps its size. Of a
@@ -228,7 +228,7 @@ def randomised(network: nn.Module, which: str = "last", seed: int = 0) -> nn.Mod
     """
     if which not in ("last", "all"):
         raise ValueError(f"which is {which!r}: expected last or all")
-    generator, copied = torch.Generator().manual_seed(seed), own(network)
+    generator, copied = torch.Generator().manual_seed(seed), clone_shared(network)
     for chain in getattr(copied, "members", [copied]):
         layers = [module for module in chain.modules() if list(module.parameters(recurse=False))]
         for layer in layers[-1:] if which == "last" else layers:

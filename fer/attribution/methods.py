@@ -17,7 +17,7 @@ from captum import attr
 from torch import Tensor, nn
 
 from fer.attribution import face_regions
-from fer.attribution.captum_compat import BENT, exactly_ruled
+from fer.attribution.captum_compat import NON_RELU_ACTIVATIONS, deeplift_compatible
 from fer.attribution.target_layer import default_layer, layers_for
 from fer.models.layers import Normalize
 
@@ -25,7 +25,7 @@ SAMPLES, BLOCK = 32, 16  # noisy copies of a face; faces that go through the net
 
 
 @dataclass(frozen=True)
-class Question:
+class AttributionRequest:
     """What a method is asked. Its network is the call's own and puts out (B, n); `target` picks one of n per face."""
 
     network: nn.Module
@@ -49,7 +49,7 @@ KINDS = {
 class Method:
     """A saliency method; see `register_method`."""
 
-    attribute: Callable[[Question], Tensor]
+    attribute: Callable[[AttributionRequest], Tensor]
     kind: str
     layered: bool
     passes: int
@@ -72,7 +72,7 @@ def register_method(
     passes: int = 1,
     description: str | None = None,
     unfit: Callable[[nn.Module], str | None] | None = None,
-) -> Callable[[Callable[[Question], Tensor]], Callable[[Question], Tensor]]:
+) -> Callable[[Callable[[AttributionRequest], Tensor]], Callable[[AttributionRequest], Tensor]]:
     """Makes a function from a `Question` to maps (B, 1, H, W) a method, named as it is, with hyphens.
 
     kind: one of KINDS, by which the maps' infidelity is computed. layered: whether it explains a layer, which can then
@@ -87,7 +87,7 @@ def register_method(
     if passes < 1:
         raise ValueError(f"passes is {passes}: expected at least 1")
 
-    def register(attribute: Callable[[Question], Tensor]) -> Callable[[Question], Tensor]:
+    def register(attribute: Callable[[AttributionRequest], Tensor]) -> Callable[[AttributionRequest], Tensor]:
         name = attribute.__name__.replace("_", "-")
         if name in METHODS:
             raise ValueError(f"there is a method {name!r} already")
@@ -122,7 +122,7 @@ def _no_layer(network: nn.Module) -> str | None:
 
 def _no_rectifiers(network: nn.Module) -> str | None:
     modules = list(network.modules())
-    bent = sorted({type(module).__name__ for module in modules if isinstance(module, BENT)})
+    bent = sorted({type(module).__name__ for module in modules if isinstance(module, NON_RELU_ACTIVATIONS)})
     if bent:
         return f"Its {' and '.join(bent)} layers are no ReLU: there, the method is the plain gradient without a word."
     if not any(isinstance(module, nn.ReLU) for module in modules):
@@ -145,7 +145,7 @@ def _no_deeplift(network: nn.Module) -> str | None:
     passes=26,
     description="What each pixel adds on the way from the baseline, a blurred face, to this one.",
 )
-def integrated_gradients(q: Question) -> Tensor:
+def integrated_gradients(q: AttributionRequest) -> Tensor:
     """The gradients on the way from the baseline to the face (Sundararajan et al. 2017).
 
     The sum is the difference of the two outputs within 1 %, or within .1 % of the sum of sizes where all but cancels
@@ -175,7 +175,7 @@ def integrated_gradients(q: Question) -> Tensor:
     passes=122,
     description="How far the answer falls when a square of the face is blurred.",
 )
-def occlusion(q: Question) -> Tensor:
+def occlusion(q: AttributionRequest) -> Tensor:
     """The fall of the logit when a square of 8x8, moved by 4, turns into the baseline (Zeiler and Fergus 2014)."""
     window, stride = (max(1, q.faces.shape[-1] // parts) for parts in (6, 12))
     return attr.Occlusion(q.network).attribute(
@@ -192,7 +192,7 @@ def occlusion(q: Question) -> Tensor:
     kind="gradient",
     description="Where a small change would change the answer most; report 1's method.",
 )
-def gradient(q: Question) -> Tensor:
+def gradient(q: AttributionRequest) -> Tensor:
     """The gradient of the logit by the pixels (Simonyan et al. 2014), with its sign: report 1's saliency."""
     return attr.Saliency(q.network).attribute(q.faces, target=q.target, abs=False)
 
@@ -201,7 +201,7 @@ def gradient(q: Question) -> Tensor:
     kind="contribution",
     description="The gradient times the pixel's brightness; black pixels get nothing.",
 )
-def input_x_gradient(q: Question) -> Tensor:
+def input_x_gradient(q: AttributionRequest) -> Tensor:
     """The gradient times the pixel (Shrikumar et al. 2016): black pixels get nothing."""
     return attr.InputXGradient(q.network).attribute(q.faces, target=q.target)
 
@@ -211,7 +211,7 @@ def input_x_gradient(q: Question) -> Tensor:
     passes=SAMPLES,
     description="The mean gradient over 32 noisy copies of the face, which calms it.",
 )
-def smoothgrad(q: Question) -> Tensor:
+def smoothgrad(q: AttributionRequest) -> Tensor:
     """The mean gradient over 32 noisy copies of the face (Smilkov et al. 2017)."""
     return _gradients(q, q.faces.detach() + _noise(q)).mean(0)
 
@@ -221,7 +221,7 @@ def smoothgrad(q: Question) -> Tensor:
     passes=SAMPLES,
     description="Gradients at random points between the blurred face and noisy copies of this one.",
 )
-def gradient_shap(q: Question) -> Tensor:
+def gradient_shap(q: AttributionRequest) -> Tensor:
     """32 random points between the baseline and the noisy face (Lundberg and Lee 2017; Erion et al. 2021)."""
     share = torch.rand(SAMPLES, 1, 1, 1, 1, generator=torch.Generator().manual_seed(q.seed + 1)).to(q.faces)
     way = q.faces.detach() + _noise(q) - q.baseline  # (S, B, 1, H, W)
@@ -233,9 +233,9 @@ def gradient_shap(q: Question) -> Tensor:
     unfit=_no_deeplift,
     description="Hands the difference from the blurred face down, layer by layer, to the pixels.",
 )
-def deeplift(q: Question) -> Tensor:
+def deeplift(q: AttributionRequest) -> Tensor:
     """DeepLIFT's rescale rule (Shrikumar et al. 2017), on an equal network that Captum 0.9 treats rightly."""
-    return attr.DeepLift(exactly_ruled(q.network)).attribute(q.faces, q.baseline, q.target)
+    return attr.DeepLift(deeplift_compatible(q.network)).attribute(q.faces, q.baseline, q.target)
 
 
 @register_method(
@@ -243,7 +243,7 @@ def deeplift(q: Question) -> Tensor:
     passes=65,
     description="How far the answer falls when one cell of an 8x8 grid is blurred.",
 )
-def ablation(q: Question) -> Tensor:
+def ablation(q: AttributionRequest) -> Tensor:
     """The fall of the logit when one cell of an 8x8 grid turns into the baseline."""
     height, width = q.faces.shape[-2:]
     rows, columns = (torch.arange(side, device=q.faces.device) * 8 // side for side in (height, width))
@@ -258,7 +258,7 @@ def ablation(q: Question) -> Tensor:
     passes=64,
     description="What eyes, brows, mouth, nose, cheeks and the rest each add, whichever are blurred already.",
 )
-def region_shap(q: Question) -> Tensor:
+def region_shap(q: AttributionRequest) -> Tensor:
     """Shapley's values of the parts of the face (Lundberg and Lee 2017): what a part adds, whichever are there already.
 
     KernelSHAP solves least squares for them; of six parts all 64 selections are read, which is exact. A part's value
@@ -266,7 +266,7 @@ def region_shap(q: Question) -> Tensor:
     """
     if q.faces.shape[-2:] != (48, 48):
         raise ValueError(f"faces are {'x'.join(map(str, q.faces.shape[-2:]))}: the parts are laid out on 48x48")
-    masks, count = face_regions.masks().to(q.faces.device), len(face_regions.PARTS)
+    masks, count = face_regions.region_masks().to(q.faces.device), len(face_regions.FACE_REGIONS)
     there = (torch.arange(2**count)[:, None] >> torch.arange(count)) % 2 == 1  # (64, P): every selection
     kept = (there.to(masks.device)[:, :, None, None] & masks).any(1)  # (64, H, W)
     values = _outputs(q, torch.where(kept[:, None, None], q.faces.detach(), q.baseline))  # (64, B)
@@ -287,7 +287,7 @@ def _shapley(there: Tensor) -> Tensor:
     layered=True,
     description="Where the maps of a late convolution speak for the answer; coarse.",
 )
-def hirescam(q: Question) -> Tensor:
+def hirescam(q: AttributionRequest) -> Tensor:
     """A layer's maps times their gradients (Draelos and Carin 2020), enlarged.
 
     It equals Grad-CAM where the gradient is the same all over a map, as before an average over the face.
@@ -301,7 +301,7 @@ def hirescam(q: Question) -> Tensor:
     layered=True,
     description="The maps of a late convolution, each weighed as a whole; coarse.",
 )
-def grad_cam(q: Question) -> Tensor:
+def grad_cam(q: AttributionRequest) -> Tensor:
     """A layer's maps weighted by their mean gradients (Selvaraju et al. 2017), with its sign, enlarged."""
     return _enlarged(q, attr.LayerGradCam(q.network, _layer(q)).attribute(q.faces, q.target))
 
@@ -311,7 +311,7 @@ def grad_cam(q: Question) -> Tensor:
     unfit=_no_rectifiers,
     description="A gradient without what is negative on its way; sharp, but it mostly draws edges.",
 )
-def guided_backprop(q: Question) -> Tensor:
+def guided_backprop(q: AttributionRequest) -> Tensor:
     """The gradient without what is negative on its way back (Springenberg et al. 2015)."""
     return attr.GuidedBackprop(q.network).attribute(q.faces, q.target)
 
@@ -322,7 +322,7 @@ def guided_backprop(q: Question) -> Tensor:
     unfit=_no_rectifiers,
     description="Guided backpropagation where Grad-CAM is positive.",
 )
-def guided_grad_cam(q: Question) -> Tensor:
+def guided_grad_cam(q: AttributionRequest) -> Tensor:
     """Guided Backpropagation times the positive part of Grad-CAM (Selvaraju et al. 2017)."""
     method = attr.GuidedGradCam(q.network, _layer(q))
     return method.attribute(q.faces, q.target, interpolate_mode="bilinear")
@@ -333,7 +333,7 @@ def guided_grad_cam(q: Question) -> Tensor:
     unfit=_no_rectifiers,
     description="A gradient that is rectified on its way back, whatever the face was like.",
 )
-def deconvolution(q: Question) -> Tensor:
+def deconvolution(q: AttributionRequest) -> Tensor:
     """Zeiler and Fergus 2014: ReLU applied to the gradient itself on its way back."""
     return attr.Deconvolution(q.network).attribute(q.faces, q.target)
 
@@ -341,7 +341,7 @@ def deconvolution(q: Question) -> Tensor:
 # ------------------------------------------------------------------------------------------------ parts of methods
 
 
-def _gradients(q: Question, points: Tensor) -> Tensor:
+def _gradients(q: AttributionRequest, points: Tensor) -> Tensor:
     """The gradient at points (S, B, 1, H, W) between, or around, the faces; of the same shape."""
     found = []
     for block in points.split(max(1, BLOCK // points.shape[1])):
@@ -352,25 +352,25 @@ def _gradients(q: Question, points: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _outputs(q: Question, faces: Tensor) -> Tensor:
+def _outputs(q: AttributionRequest, faces: Tensor) -> Tensor:
     """What is explained, of other faces (S, B, 1, H, W) in the places of the question's: (S, B)."""
     found = [q.network(block.flatten(0, 1)) for block in faces.split(max(1, BLOCK // faces.shape[1]))]
     return torch.cat(found).gather(1, q.target.repeat(len(faces))[:, None]).view(faces.shape[:2])
 
 
-def _noise(q: Question) -> Tensor:
+def _noise(q: AttributionRequest) -> Tensor:
     """Noise (S, 1, 1, H, W): the same for every face, so that a map does not depend on the other faces of a batch."""
     generator = torch.Generator().manual_seed(q.seed)
     return 0.1 * torch.randn(SAMPLES, 1, *q.faces.shape[1:], generator=generator).to(q.faces)
 
 
-def _layer(q: Question) -> nn.Module:
+def _layer(q: AttributionRequest) -> nn.Module:
     return q.network.get_submodule(q.layer or default_layer(q.network))
 
 
-def _enlarged(q: Question, maps: Tensor) -> Tensor:
+def _enlarged(q: AttributionRequest, maps: Tensor) -> Tensor:
     return attr.LayerAttribution.interpolate(maps, q.faces.shape[-2:], "bilinear")
 
 
-def _at_once(q: Question) -> int:
+def _at_once(q: AttributionRequest) -> int:
     return max(1, BLOCK // len(q.faces))

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from fer.attribution import face_regions
 from fer.attribution.explain import blurred, explain
-from fer.attribution.face_regions import PARTS
+from fer.attribution.face_regions import FACE_REGIONS
 from fer.data import dataset
-from fer.data.dataset import Faces
-from fer.models.clone import quick
+from fer.data.dataset import FaceDataset
+from fer.models.clone import fuse_for_inference
 from fer.utils.artifacts import Artifact
 
 FILE = "regions.npz"
@@ -29,7 +29,7 @@ CLAIMED = ("eyes", "nose", "mouth", "cheeks")  # what matters, by report 2
 
 
 @dataclass(frozen=True)
-class Claim:
+class RegionClaim:
     """Report 2's claim as a number: how many times as much a pixel of CLAIMED carries as one of hair, skin or the rest.
 
     low, high: its 95 % interval over the faces, by bootstrap. detail: the same of a map that shows nothing but the
@@ -43,7 +43,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Look:
+class RegionAttribution:
     """What a network looks at, over some faces.
 
     face: their mean, uint8 (48, 48). maps: the mean signed map for the network's own answers, float (K, 2, 48, 48), by
@@ -56,35 +56,35 @@ class Look:
     maps: np.ndarray
     counts: np.ndarray
     shares: np.ndarray
-    claim: Claim
+    claim: RegionClaim
 
     def density(self) -> dict[str, float]:
         """Over all faces, how many times as much of the maps lies in a part as its area alone would have."""
         whole = (self.shares * self.counts.sum(1, keepdims=True)).sum(0) / self.counts.sum()
-        return dict(zip(PARTS, (whole / face_regions.areas().numpy()).round(3).tolist(), strict=True))
+        return dict(zip(FACE_REGIONS, (whole / face_regions.region_areas().numpy()).round(3).tolist(), strict=True))
 
     def rows(self) -> list[dict]:
         """A row an emotion: its faces, and the share of each part."""
         return [
             {"label": label, "faces": int(count.sum())}
-            | dict(zip(PARTS, share.astype(float).round(4).tolist(), strict=True))
+            | dict(zip(FACE_REGIONS, share.astype(float).round(4).tolist(), strict=True))
             for label, count, share in zip(self.labels, self.counts, self.shares, strict=True)
         ]
 
 
-def some(validation: Faces, each: int) -> Faces:
+def some(validation: FaceDataset, each: int) -> FaceDataset:
     """Up to ``each`` faces of every label, without twins in Training, always the same ones."""
     if each < 1:
         raise ValueError(f"each is {each}: expected 1 or more faces of a label")
     alone = validation[~validation.twin]
-    shuffled = dataset.drawn(alone, len(alone))
+    shuffled = dataset.random_subset(alone, len(alone))
     chosen = [(shuffled.labels == label).nonzero()[:each, 0] for label in shuffled.labels.unique()]
     return shuffled[torch.cat(chosen)]
 
 
-def measure(network: nn.Module, faces: Faces, labels: Sequence[str], quiet: bool = False) -> Look:
+def measure(network: nn.Module, faces: FaceDataset, labels: Sequence[str], quiet: bool = False) -> RegionAttribution:
     """Explains every face's answer by integrated gradients, and averages by label and by right and wrong."""
-    network, pixels = quick(network), dataset.to_unit(faces.pixels)
+    network, pixels = fuse_for_inference(network), dataset.to_unit(faces.pixels)
     maps, answers = [], []
     for block in tqdm(pixels.split(_BLOCK), disable=quiet):
         with torch.no_grad():
@@ -95,29 +95,29 @@ def measure(network: nn.Module, faces: Faces, labels: Sequence[str], quiet: bool
     counts = torch.bincount(group, minlength=2 * len(labels)).view(-1, 2)
     sums = torch.zeros(2 * len(labels), 48, 48).index_add(0, group, found[:, 0])
     means = sums.view(-1, 2, 48, 48) / counts[..., None, None].clamp_min(1)
-    each = face_regions.shares(found)  # (N, P)
-    by_label = torch.zeros(len(labels), len(PARTS)).double().index_add(0, faces.labels, each)
+    each = face_regions.region_shares(found)  # (N, P)
+    by_label = torch.zeros(len(labels), len(FACE_REGIONS)).double().index_add(0, faces.labels, each)
     by_label /= counts.sum(1, keepdim=True).clamp_min(1)
     mean = faces.pixels.float().mean(0).round().byte()
-    claim = _claim(each.numpy(), face_regions.shares(pixels - blurred(pixels)).numpy())
-    return Look(tuple(labels), *(part.numpy() for part in (mean, means, counts, by_label)), claim)
+    claim = _claim(each.numpy(), face_regions.region_shares(pixels - blurred(pixels)).numpy())
+    return RegionAttribution(tuple(labels), *(part.numpy() for part in (mean, means, counts, by_label)), claim)
 
 
-def _claim(shares: np.ndarray, detail: np.ndarray) -> Claim:
+def _claim(shares: np.ndarray, detail: np.ndarray) -> RegionClaim:
     """Of the maps' shares (N, P), and of those of the faces' detail."""
     drawn = np.random.default_rng(0).integers(len(shares), size=(1000, len(shares)))
     low, high = np.percentile([_times(shares[row]) for row in drawn], [2.5, 97.5])
-    return Claim(*(round(float(value), 3) for value in (_times(shares), low, high, _times(detail))))
+    return RegionClaim(*(round(float(value), 3) for value in (_times(shares), low, high, _times(detail))))
 
 
 def _times(shares: np.ndarray) -> float:
-    density = dict(zip(PARTS, shares.mean(0) / face_regions.areas().numpy(), strict=True))
-    areas = dict(zip(PARTS, face_regions.areas().tolist(), strict=True))
+    density = dict(zip(FACE_REGIONS, shares.mean(0) / face_regions.region_areas().numpy(), strict=True))
+    areas = dict(zip(FACE_REGIONS, face_regions.region_areas().tolist(), strict=True))
     claimed = sum(density[name] * areas[name] for name in CLAIMED) / sum(areas[name] for name in CLAIMED)
     return claimed / max(density["rest"], 1e-3)
 
 
-def answer(look: Look) -> str:
+def answer(look: RegionAttribution) -> str:
     """Report 2's claim, answered in a sentence."""
     claim = look.claim
     holds = "does not hold" if claim.low <= 1 else "holds"
@@ -130,7 +130,7 @@ def answer(look: Look) -> str:
     )
 
 
-def write(look: Look, folder: Path) -> None:
+def write(look: RegionAttribution, folder: Path) -> None:
     """Keeps it beside the weights, stamped with their digest; the maps in float16 of their own scale."""
     content = {
         "labels": np.array(look.labels),
@@ -143,24 +143,24 @@ def write(look: Look, folder: Path) -> None:
     ARTIFACT.save(folder, content)
 
 
-def read(folder: Path) -> Look | None:
+def read(folder: Path) -> RegionAttribution | None:
     """What was measured of the network in ``folder``; None where it was not, or of other weights, or is broken."""
     return ARTIFACT.load_or_none(folder)
 
 
-def _parse(kept: dict[str, np.ndarray]) -> Look:
-    labels, claim = tuple(str(label) for label in kept["labels"]), Claim(*kept["claim"].tolist())
-    look = Look(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
+def _parse(kept: dict[str, np.ndarray]) -> RegionAttribution:
+    labels, claim = tuple(str(label) for label in kept["labels"]), RegionClaim(*kept["claim"].tolist())
+    look = RegionAttribution(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
     if not _sound(look):
         raise ValueError("shapes or numbers that no measurement has")
     return look
 
 
-def _sound(look: Look) -> bool:
+def _sound(look: RegionAttribution) -> bool:
     """Whether everything has the shape that it should have, and the numbers are numbers."""
     count = len(look.labels)
     shapes = [part.shape for part in (look.face, look.maps, look.counts, look.shares)]
-    right = [(48, 48), (count, 2, 48, 48), (count, 2), (count, len(PARTS))]
+    right = [(48, 48), (count, 2, 48, 48), (count, 2), (count, len(FACE_REGIONS))]
     numbers = (look.maps, look.shares, look.counts, astuple(look.claim))
     return shapes == right and all(np.isfinite(part).all() for part in numbers) and look.counts.sum() > 0
 

@@ -3,8 +3,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from fer.attribution.captum_compat import BENT
-from fer.models.clone import _shape_only, own
+from fer.attribution.captum_compat import NON_RELU_ACTIVATIONS
+from fer.models.clone import _shape_only, clone_shared
 from fer.models.layers import SIDE
 
 
@@ -20,7 +20,7 @@ def default_layer(network: nn.Sequential) -> str | None:
     """
     sides = _sides(network)
     for least in (6, 1):
-        for kinds in ((nn.ReLU, nn.Sigmoid, nn.Tanh, *BENT), (nn.Conv2d,)):
+        for kinds in ((nn.ReLU, nn.Sigmoid, nn.Tanh, *NON_RELU_ACTIVATIONS), (nn.Conv2d,)):
             for name in reversed(sides):
                 if sides[name] >= least and isinstance(network.get_submodule(name), kinds):
                     return name
@@ -41,7 +41,7 @@ def _sides(network: nn.Module) -> dict[str, int]:
 def _measured(network: nn.Sequential) -> dict[str, int]:
     """The same, anew; only shapes are computed."""
     values, sides, convolved = torch.empty(1, 1, SIDE, SIDE, device="meta"), {}, False
-    for name, layer in own(network, _shape_only).named_children():
+    for name, layer in clone_shared(network, _shape_only).named_children():
         values, convolved = layer(values), convolved or isinstance(layer, nn.Conv2d)
         if values.ndim != 4 or values.shape[2:].numel() == 1:
             break

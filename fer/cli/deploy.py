@@ -12,10 +12,10 @@ def export(network: str, out: str | None, root: str | None, as_json: bool) -> No
     """Writes a network as ONNX, and compares its answers with PyTorch's on 500 faces, made-up ones without FER-2013."""
     from fer.release import onnx
 
-    trained = checkpoint.load(network)
+    trained = checkpoint.load_model(network)
     file = file_for(out, f"{Path(network).name.replace(':', '-')}.onnx", files_of(network))
     pixels, which = _compared(root)
-    onnx.to_onnx(trained, file)
+    onnx.export_onnx(trained, file)
     difference = onnx.largest_difference(trained, file, pixels)
     if as_json:
         return print_json({"file": str(file), "largest_difference": difference, "compared_on": which})
@@ -28,8 +28,8 @@ def _compared(root: str | None) -> tuple[Tensor, str]:
     from fer.release import onnx
 
     try:
-        (validation,) = fer2013.require(fer2013.load(root), "PublicTest")
-        return dataset.drawn(validation, 500).pixels, "faces of PublicTest"
+        (validation,) = fer2013.get_splits(fer2013.load_fer2013(root), "PublicTest")
+        return dataset.random_subset(validation, 500).pixels, "faces of PublicTest"
     except dataset.DataError as error:
         if root:
             raise

@@ -7,7 +7,7 @@ from torch import nn
 
 from fer.cli.output import _print_figures, _with_interval, print_json, print_report
 from fer.data import fer2013
-from fer.data.dataset import DataError, Faces, relabelled
+from fer.data.dataset import DataError, FaceDataset, with_label_set
 from fer.data.image_folder import LabelledFaces
 from fer.data.read_report import ReadReport
 from fer.evaluation import inference, predictions
@@ -25,9 +25,9 @@ def evaluate(
     """
     if tta and corruptions:
         raise ValueError("--tta and --corruptions exclude each other: robust accuracy is that of one view")
-    trained = checkpoint.load(network)
+    trained = checkpoint.load_model(network)
     (faces,), report = _labelled_splits(root, trained.labels, split)
-    folder = checkpoint.find(network)
+    folder = checkpoint.resolve_path(network)
     if calibrate:
         before = trained.offsets()
         _calibrate(trained, root)
@@ -36,33 +36,33 @@ def evaluate(
     figures = _measured(trained, split, faces, tta, corruptions, folder, keep)
     if folder is not None:
         if not tta and not corruptions:
-            model_card.record(trained, folder, predictions.kept_figures(trained, split, folder))
+            model_card.record_metrics(trained, folder, predictions.kept_figures(trained, split, folder))
         elif keep or not model_card.is_recorded(trained, figures):
-            model_card.record(trained, folder, figures)
+            model_card.record_metrics(trained, folder, figures)
         if speed:
-            model_card.record_speed(trained, folder, inference.milliseconds_a_face(trained))
+            model_card.record_speed(trained, folder, inference.measure_latency(trained))
     _print_figures(figures, trained.labels, as_json)
     print_report(report)
 
 
-def _calibrate(trained: checkpoint.Network, root: str | None) -> None:
+def _calibrate(trained: checkpoint.FERModel, root: str | None) -> None:
     """Fits what makes the network's answers honest on PublicTest and PublicTest-C."""
     from fer.evaluation import calibration
 
-    splits = fer2013.require(fer2013.load(root), "Training", "PublicTest")
+    splits = fer2013.get_splits(fer2013.load_fer2013(root), "Training", "PublicTest")
     faces, validation = (fer2013.labelled_by_most(split, trained.labels) for split in splits)
     prior = calibration.label_frequencies(faces.labels, len(trained.labels))
     calibration.calibrate_network(trained, validation, prior)
 
 
-def _forget_measurements(trained: checkpoint.Network, folder: Path) -> None:
+def _forget_measurements(trained: checkpoint.FERModel, folder: Path) -> None:
     """Takes out what was measured of the logits before their adjustment, on either split."""
     (folder / predictions.PREDICTIONS).unlink(missing_ok=True)
     trained.figures = {key: value for key, value in trained.figures.items() if key == model_card.SPEED}
 
 
 def _measured(
-    trained: nn.Module, split: str, faces: Faces, tta: bool, corrupted: bool, folder: Path | None, keep: bool
+    trained: nn.Module, split: str, faces: FaceDataset, tta: bool, corrupted: bool, folder: Path | None, keep: bool
 ) -> dict:
     if not corrupted:
         return predictions.evaluate(trained, split, faces, tta, folder, keep)
@@ -82,12 +82,12 @@ def confusion(
 
     own = _own_faces(faces) if faces else None
 
-    def found(name: str) -> predictions.Answers:
+    def found(name: str) -> predictions.Predictions:
         if own is None:
-            kept = predictions.load_predictions(checkpoint.outline(name), split)
+            kept = predictions.load_predictions(checkpoint.load_meta(name), split)
         else:
-            trained = checkpoint.load(name)
-            kept = predictions.of_own(own, trained, predictions.answers(trained, own.pixels))
+            trained = checkpoint.load_model(name)
+            kept = predictions.predict_own_faces(own, trained, predictions.predict_split(trained, own.pixels))
         return kept.asked(without_twins).surer_than(threshold)
 
     report = comparison.report(found(network), found(against) if against else None)
@@ -115,14 +115,14 @@ def _own_faces(place: str) -> LabelledFaces:
     return own
 
 
-def _labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tuple[list[Faces], ReadReport]:
+def _labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tuple[list[FaceDataset], ReadReport]:
     """The named splits, their faces that carry one of ``labels``, and what was read and left out."""
     dataset = fer2013.read_dataset(root)
     try:
-        splits = fer2013.require(dataset.splits, *names)
+        splits = fer2013.get_splits(dataset.splits, *names)
     except DataError as error:
         raise DataError(f"{error} ({dataset.report.line()})") from None
-    kept = [relabelled(split, labels) for split in splits]
+    kept = [with_label_set(split, labels) for split in splits]
     report = dataset.report
     if dropped := sum(map(len, splits)) - sum(map(len, kept)):
         remark = f"{dropped:,} of {' and '.join(names)} are not used, as FER+'s annotators do not agree on them"
@@ -134,8 +134,8 @@ def committee(as_json: bool) -> None:
     """Elects the default committee on PublicTest without twins, by the kept answers; writes weights/committee.json."""
     from fer.evaluation import ensemble_selection
 
-    rows = ensemble_selection.hold(checkpoint.WEIGHTS)
-    elected = ensemble_selection.elect(rows, checkpoint.WEIGHTS)
+    rows = ensemble_selection.rank_ensembles(checkpoint.WEIGHTS)
+    elected = ensemble_selection.select_ensemble(rows, checkpoint.WEIGHTS)
     if as_json:
         figures = {"elected": elected.name, **elected.figures} if elected else {"elected": None}
         return print_json(figures | {"sets": rows})

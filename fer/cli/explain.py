@@ -9,7 +9,7 @@ from torch import Tensor
 from fer.cli.output import file_for, files_of, load_detector, print_json
 from fer.data import dataset, fer2013
 from fer.models import checkpoint
-from fer.utils.io import whole as whole_file
+from fer.utils.io import atomic_write as whole_file
 
 
 def saliency(
@@ -17,19 +17,19 @@ def saliency(
 ) -> None:  # fmt: skip
     """Writes three pictures side by side: a face, why it got its answer, and what is left of it when the rest blurs."""
     from fer.attribution import explanation
-    from fer.attribution.explain import offered
+    from fer.attribution.explain import list_methods
     from fer.data import image_io
     from fer.inference import predictor
     from fer.plotting import maps
 
     file = str(file_for(out, f"{Path(image).stem}-saliency.png", [image, *files_of(network)]))
-    trained = checkpoint.load(network)
-    found = predictor.read(image_io.open_picture(image), trained, load_detector(quiet=whole), whole).faces
+    trained = checkpoint.load_model(network)
+    found = predictor.predict_image(image_io.open_image(image), trained, load_detector(quiet=whole), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
-    reason = explanation.of(trained, found[0].crop, method or offered(trained)[0], **question)
+    reason = explanation.explain_face(trained, found[0].crop, method or list_methods(trained)[0], **question)
     with whole_file(Path(file)) as partial:
-        maps.titled(explanation.pictures(reason)).savefig(partial, dpi=150)
+        maps.titled_images(explanation.pictures(reason)).savefig(partial, dpi=150)
     scores = explanation.scores(reason, explanation.changes(trained, reason))
     if as_json:
         return print_json(explanation.summary(reason, scores) | {"file": file})
@@ -40,10 +40,10 @@ def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
     """Measures how far each saliency method's maps of a network can be trusted; writes weights/<name>/trust.json."""
     from fer.attribution import benchmark
 
-    trained = checkpoint.load(network)
-    (validation,) = fer2013.require(fer2013.load(root), "PublicTest")
+    trained = checkpoint.load_model(network)
+    (validation,) = fer2013.get_splits(fer2013.load_fer2013(root), "PublicTest")
     rows = benchmark.measure(trained, benchmark.some(validation, faces), quiet=as_json)
-    if folder := checkpoint.find(network):
+    if folder := checkpoint.resolve_path(network):
         benchmark.write(rows, folder)
     if as_json:
         return print_json(rows)
@@ -58,11 +58,11 @@ def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
     """Measures which parts of the face a network looks at, by emotion; writes weights/<name>/regions.npz."""
     from fer.attribution import region_benchmark
 
-    trained = checkpoint.load(network)
-    (validation,) = fer2013.require(fer2013.load(root), "PublicTest")
-    validation = dataset.relabelled(validation, trained.labels)
+    trained = checkpoint.load_model(network)
+    (validation,) = fer2013.get_splits(fer2013.load_fer2013(root), "PublicTest")
+    validation = dataset.with_label_set(validation, trained.labels)
     look = region_benchmark.measure(trained, region_benchmark.some(validation, each), trained.labels, quiet=as_json)
-    if folder := checkpoint.find(network):
+    if folder := checkpoint.resolve_path(network):
         region_benchmark.write(look, folder)
     if as_json:
         return print_json({"rows": look.rows(), "density": look.density(), "claim": vars(look.claim)})
@@ -82,12 +82,14 @@ def ascend(
     from fer.features import presets, visualization
     from fer.plotting import encode, maps
 
-    began, chain = time.perf_counter(), checkpoint.load(network)
+    began, chain = time.perf_counter(), checkpoint.load_model(network)
     numbers = visualization.listed(filters) if filters else None
     file = file_for(out, f"ascent-{chain.name}-{layer}.png", files_of(network))
-    *_, frame = visualization.ascend(chain, layer, numbers, presets.exchanged(preset, **parts), seed=seed, steps=steps)
+    *_, frame = visualization.visualize(
+        chain, layer, numbers, presets.preset_with(preset, **parts), seed=seed, steps=steps
+    )
     tiles = frame.images[:, 0].numpy()
-    encode.save(maps.sheet(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
+    encode.save_image(maps.tile_images(tiles, columns=16, scale=max(1, 96 // tiles.shape[-1])), file)
     rows = [
         {"filter": number, "ascent": round(value, 4), "dead": dead}
         for number, value, dead in zip(
@@ -107,7 +109,7 @@ def atlas(network: str, root: str | None, as_json: bool) -> None:
     """Grows every filter of a network once and keeps the pictures in weights/<name>/atlas/, for the page to show."""
     from fer.features import atlas
 
-    began, trained, folder = time.perf_counter(), checkpoint.load(network), checkpoint.find(network)
+    began, trained, folder = time.perf_counter(), checkpoint.load_model(network), checkpoint.resolve_path(network)
     if folder is None:
         raise ValueError(f"{network!r} is no folder here, so there is no place beside its weights")
     pixels = _public_test(root)
@@ -126,7 +128,7 @@ def atlas(network: str, root: str | None, as_json: bool) -> None:
 def _public_test(root: str | None) -> Tensor | None:
     """Its pixels; without the data set None, which is said, unless the data set was asked for by name."""
     try:
-        return fer2013.require(fer2013.load(root), "PublicTest")[0].pixels
+        return fer2013.get_splits(fer2013.load_fer2013(root), "PublicTest")[0].pixels
     except dataset.DataError as error:
         if root:
             raise

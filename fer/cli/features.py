@@ -16,11 +16,11 @@ def activations(
     from fer.inference import predictor
 
     file = file_for(out, f"{Path(image).stem}-{layer}.png", [image, *files_of(network)])
-    trained, folder = checkpoint.load(network), checkpoint.find(network)
-    found = predictor.read(image_io.open_picture(image), trained, load_detector(quiet=whole), whole).faces
+    trained, folder = checkpoint.load_model(network), checkpoint.resolve_path(network)
+    found = predictor.predict_image(image_io.open_image(image), trained, load_detector(quiet=whole), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
-    answer = layer_report.of(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
+    answer = layer_report.layer_report(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
     layer_report.draw(answer, file, common)
     if as_json:
         return print_json(answer.summary() | {"file": str(file)})
@@ -32,7 +32,11 @@ def redundancy(network: str, faces: int, thin: str | None, root: str | None, as_
     from fer.features import pruning_curve
     from fer.release import model_card
 
-    trained, splits, folder = checkpoint.load(network), fer2013.load(root), checkpoint.find(network)
+    trained, splits, folder = (
+        checkpoint.load_model(network),
+        fer2013.load_fer2013(root),
+        checkpoint.resolve_path(network),
+    )
     found = pruning_curve.record(trained, folder, splits, faces, thin, quiet=as_json)
     if folder:
         model_card.put_redundancy(folder, pruning_curve.section(found))

@@ -3,7 +3,7 @@ from pathlib import Path
 from fer.cli.output import _describe, _share, _with_interval, print_json
 from fer.models import checkpoint, layers
 from fer.models import registry as models_registry
-from fer.models import summary as models_summary
+from fer.models.summary import count_parameters, layer_table
 from fer.release import model_card
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -11,7 +11,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 def list_networks(readme: bool, as_json: bool) -> None:
     """Lists what weights/ holds."""
-    shipped = [checkpoint.load(name) for name in checkpoint.shipped()]
+    shipped = [checkpoint.load_model(name) for name in checkpoint.list_models()]
     rows = [_describe(network) for network in shipped]
     if readme:
         model_card.write_readme(shipped, README)
@@ -29,8 +29,8 @@ def list_networks(readme: bool, as_json: bool) -> None:
 
 def summary(network: str, as_json: bool) -> None:
     """Prints the layer table of an architecture."""
-    chain = layers.Chain(models_registry.layers(network, len(models_registry.labels_of(network))))
-    rows, total = models_summary.table(chain), models_summary.count(chain)
+    chain = layers.NamedSequential(models_registry.build_layers(network, len(models_registry.label_set(network))))
+    rows, total = layer_table(chain), count_parameters(chain)
     if as_json:
         return print_json({"layers": [vars(row) for row in rows], "parameters": total})
     print(f"{'layer':30} {'type':18} {'shape':18} {'parameters':>12}")

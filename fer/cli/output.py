@@ -6,20 +6,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fer.data.read_report import ReadReport
-from fer.models import checkpoint
-from fer.models import summary as models_summary
-from fer.models.ensemble import ELECTED, PREFIX
+from fer.models import checkpoint, summary
+from fer.models.ensemble import PREFIX, SELECTED
 from fer.release import model_card
 from fer.utils import outputs
 
 # ------------------------------------------------------------------------------------------------ printing
 
 
-def _describe(network: checkpoint.Network) -> dict:
+def _describe(network: checkpoint.FERModel) -> dict:
     measured = {
         key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta", model_card.SPEED)
     }
-    return {"name": network.name, "parameters": models_summary.count(network), "labels": network.labels, **measured}
+    return {"name": network.name, "parameters": summary.count_parameters(network), "labels": network.labels, **measured}
 
 
 def _share(figures: dict | None, key: str = "accuracy") -> str:
@@ -78,10 +77,10 @@ def files_of(network: str) -> list[Path]:
     """The files here that are read for the network of that name, so that a command does not write over them."""
     files = []
     for name in network.removeprefix(PREFIX).split("+"):
-        folder = checkpoint.find(name)
+        folder = checkpoint.resolve_path(name)
         if name.endswith(".onnx"):
             files.append(Path(name))
-        elif name == ELECTED:
+        elif name == SELECTED:
             files += [path for path in checkpoint.WEIGHTS.glob("**/*") if path.is_file()]
         elif folder:
             files += [path for path in folder.iterdir() if path.is_file()]

@@ -24,7 +24,7 @@ def predict(
 
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps is {fps}: expected a number of frames a second above 0")
-    trained = checkpoint.load(network)
+    trained = checkpoint.load_model(network)
     moving = _once(Path(path) for path in paths if Path(path).suffix.lower() in image_folder.VIDEOS)
     if whole and moving:
         raise ValueError(f"--whole takes photographs as faces, and {str(moving[0])!r} is a film: read it without")
@@ -34,7 +34,7 @@ def predict(
     names = _check_outputs(moving, [*still, *files_of(network)], out, films)
     before = 0
     with outputs.one_writer(Path(out)) if out else nullcontext():
-        answers = batch.Answers(Path(out), trained.labels) if out else None
+        answers = batch.ResumableResults(Path(out), trained.labels) if out else None
         if answers:
             before = len(moving) + len(_once(still))
             moving, still = _unanswered(moving, answers), _unanswered(still, answers)
@@ -48,7 +48,7 @@ def predict(
                 print_json(rows) if as_json else [_print_reading(row) for row in rows]
                 raise KeyboardInterrupt
         unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
-        reading = batch.read(still, trained, detector, whole)
+        reading = batch.predict_files(still, trained, detector, whole)
         for row in tqdm(reading, total=len(still), unit=" pictures", disable=None if len(still) > 1 else True):
             unread += [f"{row['path']}: {row['error']}"] if "error" in row else []
             answers.add(row) if answers else rows.append(row)
@@ -105,7 +105,7 @@ def _report_pictures(read: int, left_out: list[image_folder.Reason], before: int
 
 
 def _watch(
-    path: Path, out: Path, trained: checkpoint.Network, detector, settings: dict, quiet: bool, answers
+    path: Path, out: Path, trained: checkpoint.FERModel, detector, settings: dict, quiet: bool, answers
 ) -> dict:  # fmt: skip
     """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far.
 
@@ -115,7 +115,7 @@ def _watch(
     from fer.utils.threads import one_thread
 
     step, stopped = None, None
-    steps = video.follow(path, out, trained, detector, **settings)
+    steps = video.process_video(path, out, trained, detector, **settings)
     try:  # one face is too little to share among threads, and the film is being written beside it
         with one_thread(), closing(steps), tqdm(desc=path.name, unit=" frames", disable=quiet) as bar:
             for step in steps:
@@ -160,7 +160,7 @@ def crop(folder: str, out: str, as_json: bool) -> int:
     _, left_out = image_folder.find_pictures(Path(folder))
     detector = load_detector()
     with outputs.one_writer(Path(out)):
-        told = list(tqdm(batch.cut(Path(folder), Path(out), detector), unit=" pictures", disable=as_json))
+        told = list(tqdm(batch.crop_folder(Path(folder), Path(out), detector), unit=" pictures", disable=as_json))
     wrong = {str(file): words for file, words in told if words}
     written = len(told) - len(wrong)
     found = {"folder": out, "faces": written, "detector": detector.name, "left_out": wrong}

@@ -15,7 +15,7 @@ def study(name: str, quick: bool, root: str | None, out: str | None, seeds: int 
     _check_folder(settings.folder, STUDIED, out, root, [])
     with outputs.one_writer(settings.folder):
         question, result = studies_registry.run(name, settings)
-        table = runner.keep(name, question, result, settings)
+        table = runner.write_results(name, question, result, settings)
         try:
             studies_registry.draw(result, settings.folder / "figure.png")
         except ModuleNotFoundError as error:

@@ -25,24 +25,26 @@ def train(
     from fer.training import config as training_config
     from fer.training import distillation, trainer
 
-    config = training_config.recipe(network, **{key: value for key, value in changes.items() if value is not None})
+    config = training_config.default_config(
+        network, **{key: value for key, value in changes.items() if value is not None}
+    )
     folder = Path(out) if out else checkpoint.WEIGHTS / network
     earlier = [file for name in (config.start, config.teacher) if name for file in files_of(name)]
     _check_folder(folder, TRAINED, out, root, earlier)
     alone = fold is None and os.environ.get("RANK", "0") == "0"  # a fold locks its own; torchrun's first process writes
     with outputs.one_writer(folder) if alone else nullcontext():
         (faces, validation), report = _labelled_splits(
-            root, models_registry.labels_of(network), "Training", "PublicTest"
+            root, models_registry.label_set(network), "Training", "PublicTest"
         )
         if restart and alone:
-            (folder / trainer.UNFINISHED).unlink(missing_ok=True)
+            (folder / trainer.RESUME_FILE).unlink(missing_ok=True)
         teachers = Path(teachers) if teachers else None
         trained = distillation.fit(config, faces, validation, folder, as_json, teachers, fold)
         if trained is None:
             return  # a single fold's teacher, or another process measures and writes
         _calibrate(trained, root)
         figures = predictions.evaluate(trained, "PublicTest", validation, folder=folder)
-        model_card.record(trained, folder, figures)
+        model_card.record_metrics(trained, folder, figures)
     _print_figures(figures, trained.labels, as_json)
     print_report(report)
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fer.data.ferplus import FERPLUS, majority
+from fer.data.ferplus import FERPLUS, majority_vote
 from fer.data.labels import EMOTIONS
 
 SPLITS = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
-AGREED = 25060  # faces of Training on which FER+'s taggers agree
+NUM_FERPLUS_MAJORITY = 25060  # faces of Training on which FER+'s taggers agree
 
 
 @dataclass(frozen=True)
-class Faces:
+class FaceDataset:
     """The faces of one split.
 
     pixels: uint8 (N, 48, 48). labels: int64 (N,), indices into EMOTIONS. votes: FER+'s ten counts, uint8 (N, 10),
@@ -29,19 +29,19 @@ class Faces:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, keep: slice | Tensor) -> "Faces":
-        return Faces(*(None if part is None else part[keep] for part in vars(self).values()))
+    def __getitem__(self, keep: slice | Tensor) -> "FaceDataset":
+        return FaceDataset(*(None if part is None else part[keep] for part in vars(self).values()))
 
 
-def drawn(faces: Faces, count: int) -> Faces:
+def random_subset(faces: FaceDataset, count: int) -> FaceDataset:
     """At most ``count`` faces, drawn in the same random order every time."""
     return faces[torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:count]]
 
 
-def with_mirror_images(faces: Faces) -> Faces:
+def with_mirror_images(faces: FaceDataset) -> FaceDataset:
     """Every face, and after them all of their mirror images: twice as many."""
     both = {name: None if part is None else torch.cat([part, part]) for name, part in vars(faces).items()}
-    return Faces(**both | {"pixels": torch.cat([faces.pixels, faces.pixels.flip(-1)])})
+    return FaceDataset(**both | {"pixels": torch.cat([faces.pixels, faces.pixels.flip(-1)])})
 
 
 def to_unit(pixels: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def to_unit(pixels: Tensor) -> Tensor:
     return pixels.unsqueeze(1).float() / 255  # (N, 1, 48, 48)
 
 
-def relabelled(faces: Faces, labels: Sequence[str]) -> Faces:
+def with_label_set(faces: FaceDataset, labels: Sequence[str]) -> FaceDataset:
     """The faces that carry one of ``labels``: all for EMOTIONS; for FERPLUS those on which its taggers agree.
 
     Those are 25,060, 3,199 and 3,153 faces of the three splits.
@@ -63,7 +63,7 @@ def relabelled(faces: Faces, labels: Sequence[str]) -> Faces:
         raise DataError(f"no faces carry the labels {', '.join(labels)}: FER-2013 has {', '.join(EMOTIONS)}")
     if faces.votes is None:
         raise DataError("FER+'s labels need fer2013new.csv (github.com/microsoft/FERPlus) beside the Kaggle file")
-    answer = majority(faces.votes)
+    answer = majority_vote(faces.votes)
     return replace(faces, labels=answer)[answer >= 0]
 
 

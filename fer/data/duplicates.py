@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 
-TWIN_CORRELATION = 0.99
+DUPLICATE_CORRELATION = 0.99
 
 
 # ------------------------------------------------------------------------------------------------ twins
 
 
-def mark_twins(splits: dict[str, Faces], threshold: float = TWIN_CORRELATION) -> dict[str, Faces]:
+def mark_duplicates(splits: dict[str, FaceDataset], threshold: float = DUPLICATE_CORRELATION) -> dict[str, FaceDataset]:
     """Marks the test faces that have a twin in Training, and the Training faces that have one in a test split.
 
     Two pictures are twins if the correlation of their pixels, as they are or mirrored, is above ``threshold``.
@@ -22,14 +22,14 @@ def mark_twins(splits: dict[str, Faces], threshold: float = TWIN_CORRELATION) ->
     if "Training" not in splits:
         return splits
     training = splits["Training"]
-    gallery = standardised(training.pixels)  # (T, 2304)
+    gallery = standardize(training.pixels)  # (T, 2304)
     seen = torch.zeros(len(training), dtype=torch.bool)
     marked = {}
     for name, faces in splits.items():
         if name != "Training":
             twin = torch.zeros(len(faces), dtype=torch.bool)
             for pixels in (faces.pixels, faces.pixels.flip(-1)):
-                for start, block in _blocks(standardised(pixels), 512):
+                for start, block in _blocks(standardize(pixels), 512):
                     close = block @ gallery.T > threshold  # (512, T)
                     twin[start : start + len(block)] |= close.any(1)
                     seen |= close.any(0)
@@ -37,16 +37,16 @@ def mark_twins(splits: dict[str, Faces], threshold: float = TWIN_CORRELATION) ->
     return {"Training": replace(training, twin=seen), **marked}
 
 
-def duplicate_groups(pixels: Tensor, threshold: float = TWIN_CORRELATION) -> Tensor:
+def duplicate_groups(pixels: Tensor, threshold: float = DUPLICATE_CORRELATION) -> Tensor:
     """Which of uint8 faces (N, 48, 48) are duplicates of each other, mirrored ones included: a group's number each.
 
     Returns:
         int64 (N,), 0 to the number of groups less one. Groups are closed: what is a duplicate of a duplicate is in.
     """
-    rows, group = standardised(pixels), torch.arange(len(pixels))
-    small = standardised(functional.avg_pool2d(pixels[:, None].float(), 4))  # (N, 144): a quick first look
+    rows, group = standardize(pixels), torch.arange(len(pixels))
+    small = standardize(functional.avg_pool2d(pixels[:, None].float(), 4))  # (N, 144): a quick first look
     for view in (pixels, pixels.flip(-1)):
-        others, small_others = standardised(view), standardised(functional.avg_pool2d(view[:, None].float(), 4))
+        others, small_others = standardize(view), standardize(functional.avg_pool2d(view[:, None].float(), 4))
         for start, block in _blocks(small, 1024):
             first, second = (block @ small_others[start:].T > threshold - 0.03).nonzero().T + start  # each pair once
             close = (rows[first] * others[second]).sum(1) > threshold
@@ -56,7 +56,7 @@ def duplicate_groups(pixels: Tensor, threshold: float = TWIN_CORRELATION) -> Ten
     return group.unique(return_inverse=True)[1]
 
 
-def fingerprint(faces: Faces) -> str:
+def fingerprint(faces: FaceDataset) -> str:
     """A word that changes when a pixel, a label or a vote does."""
     digest = hashlib.blake2b(digest_size=8)
     for part in (faces.pixels, faces.labels, faces.votes):
@@ -65,7 +65,7 @@ def fingerprint(faces: Faces) -> str:
     return f"{len(faces)} faces {digest.hexdigest()}"
 
 
-def standardised(pixels: Tensor) -> Tensor:
+def standardize(pixels: Tensor) -> Tensor:
     """Rows whose dot product is the correlation of two pictures; a blank picture correlates with nothing."""
     rows = pixels.flatten(1).float()  # (N, 2304)
     rows = rows - rows.mean(1, keepdim=True)

@@ -24,13 +24,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fer.data import image_folder, read_report
-from fer.data.dataset import SPLITS, DataError, Faces, relabelled
-from fer.data.duplicates import TWIN_CORRELATION, mark_twins
+from fer.data.dataset import SPLITS, DataError, FaceDataset, with_label_set
+from fer.data.duplicates import DUPLICATE_CORRELATION, mark_duplicates
 from fer.data.ferplus import FERPLUS, VOTES
 from fer.data.image_folder import count_labels, hold_out
 from fer.data.labels import EMOTIONS, label_named, split_named
 from fer.data.read_report import LeftOut, ReadReport, counted
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 _HOW_TO_GET_IT = (
     "Download fer2013.csv (Kaggle: 'Challenges in Representation Learning: Facial Expression Recognition') "
@@ -42,12 +42,12 @@ _HOW_TO_GET_IT = (
 class Dataset:
     """The splits that were found, by name, and what was left out. source: the file or folder that they come from."""
 
-    splits: dict[str, Faces]
+    splits: dict[str, FaceDataset]
     report: ReadReport
     source: Path
 
 
-def load(root: str | Path | None = None) -> dict[str, Faces]:
+def load_fer2013(root: str | Path | None = None) -> dict[str, FaceDataset]:
     """The splits found under ``root``: see ``read_dataset``."""
     return read_dataset(root).splits
 
@@ -69,7 +69,7 @@ def read_dataset(root: str | Path | None = None) -> Dataset:
         splits, report = _read(source)
         if not splits:
             raise DataError(f"no face in {source}: {report.line()}. {_HOW_TO_GET_IT}")
-        splits = mark_twins(splits)
+        splits = mark_duplicates(splits)
         _write_cache(cache, stamp, splits, report)
     else:
         splits, report = found
@@ -96,7 +96,7 @@ def _folder(root: str | Path | None) -> Path:
     return Path(root or os.environ.get("FER2013_ROOT") or "data")
 
 
-def require(splits: dict[str, Faces], *names: str) -> list[Faces]:
+def get_splits(splits: dict[str, FaceDataset], *names: str) -> list[FaceDataset]:
     """The named splits, or a DataError that says which one the data at hand lacks."""
     for name in names:
         if name not in splits:
@@ -104,14 +104,14 @@ def require(splits: dict[str, Faces], *names: str) -> list[Faces]:
     return [splits[name] for name in names]
 
 
-def labelled_by_most(faces: Faces, labels: Sequence[str]) -> Faces:
+def labelled_by_most(faces: FaceDataset, labels: Sequence[str]) -> FaceDataset:
     """The same, but for FERPLUS of all faces that a tagger gave one of its labels: each with what most of them saw.
 
     That is for calibration: on the faces that ``relabelled`` keeps, people agree, so that answers look surer than they
     are on others.
     """
     if tuple(labels) != FERPLUS or faces.votes is None:
-        return relabelled(faces, labels)
+        return with_label_set(faces, labels)
     counts = faces.votes[:, : len(FERPLUS)]
     return replace(faces, labels=counts.long().argmax(1))[counts.sum(1) > 0]
 
@@ -145,7 +145,7 @@ def _tables(folder: Path) -> list[Path]:
     return [path for path in sorted(found, key=place) if is_table(path)]
 
 
-def _read(source: Path) -> tuple[dict[str, Faces], ReadReport]:
+def _read(source: Path) -> tuple[dict[str, FaceDataset], ReadReport]:
     if source.is_dir():
         found, report = image_folder.read_splits(source, EMOTIONS)
         return {name: _unmarked(pixels, _indices(names), None) for name, (pixels, names) in found.items()}, report
@@ -168,8 +168,8 @@ def _beside(source: Path) -> list[str]:
     return [f"{', '.join(map(read_report.shown, tables))} beside {source.name} was not read"] if tables else []
 
 
-def _unmarked(pixels: Tensor, labels: Tensor, votes: Tensor | None) -> Faces:
-    return Faces(pixels, labels, votes, torch.zeros(len(labels), dtype=torch.bool))
+def _unmarked(pixels: Tensor, labels: Tensor, votes: Tensor | None) -> FaceDataset:
+    return FaceDataset(pixels, labels, votes, torch.zeros(len(labels), dtype=torch.bool))
 
 
 # ------------------------------------------------------------------------------------------------ cache
@@ -181,14 +181,14 @@ def _stamp(source: Path) -> str:
         files, left_out = image_folder.find_pictures(source)
         facts = [(str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         text = repr((facts, sorted(left_out))).encode(errors="surrogateescape")
-        return f"{TWIN_CORRELATION} folder {hashlib.sha256(text).hexdigest()}"
+        return f"{DUPLICATE_CORRELATION} folder {hashlib.sha256(text).hexdigest()}"
     watched = [path for path in (source, source.parent / VOTES_FILE) if path.exists()]
-    return f"{TWIN_CORRELATION} " + " ".join(
+    return f"{DUPLICATE_CORRELATION} " + " ".join(
         f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in watched
     )
 
 
-def _read_cache(cache: Path, stamp: str) -> tuple[dict[str, Faces], ReadReport] | None:
+def _read_cache(cache: Path, stamp: str) -> tuple[dict[str, FaceDataset], ReadReport] | None:
     try:
         before = _identity(cache)
         with safe_open(cache, "pt") as file:
@@ -202,7 +202,9 @@ def _read_cache(cache: Path, stamp: str) -> tuple[dict[str, Faces], ReadReport] 
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None  # missing, half-written or unreadable: the source is there to read again
     names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.twin"} <= tensors.keys()]
-    splits = {name: Faces(*(tensors.get(f"{name}.{part}") for part in Faces.__annotations__)) for name in names}
+    splits = {
+        name: FaceDataset(*(tensors.get(f"{name}.{part}") for part in FaceDataset.__annotations__)) for name in names
+    }
     return (splits, report) if splits else None
 
 
@@ -212,11 +214,11 @@ def _identity(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _write_cache(cache: Path, stamp: str, splits: dict[str, Faces], report: ReadReport) -> None:
+def _write_cache(cache: Path, stamp: str, splits: dict[str, FaceDataset], report: ReadReport) -> None:
     tensors = {
-        f"{name}.{part}": getattr(faces, part) for name, faces in splits.items() for part in Faces.__annotations__
+        f"{name}.{part}": getattr(faces, part) for name, faces in splits.items() for part in FaceDataset.__annotations__
     }
-    with suppress(OSError), whole(cache) as partial:  # a read-only folder only costs the next read its speed
+    with suppress(OSError), atomic_write(cache) as partial:  # a read-only folder only costs the next read its speed
         about = {"stamp": stamp, "report": report.dumped()}
         save_file({key: value for key, value in tensors.items() if value is not None}, partial, about)
 

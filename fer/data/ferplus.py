@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")  # the first eight of VOTES
 FILE = Path(__file__).parent / "assets" / "ferplus.npz"
 
 
-def majority(votes: Tensor) -> Tensor:
+def majority_vote(votes: Tensor) -> Tensor:
     """What most taggers see, indices into FERPLUS (N,), of votes (N, 10); -1 where they do not agree.
 
     FER+'s rule: single votes are dropped, and more than half of the rest must fall on one emotion.
@@ -30,13 +30,13 @@ def majority(votes: Tensor) -> Tensor:
 
 
 @functools.cache
-def shipped(split: str) -> Tensor:
+def load_shipped_votes(split: str) -> Tensor:
     """The votes on a test split, uint8 (N, 10), in the order of fer2013.csv. Share it, do not alter it."""
     with np.load(FILE, allow_pickle=False) as file:
         return torch.from_numpy(file[split])
 
 
-def write(votes: Mapping[str, Tensor], path: Path = FILE) -> None:
+def write_shipped_votes(votes: Mapping[str, Tensor], path: Path = FILE) -> None:
     """Keeps the votes (N, 10) on each named split in ``path``."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         np.savez_compressed(partial, **{split: rows.byte().numpy() for split, rows in votes.items()})

@@ -25,10 +25,10 @@ from fer.data.crop import SIDE, whole_picture
 from fer.data.image_io import (
     MOST_PIXELS,
     SMALLEST,
-    PictureError,
+    ImageError,
     PictureTooLargeError,
     PictureTooSmallError,
-    open_picture,
+    open_image,
     picture_suffixes,
 )
 from fer.data.labels import label_named, numbered_labels, split_named
@@ -320,12 +320,12 @@ class FaceReader:
     def read(self, path: PurePosixPath, source: Path | bytes) -> np.ndarray | None:
         """A face, uint8 (48, 48), or None. path: how it is named in the report."""
         try:
-            picture = open_picture(source)
+            picture = open_image(source)
         except PictureTooSmallError:
             return self.leave_out(path, ("too small", f"below {SMALLEST} pixels"))
         except PictureTooLargeError:
             return self.leave_out(path, ("too large", f"more than {MOST_PIXELS / 1e6:.0f} megapixels"))
-        except PictureError:
+        except ImageError:
             return self.leave_out(path, ("unreadable", "damaged or no picture"))
         face = self._see(picture)
         if face is None:

@@ -35,15 +35,15 @@ TURNS = {  # EXIF's orientation -> how to bring the picture upright
 }
 
 
-class PictureError(ValueError):
+class ImageError(ValueError):
     """A picture that cannot be used; the message is one sentence for the person who sent it."""
 
 
-class PictureTooSmallError(PictureError):
+class PictureTooSmallError(ImageError):
     """A picture with a side below SMALLEST pixels."""
 
 
-class PictureTooLargeError(PictureError):
+class PictureTooLargeError(ImageError):
     """A picture of more pixels than are read of its kind."""
 
 
@@ -74,7 +74,7 @@ class Opened:
     note: str | None = None
 
 
-def open_picture(source: str | Path | bytes | BinaryIO | Image.Image) -> np.ndarray:
+def open_image(source: str | Path | bytes | BinaryIO | Image.Image) -> np.ndarray:
     """Reads any usual picture as RGB uint8 (H, W, 3): turned as EXIF says, transparency on white, first frame.
 
     A JPEG above 24 megapixels is decoded at 1/2, 1/4 or 1/8 of its size; `open_scaled` says at which.
@@ -101,12 +101,12 @@ def _open_file(path: Path) -> BinaryIO:
     name = path.name[:80]  # never the path: it may be the server's own
     try:
         if path.is_dir():
-            raise PictureError(f"{name!r} is a folder; {WANTED}.")
+            raise ImageError(f"{name!r} is a folder; {WANTED}.")
         if not path.is_file():  # devices and pipes, which never end, neither
-            raise PictureError(f"There is no file {name!r}; {WANTED}.")
+            raise ImageError(f"There is no file {name!r}; {WANTED}.")
         return path.open("rb")
     except OSError as error:
-        raise PictureError(f"The file {name!r} cannot be opened ({error.strerror}).") from None
+        raise ImageError(f"The file {name!r} cannot be opened ({error.strerror}).") from None
 
 
 def _read(stream: BinaryIO) -> Opened:
@@ -116,7 +116,7 @@ def _read(stream: BinaryIO) -> Opened:
     except Image.DecompressionBombError:
         raise PictureTooLargeError("The picture has more than 170 megapixels; at most 24 can be read.") from None
     except Exception:  # Pillow's readers raise anything from OSError to struct.error on foreign bytes
-        raise PictureError(f"This is {_name(stream)}; {WANTED}.") from None
+        raise ImageError(f"This is {_name(stream)}; {WANTED}.") from None
     return _decode(image)
 
 
@@ -150,7 +150,7 @@ def _decode(image: Image.Image) -> Opened:
         pixels = np.array(picture if turn is None else picture.transpose(turn))  # (H, W, 3)
     except Exception:  # as in _read
         what = f"{image.format or 'received'} picture ({width} x {height} pixels)"
-        raise PictureError(f"The {what} is damaged or cut off; a complete file would be right.") from None
+        raise ImageError(f"The {what} is damaged or cut off; a complete file would be right.") from None
     return Opened(pixels, max(width, height) / max(pixels.shape[:2]), _note(width, height, factor))
 
 

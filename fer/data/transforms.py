@@ -51,17 +51,17 @@ def augment(
     """
     size = size or faces.shape[-1]
     scale = size / faces.shape[-1]
-    faces = warp(faces, settings, generator, size, crop)
+    faces = random_affine(faces, settings, generator, size, crop)
     if settings.light:
-        faces = relight(faces, settings.light, generator)
+        faces = jitter(faces, settings.light, generator)
     if settings.degrade:
         faces = degrade(faces, settings.degrade, generator, scale)
     if settings.erase:
-        faces = erase(faces, settings.erase, generator)
+        faces = random_erase(faces, settings.erase, generator)
     return faces
 
 
-def warp(faces: Tensor, settings: Augmentation, generator: Generator, size: int, crop: float = 1.0) -> Tensor:
+def random_affine(faces: Tensor, settings: Augmentation, generator: Generator, size: int, crop: float = 1.0) -> Tensor:
     """Flip, crop, rotation, shift and zoom in one bilinear resampling; what comes from outside repeats the border."""
     batch = len(faces)
     mirror = 1 - 2 * (_uniform(batch, generator) < settings.flip).float()  # (B,), -1 or 1
@@ -97,7 +97,7 @@ def resampled(
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
-def relight(faces: Tensor, amount: float, generator: Generator) -> Tensor:
+def jitter(faces: Tensor, amount: float, generator: Generator) -> Tensor:
     """Contrast about each face's mean, then brightness; clamped to 0..1."""
     contrast = 1 + amount * _symmetric(len(faces), generator)[:, None, None, None]
     brightness = amount * _symmetric(len(faces), generator)[:, None, None, None]
@@ -105,7 +105,7 @@ def relight(faces: Tensor, amount: float, generator: Generator) -> Tensor:
     return ((faces - mean) * contrast + mean + brightness).clamp(0, 1)
 
 
-def erase(faces: Tensor, probability: float, generator: Generator) -> Tensor:
+def random_erase(faces: Tensor, probability: float, generator: Generator) -> Tensor:
     """Random erasing (Zhong et al. 2017): a rectangle is replaced by the face's mean."""
     batch, side = len(faces), faces.shape[-1]
     area = 0.02 + 0.23 * _uniform(batch, generator)

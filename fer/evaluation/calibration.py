@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.evaluation.corruptions import corrupted_logits
-from fer.evaluation.predictions import answers
-from fer.models.checkpoint import Network, logit_offsets
+from fer.evaluation.predictions import predict_split
+from fer.models.checkpoint import FERModel, logit_offsets
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 COVERAGE = 0.90
@@ -49,19 +49,19 @@ def fit(clean: Tensor, corrupted: Tensor, labels: Tensor, prior: list[float]) ->
     logits, expected = torch.cat([clean, corrupted.flatten(0, 1)]), labels.repeat(1 + len(corrupted))
     weights = torch.ones(len(expected))
     weights[len(labels) :] = 1 / len(corrupted)
-    temperature = calibrate(logits, expected, weights)
+    temperature = fit_temperature(logits, expected, weights)
     return Calibration(
         logit_adjustment=adjustment,
         temperature=temperature,
-        unsure=unsure_below((logits / temperature).softmax(1), expected, weights=weights),
+        unsure=fit_rejection_threshold((logits / temperature).softmax(1), expected, weights=weights),
         prediction_set=fit_prediction_sets((clean / temperature).softmax(1), labels),
     )
 
 
-def calibrate_network(network: Network, faces: Faces, prior: list[float]) -> None:
+def calibrate_network(network: FERModel, faces: FaceDataset, prior: list[float]) -> None:
     """Fits and sets all four of ``network`` on the faces of PublicTest without duplicates, and corrupts them for it."""
     alone, before = faces[~faces.twin], network.offsets()
-    clean, corrupted = answers(network, alone.pixels), corrupted_logits(network, alone.pixels)
+    clean, corrupted = predict_split(network, alone.pixels), corrupted_logits(network, alone.pixels)
     found = fit(clean - before, corrupted - before, alone.labels, prior)
     network.adjust(found.logit_adjustment)
     network.temperature, network.unsure = found.temperature, found.unsure
@@ -93,7 +93,7 @@ def fit_prediction_sets(probabilities: Tensor, labels: Tensor, coverage: float =
     return math.floor(1e4 * true[missed - 1].item()) / 1e4 if missed else 0.0
 
 
-def calibrate(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
+def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
     """The temperature in 0.25..8 under which softmax(logits / temperature) has the least loss on ``labels``.
 
     weights: how much each face counts, (N,).
@@ -112,7 +112,9 @@ def calibrate(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> 
     return round(2 ** ((low + high) / 2), 4)
 
 
-def unsure_below(probabilities: Tensor, labels: Tensor, wrong: float = 0.10, weights: Tensor | None = None) -> float:
+def fit_rejection_threshold(
+    probabilities: Tensor, labels: Tensor, wrong: float = 0.10, weights: Tensor | None = None
+) -> float:
     """The lowest top probability above which at most the share ``wrong`` of answers is wrong; 0 if none has to go.
 
     1 if no threshold reaches it: then every answer is unsure. weights: how much each face counts, (N,).

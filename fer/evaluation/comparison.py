@@ -7,22 +7,22 @@ from fer.data import ferplus
 from fer.data.ferplus import FERPLUS
 from fer.data.labels import EMOTIONS
 from fer.evaluation import metrics
-from fer.evaluation.predictions import Answers, mistakes
+from fer.evaluation.predictions import Predictions, mistakes
 
 
-def report(found: Answers, other: Answers | None = None) -> dict:
+def report(found: Predictions, other: Predictions | None = None) -> dict:
     """All that the Confusion tab says in numbers, for JSON; ``other`` is the network that it is compared with."""
     read_as = [None if mistake is None else found.labels[mistake[0]] for mistake in mistakes(found)]
     facts = {"network": found.name, "labels": list(found.labels), **found.figures()}
     facts |= {"ece_before": metrics.calibration_error(found.logits.softmax(1), found.truth)}
-    facts |= {"mistaken_for": dict(zip(found.labels, read_as, strict=True)), "taggers": judged(found)}
+    facts |= {"mistaken_for": dict(zip(found.labels, read_as, strict=True)), "taggers": annotator_agreement(found)}
     return facts if other is None else facts | {"compared": compare(found, other)}
 
 
 # ------------------------------------------------------------------------------------------------ against others
 
 
-def compare(first: Answers, second: Answers) -> dict:
+def compare(first: Predictions, second: Predictions) -> dict:
     """Two networks on the faces that both answer: who is right where, the gain of the first, McNemar's exact test.
 
     ``p`` is the chance of so uneven a split of the faces that only one reads right if both were equally good
@@ -31,7 +31,7 @@ def compare(first: Answers, second: Answers) -> dict:
     Raises:
         ValueError: other labels, or no face in common.
     """
-    first, second = paired(first, second)
+    first, second = paired_correctness(first, second)
     a, b, n = first.right, second.right, len(first)
     counts = {"both": a & b, "only_first": a & ~b, "only_second": b & ~a, "neither": ~a & ~b}
     counts = {key: int(part.sum()) for key, part in counts.items()}
@@ -44,7 +44,7 @@ def compare(first: Answers, second: Answers) -> dict:
     }
 
 
-def paired(first: Answers, second: Answers) -> tuple[Answers, Answers]:
+def paired_correctness(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
     """Both networks' answers on the faces that both answer, in the same order. ValueError as of ``compare``."""
     if first.labels != second.labels:
         raise ValueError(f"{first.name} and {second.name} tell other labels apart, so they cannot be compared")
@@ -66,7 +66,7 @@ def mcnemar(won: int, lost: int) -> float:
     return min(1.0, 2 * total / 2**tosses)
 
 
-def judged(found: Answers) -> dict | None:
+def annotator_agreement(found: Predictions) -> dict | None:
     """A network of FER-2013's labels judged by FER+'s taggers, on the faces on which most of them agree.
 
     n: those faces. label: the share that carries what the taggers see. accuracy: the share that the network reads as
@@ -83,19 +83,19 @@ def judged(found: Answers) -> dict | None:
         "n": n,
         "label": (found.truth == seen).float().mean().item() if n else 0.0,
         "accuracy": hits.float().mean().item() if n else 0.0,
-        "ci95": metrics.wilson(int(hits.sum()), n),
+        "ci95": metrics.wilson_interval(int(hits.sum()), n),
         "mistakes": int(wrong.sum()),
         "as_taggers": int((wrong & hits).sum()),
     }
 
 
-def majority_label(found: Answers) -> Tensor:
+def majority_label(found: Predictions) -> Tensor:
     """What most taggers see, as a number of the network's labels (N,); -1: they disagree, -2: it has no such label."""
     names = [found.labels.index(name) if name in found.labels else -2 for name in FERPLUS]
-    return torch.tensor([*names, -1])[ferplus.majority(found.votes)]
+    return torch.tensor([*names, -1])[ferplus.majority_vote(found.votes)]
 
 
-def coverage(found: Answers) -> tuple[Tensor, Tensor, Tensor]:
+def risk_coverage(found: Predictions) -> tuple[Tensor, Tensor, Tensor]:
     """How much is right if only the surest are answered: threshold, share answered, share right of them, (N,) each."""
     sure, order = found.probabilities.max(1).values.sort(descending=True)
     answered = torch.arange(1, len(found) + 1)

@@ -14,10 +14,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from fer.data import degradations
-from fer.data.dataset import Faces, to_unit
+from fer.data.dataset import FaceDataset, to_unit
 from fer.data.transforms import resampled
-from fer.evaluation.metrics import figures, wilson
-from fer.evaluation.predictions import answers
+from fer.evaluation.metrics import classification_metrics, wilson_interval
+from fer.evaluation.predictions import predict_split
 
 STRENGTHS = (1, 2, 3)
 
@@ -53,10 +53,12 @@ def corrupt(pixels: Tensor, name: str, strength: int) -> Tensor:
 
 def corrupted_logits(network: nn.Module, pixels: Tensor) -> Tensor:
     """Logits (33, N, K) of uint8 faces (N, 48, 48) under every corruption at every strength, in CORRUPTIONS' order."""
-    return torch.stack([answers(network, corrupt(pixels, name, level)) for name in CORRUPTIONS for level in STRENGTHS])
+    return torch.stack(
+        [predict_split(network, corrupt(pixels, name, level)) for name in CORRUPTIONS for level in STRENGTHS]
+    )
 
 
-def robust_figures(logits: Tensor, faces: Faces, temperature: float = 1.0, prediction_set: float = 0.0) -> dict:
+def robust_figures(logits: Tensor, faces: FaceDataset, temperature: float = 1.0, prediction_set: float = 0.0) -> dict:
     """The figures of ``evaluation.figures`` over all corruptions, and a row for each; logits (33, N, K).
 
     ``n`` is the number of faces. A face counts by the share of its 33 pictures that are read right, so that the 95 %
@@ -65,7 +67,7 @@ def robust_figures(logits: Tensor, faces: Faces, temperature: float = 1.0, predi
     count, total = logits.shape[:2]
     labels, twin = faces.labels.repeat(count), faces.twin.repeat(count)
     right = (logits.argmax(2) == faces.labels).double()  # (33, N)
-    pooled = figures(logits.flatten(0, 1), labels, twin, temperature, prediction_set)
+    pooled = classification_metrics(logits.flatten(0, 1), labels, twin, temperature, prediction_set)
     for suffix, kept in (("", torch.ones_like(faces.twin)), ("_without_twins", ~faces.twin)):
         shares = right[:, kept].mean(0)
         pooled |= {f"n{suffix}": len(shares), f"ci95{suffix}": _interval(shares)}
@@ -73,7 +75,7 @@ def robust_figures(logits: Tensor, faces: Faces, temperature: float = 1.0, predi
     rows = [
         {"corruption": name, "strength": level, "setting": CORRUPTIONS[name].settings[level - 1]}
         | {"unit": CORRUPTIONS[name].unit, "accuracy": hits.mean().item(), "n": total}
-        | {"ci95": wilson(int(hits.sum()), total)}
+        | {"ci95": wilson_interval(int(hits.sum()), total)}
         for (name, level), hits in zip(kinds, right, strict=True)
     ]
     return pooled | {"corruptions": rows}

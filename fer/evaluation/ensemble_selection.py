@@ -17,12 +17,12 @@ from fer.data.labels import EMOTIONS
 from fer.evaluation import calibration, metrics, predictions
 from fer.evaluation.metrics import stored_metrics
 from fer.models import checkpoint
-from fer.models.ensemble import ELECTED, PREFIX, Committee
+from fer.models.ensemble import PREFIX, SELECTED, Ensemble
 from fer.utils import artifacts
 from fer.utils.io import write_text
 
 
-def hold(folder: Path) -> list[dict]:
+def rank_ensembles(folder: Path) -> list[dict]:
     """All sets of a folder's networks for FER-2013's seven labels, best first, with their PublicTest figures.
 
     A network that was measured on other faces than the first one has no part in them.
@@ -30,7 +30,7 @@ def hold(folder: Path) -> list[dict]:
     Raises:
         ValueError: fewer than two such networks, or one that was not measured yet.
     """
-    networks = [checkpoint.load(name, folder) for name in checkpoint.available(folder)]
+    networks = [checkpoint.load_model(name, folder) for name in checkpoint.list_checkpoints(folder)]
     networks = [network for network in networks if network.labels == EMOTIONS]
     networks = [network for network in networks if _same_faces(network, networks[0], folder)]
     if len(networks) < 2:
@@ -40,37 +40,37 @@ def hold(folder: Path) -> list[dict]:
     return sorted(rows, key=lambda row: (-row["accuracy_without_twins"], len(row["members"])))
 
 
-def _same_faces(network: checkpoint.Network, other: checkpoint.Network, folder: Path) -> bool:
+def _same_faces(network: checkpoint.FERModel, other: checkpoint.FERModel, folder: Path) -> bool:
     """Whether both were measured on the same PublicTest: one that was trained on faces of one's own was not."""
     labels, others = (predictions.load_logits(folder / each.name, "PublicTest")[1] for each in (network, other))
     return torch.equal(labels, others)
 
 
-def measured(members: Sequence[checkpoint.Network], split: str, folder: Path, temperature: float = 1.0) -> dict:
+def measured(members: Sequence[checkpoint.FERModel], split: str, folder: Path, temperature: float = 1.0) -> dict:
     """The figures of a committee on a split, from its members' kept logits."""
-    logits, labels, twin = predictions.kept_together(members, split, folder)
-    return stored_metrics(metrics.figures(logits, labels, twin, temperature))
+    logits, labels, twin = predictions.load_ensemble_logits(members, split, folder)
+    return stored_metrics(metrics.classification_metrics(logits, labels, twin, temperature))
 
 
-def elect(rows: list[dict], folder: Path) -> Committee | None:
+def select_ensemble(rows: list[dict], folder: Path) -> Ensemble | None:
     """Makes the first of ``rows`` the folder's default committee; None, and none there, if that is a single network."""
     if len(rows[0]["members"]) > 1:
         return write(rows[0]["members"], folder)
-    (folder / f"{ELECTED}.json").unlink(missing_ok=True)
+    (folder / f"{SELECTED}.json").unlink(missing_ok=True)
     return None
 
 
-def write(members: Sequence[str], folder: Path) -> Committee:
+def write(members: Sequence[str], folder: Path) -> Ensemble:
     """Makes the committee of ``members`` the folder's default one, calibrated on PublicTest without twins."""
-    committee = checkpoint.load(PREFIX + "+".join(members), folder)
-    logits, labels, twin = predictions.kept_together(committee.members, "PublicTest", folder)
-    temperature = calibration.calibrate(logits[~twin], labels[~twin])
-    unsure = calibration.unsure_below((logits[~twin] / temperature).softmax(1), labels[~twin])
+    committee = checkpoint.load_model(PREFIX + "+".join(members), folder)
+    logits, labels, twin = predictions.load_ensemble_logits(committee.members, "PublicTest", folder)
+    temperature = calibration.fit_temperature(logits[~twin], labels[~twin])
+    unsure = calibration.fit_rejection_threshold((logits[~twin] / temperature).softmax(1), labels[~twin])
     splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
     figures = {key: measured(committee.members, split, folder, temperature) for key, split in splits.items()}
     elected = {"members": list(members), "temperature": temperature, "unsure": unsure, "figures": figures}
     probabilities = (logits[~twin] / temperature).softmax(1)
     elected["prediction_set"] = calibration.fit_prediction_sets(probabilities, labels[~twin])
     elected["weights"] = {name: artifacts.digest_or_none(folder / name) for name in members}
-    write_text(folder / f"{ELECTED}.json", json.dumps(elected, indent=2) + "\n")
-    return checkpoint.load(ELECTED, folder)
+    write_text(folder / f"{SELECTED}.json", json.dumps(elected, indent=2) + "\n")
+    return checkpoint.load_model(SELECTED, folder)

@@ -27,12 +27,12 @@ def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, tta: bo
             faces = to_unit(block.to(device))  # (B, 1, 48, 48)
             if size != SIDE:
                 faces = functional.interpolate(faces, size=size, mode="area")
-            views = ten_views(faces) if tta else [faces]
+            views = ten_crop(faces) if tta else [faces]
             rows.append(torch.stack([network(view).float() for view in views]).mean(0).cpu())
     return torch.cat(rows)
 
 
-def ten_views(faces: Tensor) -> Iterator[Tensor]:
+def ten_crop(faces: Tensor) -> Iterator[Tensor]:
     """The face, and the face shifted towards its four corners, each as it is and mirrored: ten of (B, 1, 48, 48)."""
     side, shift = faces.shape[-1], _TTA_SHIFT
     padded = functional.pad(faces, [shift] * 4, mode="replicate")
@@ -41,7 +41,7 @@ def ten_views(faces: Tensor) -> Iterator[Tensor]:
         yield from (view, view.flip(-1))
 
 
-def milliseconds_a_face(network: nn.Module, repeats: int = 100) -> float:
+def measure_latency(network: nn.Module, repeats: int = 100) -> float:
     """Median time of one face (1, 1, 48, 48) through ``network`` in float32 on one core, in milliseconds.
 
     It is the core's own time, so that another program's turn on it does not count.

@@ -14,22 +14,22 @@ _KEPT += ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "s
 
 def stored_metrics(figures: dict) -> dict:
     """Of what ``evaluation.figures`` gives, what config.json keeps, rounded."""
-    return {name: rounded(figures[name]) for name in _KEPT if name in figures}
+    return {name: round_metrics(figures[name]) for name in _KEPT if name in figures}
 
 
-def rounded(value: object) -> object:
+def round_metrics(value: object) -> object:
     """Floats to five digits, however deep they lie in lists and dicts."""
     if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
+        return {key: round_metrics(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [rounded(part) for part in value]
+        return [round_metrics(part) for part in value]
     return round(value, 5) if isinstance(value, float) else value
 
 
 # ------------------------------------------------------------------------------------------------ figures
 
 
-def figures(
+def classification_metrics(
     logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1.0, prediction_set: float = 0.0
 ) -> dict:
     """What is printed of a network on one split; logits (N, K), labels (N,), twin (N,) bool.
@@ -38,18 +38,18 @@ def figures(
     has a row for every true label. All are of all faces, but for those named ``_without_twins``. prediction_set: the
     probability from which on a label is in a face's set; with 0, nothing is told of sets.
     """
-    matrix = confusion(logits.argmax(1), labels, logits.shape[1])
+    matrix = confusion_matrix(logits.argmax(1), labels, logits.shape[1])
     probabilities = (logits / temperature).softmax(1)
     right = logits.argmax(1) == labels
     alone = right[~twin]
-    per_class = class_figures(matrix)
+    per_class = per_class_metrics(matrix)
     return {
         "accuracy": right.float().mean().item(),
         "n": len(right),
-        "ci95": wilson(int(right.sum()), len(right)),
+        "ci95": wilson_interval(int(right.sum()), len(right)),
         "accuracy_without_twins": alone.float().mean().item(),
         "n_without_twins": len(alone),
-        "ci95_without_twins": wilson(int(alone.sum()), len(alone)),
+        "ci95_without_twins": wilson_interval(int(alone.sum()), len(alone)),
         "macro_f1": float(np.mean([row["f1"] for row in per_class])),
         "balanced_accuracy": float(np.mean([row["recall"] for row in per_class if row["support"]])),
         "ece": calibration_error(probabilities, labels),
@@ -59,12 +59,12 @@ def figures(
     }
 
 
-def confusion(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Counts, int64 (K, K): how many faces of the row's label were read as the column's."""
     return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
-def class_figures(matrix: Tensor) -> list[dict]:
+def per_class_metrics(matrix: Tensor) -> list[dict]:
     """Precision, recall, F1 and support of every label of a confusion matrix (K, K)."""
     rows = []
     for right, support, answered in zip(matrix.diagonal(), matrix.sum(1), matrix.sum(0), strict=True):
@@ -74,7 +74,7 @@ def class_figures(matrix: Tensor) -> list[dict]:
     return rows
 
 
-def wilson(right: int, total: int, z: float = 1.959964) -> list[float]:
+def wilson_interval(right: int, total: int, z: float = 1.959964) -> list[float]:
     """The 95 % interval of a share (Wilson 1927), which stays within 0..1 for small counts too."""
     if total == 0:
         return [0.0, 1.0]
@@ -124,7 +124,7 @@ def set_figures(probabilities: Tensor, labels: Tensor, threshold: float) -> dict
     return {"set_coverage": covered, "set_size": sizes.mean().item(), "set_single": single}
 
 
-def mistaken_for(matrix: Tensor) -> list[tuple[int, int] | None]:
+def top_confusion(matrix: Tensor) -> list[tuple[int, int] | None]:
     """For every label the one it is most often read as by mistake, and how often; None if it never is."""
     wrong = matrix.clone().fill_diagonal_(0)
     most, answer = wrong.max(1)

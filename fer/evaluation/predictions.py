@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 
 from fer.data import ferplus
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.data.ferplus import FERPLUS
 from fer.data.image_folder import LabelledFaces
 from fer.evaluation import metrics
 from fer.evaluation.inference import predict_logits
-from fer.evaluation.metrics import figures
+from fer.evaluation.metrics import classification_metrics
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
-from fer.models.ensemble import Committee, joined
+from fer.models.checkpoint import FERModel
+from fer.models.ensemble import Ensemble, average_probabilities
 from fer.utils import artifacts
 from fer.utils.artifacts import Artifact
 
@@ -34,7 +34,7 @@ SPLITS = ("PrivateTest", "PublicTest")
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A network's answers, a row a face.
 
     logits: (N, K). truth: int64 (N,), indices into labels. twin: bool (N,). face: int64 (N,), each face's number in
@@ -69,34 +69,34 @@ class Answers:
     def right(self) -> Tensor:
         return self.read == self.truth
 
-    def asked(self, without_twins: bool) -> "Answers":
+    def asked(self, without_twins: bool) -> "Predictions":
         """All of them, or those on faces without a twin in Training."""
         kept = self[~self.twin] if without_twins else self
         return replace(kept, faces=len(kept))
 
-    def surer_than(self, threshold: float) -> "Answers":
+    def surer_than(self, threshold: float) -> "Predictions":
         """Those whose calibrated probability reaches ``threshold``, 0 to below 1."""
         if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
             raise ValueError(f"the threshold is {threshold!r}: expected a probability from 0 to below 1")
         return self[self.probabilities.max(1).values >= threshold]
 
-    def __getitem__(self, keep: Tensor) -> "Answers":
+    def __getitem__(self, keep: Tensor) -> "Predictions":
         rows = {key: getattr(self, key) for key in ("logits", "truth", "twin", "face", "votes")}
         return replace(self, **{key: None if part is None else part[keep] for key, part in rows.items()})
 
     def confusion(self) -> Tensor:
         """Counts (K, K): a row a label, a column what it is read as."""
-        return metrics.confusion(self.read, self.truth, len(self.labels))
+        return metrics.confusion_matrix(self.read, self.truth, len(self.labels))
 
     def figures(self) -> dict:
         """The figures of ``evaluate``, and the share of the faces that got an answer. At least one must have."""
         if not len(self):
             raise ValueError("no answer is as sure as that: lower the threshold")
-        figures = metrics.figures(self.logits, self.truth, self.twin, self.temperature)
+        figures = metrics.classification_metrics(self.logits, self.truth, self.twin, self.temperature)
         return {"answered": len(self) / self.faces, **figures}
 
 
-def load_predictions(network: Network | Committee, split: str, weights: Path | None = None) -> Answers:
+def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | None = None) -> Predictions:
     """What ``evaluate`` left of a network of ``weights/``; of a committee, what its members' answers come to.
 
     network: as ``checkpoint.outline`` or ``load`` gives it; its weights are not needed.
@@ -107,24 +107,26 @@ def load_predictions(network: Network | Committee, split: str, weights: Path | N
     if split not in SPLITS:
         raise ValueError(f"no split {str(split)[:40]!r}: expected one of {', '.join(SPLITS)}")
     folder = weights or checkpoint.WEIGHTS
-    if isinstance(network, Committee):
-        logits, truth, twin = kept_together(network.members, split, folder)
+    if isinstance(network, Ensemble):
+        logits, truth, twin = load_ensemble_logits(network.members, split, folder)
     else:
         logits, truth, twin = load_logits(folder / network.name, split)
     if logits.shape[1] != len(network.labels):
         command = f"python -m fer evaluate {network.name} --split {split}"
         raise ValueError(f"the kept answers of {network.name} are of other labels: `{command}` makes them anew")
-    votes = ferplus.shipped(split)
-    face = torch.arange(len(votes)) if network.labels != FERPLUS else (ferplus.majority(votes) >= 0).nonzero()[:, 0]
+    votes = ferplus.load_shipped_votes(split)
+    face = (
+        torch.arange(len(votes)) if network.labels != FERPLUS else (ferplus.majority_vote(votes) >= 0).nonzero()[:, 0]
+    )
     if len(face) != len(truth):  # a part of the split, as in a test: who voted on which is not known
         face, votes = torch.arange(len(truth)), None
     votes = None if votes is None else votes[face]
-    return Answers(
+    return Predictions(
         network.name, network.labels, network.temperature, logits, truth, twin, face, votes, faces=len(truth)
     )
 
 
-def of_own(own: LabelledFaces, network: Network | Committee, logits: Tensor) -> Answers:
+def predict_own_faces(own: LabelledFaces, network: FERModel | Ensemble, logits: Tensor) -> Predictions:
     """A network's logits (N, K) on somebody's own faces, without those whose label it does not tell.
 
     Raises:
@@ -135,12 +137,12 @@ def of_own(own: LabelledFaces, network: Network | Committee, logits: Tensor) -> 
     if not len(known):
         raise ValueError(f"{network.name} tells none of {', '.join(sorted(set(own.names)))} apart")
     rows = (logits[known], truth[known], torch.zeros(len(known), dtype=torch.bool), known)
-    return Answers(network.name, network.labels, network.temperature, *rows, votes=None, faces=len(known))
+    return Predictions(network.name, network.labels, network.temperature, *rows, votes=None, faces=len(known))
 
 
-def mistakes(found: Answers) -> Sequence[tuple[int, int] | None]:
+def mistakes(found: Predictions) -> Sequence[tuple[int, int] | None]:
     """For every label the one it is most often read as by mistake, and how often."""
-    return metrics.mistaken_for(found.confusion())
+    return metrics.top_confusion(found.confusion())
 
 
 PREDICTIONS = "predictions.npz"
@@ -155,31 +157,31 @@ class NotMeasuredError(ValueError):
 
 
 def evaluate(
-    network: Network, split: str, faces: Faces, tta: bool = False, folder: Path | None = None, keep: bool = False
+    network: FERModel, split: str, faces: FaceDataset, tta: bool = False, folder: Path | None = None, keep: bool = False
 ) -> dict:
     """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz.
 
     keep: also where nothing that matters has changed, see ``keep_predictions``.
     """
     digest = artifacts.digest_or_none(folder) if folder else None  # before the minutes in which others may train
-    logits = answers(network, faces.pixels, tta)
+    logits = predict_split(network, faces.pixels, tta)
     if folder is not None and not tta:
-        keep_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
-    return {"network": network.name, "split": split, "tta": tta} | figures(
+        save_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
+    return {"network": network.name, "split": split, "tta": tta} | classification_metrics(
         logits, faces.labels, faces.twin, network.temperature, network.prediction_set
     )
 
 
-def answers(network: Network | Committee, pixels: Tensor, tta: bool = False) -> Tensor:
+def predict_split(network: FERModel | Ensemble, pixels: Tensor, tta: bool = False) -> Tensor:
     """Logits (N, K) of uint8 faces (N, 48, 48) as predictions.npz keeps them, to the digit."""
-    if isinstance(network, Committee):
-        parts = [answers(member, pixels, tta) for member in network.members]
-        return joined(parts, [member.temperature for member in network.members])
+    if isinstance(network, Ensemble):
+        parts = [predict_split(member, pixels, tta) for member in network.members]
+        return average_probabilities(parts, [member.temperature for member in network.members])
     return predict_logits(network, pixels, tta=tta).half().float()
 
 
-def keep_predictions(
-    path: Path, split: str, logits: Tensor, faces: Faces, digest: str | None = None, always: bool = False
+def save_predictions(
+    path: Path, split: str, logits: Tensor, faces: FaceDataset, digest: str | None = None, always: bool = False
 ) -> None:
     """Puts a split's logits (float16), labels and twins into ``path``, stamped with the digest of the weights there.
 
@@ -216,9 +218,9 @@ def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
     raise NotMeasuredError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
 
 
-def kept_figures(network: Network, split: str, folder: Path) -> dict:
+def kept_figures(network: FERModel, split: str, folder: Path) -> dict:
     """The figures that follow from what ``kept`` gives: the same on every machine."""
-    found = figures(*load_logits(folder, split), network.temperature, network.prediction_set)
+    found = classification_metrics(*load_logits(folder, split), network.temperature, network.prediction_set)
     return {"network": network.name, "split": split, "tta": False} | found
 
 
@@ -239,13 +241,13 @@ def _sound(logits: np.ndarray, labels: np.ndarray, twin: np.ndarray) -> tuple[Te
     return torch.from_numpy(logits).float(), torch.from_numpy(labels).long(), torch.from_numpy(twin)
 
 
-def kept_together(members: Sequence[Network], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
+def load_ensemble_logits(members: Sequence[FERModel], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
     """What the answers that were kept of several networks come to as a committee's; as ``kept`` gives and raises."""
     parts = [load_logits(weights / member.name, split) for member in members]
     for member, (_, labels, _) in zip(members, parts, strict=True):
         if not torch.equal(labels, parts[0][1]):
             raise ValueError(f"{members[0].name} and {member.name} were measured on other faces: they are no committee")
-    logits = joined([logits for logits, _, _ in parts], [member.temperature for member in members])
+    logits = average_probabilities([logits for logits, _, _ in parts], [member.temperature for member in members])
     return logits, *parts[0][1:]
 
 

@@ -39,4 +39,4 @@ def _convolved(maps: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.nda
 
 @functools.lru_cache(maxsize=1)
 def _weights() -> dict[str, np.ndarray]:
-    return {name: values.astype(np.float32) for name, values in io.read(FILE).items()}
+    return {name: values.astype(np.float32) for name, values in io.load_npz(FILE).items()}

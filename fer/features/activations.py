@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from fer.features.receptive_field import _PASSING
-from fer.models.layers import SIDE, Chain
+from fer.models.layers import SIDE, NamedSequential
 
 
-def layers(network: Chain) -> list[str]:
+def active_layers(network: NamedSequential) -> list[str]:
     """The layers that make something new, in order: all but dropout and flattening."""
     return [name for name, layer in network.named_children() if not isinstance(layer, _PASSING)]
 
 
 @torch.no_grad()
-def maps(network: Chain, layer: str, faces: Tensor) -> Tensor:
+def activation_maps(network: NamedSequential, layer: str, faces: Tensor) -> Tensor:
     """What a layer puts out for faces (B, 1, 48, 48) in 0..1: maps (B, C, H, W), or numbers (B, C) of a dense layer.
 
     Raises:
@@ -38,6 +38,6 @@ def maps(network: Chain, layer: str, faces: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------------ among filters
 
 
-def strength(values: Tensor) -> Tensor:
+def mean_activation(values: Tensor) -> Tensor:
     """How much each filter answers: the mean size of its values, (C, H, W) or (C,) -> (C,)."""
     return values.flatten(1).abs().mean(1) if values.ndim > 1 else values.abs()

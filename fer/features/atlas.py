@@ -22,10 +22,10 @@ from fer.data import duplicates
 from fer.data.dataset import to_unit
 from fer.features import quality, receptive_field, visualization
 from fer.features.presets import PRESETS
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 from fer.utils import artifacts
 from fer.utils.artifacts import Artifact, StaleError
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 PRESET, SEED, OTHER_SEED = "clear", 0, 1
 STEPS = PRESETS[PRESET].steps
@@ -57,7 +57,7 @@ class Layer:
         return self.curves[:, -1]
 
 
-def layers_of(network: Chain) -> list[str]:
+def layers_of(network: NamedSequential) -> list[str]:
     """The layers that an atlas holds: the convolutions and the last one."""
     names = [name for name, module in network.named_children() if isinstance(module, nn.Conv2d)]
     return [*names, receptive_field.last_layer(network)]
@@ -66,7 +66,9 @@ def layers_of(network: Chain) -> list[str]:
 # ------------------------------------------------------------------------------------------------ making
 
 
-def make(network: Chain, folder: Path, pixels: Tensor | None, quiet: bool = False) -> Iterator[tuple[str, Layer]]:
+def make(
+    network: NamedSequential, folder: Path, pixels: Tensor | None, quiet: bool = False
+) -> Iterator[tuple[str, Layer]]:
     """Every layer of the network whose weights lie in `folder`, kept there as soon as it is made.
 
     pixels: PublicTest's faces, uint8 (N, 48, 48), for the best real ones; None leaves those out.
@@ -84,7 +86,9 @@ def _complete(folder: Path, layer: str, with_faces: bool) -> bool:
     return found is not None and (found.faces.shape[1] > 0 or not with_faces)
 
 
-def grow(network: Chain, layer: str, best: tuple[np.ndarray, ...] | None = None, quiet: bool = False) -> Layer:
+def grow(
+    network: NamedSequential, layer: str, best: tuple[np.ndarray, ...] | None = None, quiet: bool = False
+) -> Layer:
     """All filters of one layer, from both seeds; `best` as `best_faces` gives it."""
     count = len(network[layer].weight)
     parts = []
@@ -92,15 +96,15 @@ def grow(network: Chain, layer: str, best: tuple[np.ndarray, ...] | None = None,
         numbers = range(first, min(first + _TOGETHER, count))
         frames, (*_, other) = (_frames(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
         curves, end = torch.stack([frame.values for frame in frames], 1), frames[-1]  # (64, F)
-        parts.append((end.images[:, 0], curves, quality.agreement(end.images, other.images), end.dead))
+        parts.append((end.images[:, 0], curves, quality.seed_agreement(end.images, other.images), end.dead))
     images, curves, agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     nothing = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
     return Layer(_stretched(images), curves, agreement, dead, *(best or nothing))
 
 
-def _frames(network: Chain, layer: str, numbers: range, seed: int) -> list[visualization.Frame]:
+def _frames(network: NamedSequential, layer: str, numbers: range, seed: int) -> list[visualization.Snapshot]:
     every = EVERY if seed == SEED else STEPS
-    return list(visualization.ascend(network, layer, numbers, PRESETS[PRESET], seed=seed, every=every, same=False))
+    return list(visualization.visualize(network, layer, numbers, PRESETS[PRESET], seed=seed, every=every, same=False))
 
 
 def _stretched(images: np.ndarray) -> np.ndarray:
@@ -110,7 +114,7 @@ def _stretched(images: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def best_faces(
-    network: Chain, layers: list[str], pixels: Tensor, quiet: bool = False
+    network: NamedSequential, layers: list[str], pixels: Tensor, quiet: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each layer the answers, numbers and places of the faces (N, 48, 48) that excite each filter most."""
     found: dict[str, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
@@ -123,7 +127,7 @@ def best_faces(
                 widths[name] = values.shape[-1] if values.ndim == 4 else 1
                 highest = values.flatten(2).max(2) if values.ndim == 4 else (values, torch.zeros_like(values).long())
                 found[name].append((highest[0], highest[1].short()))
-    rows, mirrored = duplicates.standardised(pixels), duplicates.standardised(pixels.flip(-1))
+    rows, mirrored = duplicates.standardize(pixels), duplicates.standardize(pixels.flip(-1))
     return {
         layer: _best(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer], rows, mirrored)
         for layer in layers
@@ -181,7 +185,7 @@ def write(folder: Path, layer: str, found: Layer) -> None:
     tiles = np.zeros((-(-count // _COLUMNS) * _COLUMNS, side, side), np.uint8)
     tiles[:count] = found.images
     sheet = tiles.reshape(-1, _COLUMNS, side, side).swapaxes(1, 2).reshape(-1, _COLUMNS * side)
-    with whole(folder / _FOLDER / f"{layer}.webp") as partial:
+    with atomic_write(folder / _FOLDER / f"{layer}.webp") as partial:
         Image.fromarray(sheet).save(partial, quality=_QUALITY, method=6)
     rest = {field.name: getattr(found, field.name) for field in fields(Layer) if field.name != "images"}
     _artifact(folder, layer).save(folder, {"recipe": np.array(recipe(layer))} | rest)

@@ -19,7 +19,7 @@ TABLE = Path(__file__).parent / "assets" / "eigenfaces.npz"  # a constant of the
 
 
 @functools.lru_cache(maxsize=1)
-def load() -> tuple[Tensor, Tensor]:
+def load_eigenfaces() -> tuple[Tensor, Tensor]:
     """The average face (48, 48) in 0..1, and K ways (K, 48, 48): each is one standard deviation of real faces."""
     with np.load(TABLE, allow_pickle=False) as table:
         halves = np.concatenate([table["average"][None], table["ways"]]).astype(

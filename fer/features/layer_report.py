@@ -16,16 +16,16 @@ from fer.data.dataset import to_unit
 from fer.features import activations, similarity
 from fer.features.redundancy import Layer, Redundancy
 from fer.inference import predictor
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.plotting import maps
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 _COLUMNS, _SIDE = 16, 96  # of maps in a picture, and the pixels that a map is enlarged to
 
 
 @dataclass(frozen=True)
-class Answer:
+class LayerReport:
     """What C filters answer: raw maps, floats (C, H, W), or numbers (C,) of a dense layer; names of the classes if any.
 
     known: what was measured of the layer over many faces, if it was.
@@ -43,7 +43,7 @@ class Answer:
         """Correlations of the maps of this one face, (C, C); None for a dense layer, of which it needs many faces."""
         if self.values.ndim == 1:
             return None
-        return similarity.likeness(torch.from_numpy(self.values).flatten(1)).numpy()
+        return similarity.map_correlation(torch.from_numpy(self.values).flatten(1)).numpy()
 
     def redundant(self) -> list[dict]:
         """The filters that say the same as another: {"filter", "twin", "correlation"}.
@@ -53,7 +53,7 @@ class Answer:
         if self.known:
             stand_in, agrees, found = self.known.stand_in, self.known.agrees, self.known.repeated()
         elif (alike := self.alike()) is not None:
-            stand_in = similarity.stand_ins(torch.from_numpy(alike)).numpy()
+            stand_in = similarity.representatives(torch.from_numpy(alike)).numpy()
             agrees = alike[np.arange(len(alike)), stand_in]
             found = np.flatnonzero(stand_in != np.arange(len(alike)))
         else:
@@ -90,37 +90,37 @@ class Answer:
 _KEYS = ("mean", "lowest", "highest")
 
 
-def steps(network: Network) -> list[str]:
+def steps(network: FERModel) -> list[str]:
     """The way from pixels to probabilities, layer by layer."""
-    return [PIXELS, *activations.layers(network), PROBABILITIES]
+    return [PIXELS, *activations.active_layers(network), PROBABILITIES]
 
 
-def of(network: Network, layer: str, face: np.ndarray, known: Redundancy | None = None) -> Answer:
+def layer_report(network: FERModel, layer: str, face: np.ndarray, known: Redundancy | None = None) -> LayerReport:
     """What a layer, or one of `steps`, answers to a face, uint8 (48, 48); maps of one pixel are numbers.
 
     known: what was measured of the network over many faces. Raises ValueError for a layer that is not there.
     """
     pixels = torch.tensor(face)[None]
     if layer == PIXELS:
-        return Answer(layer, to_unit(pixels)[0].numpy())
+        return LayerReport(layer, to_unit(pixels)[0].numpy())
     if layer == PROBABILITIES:
-        return Answer(layer, predictor.probabilities(network, pixels)[0].numpy(), network.labels)
-    values = activations.maps(network, layer, to_unit(pixels))[0].numpy()
+        return LayerReport(layer, predictor.predict_probabilities(network, pixels)[0].numpy(), network.labels)
+    values = activations.activation_maps(network, layer, to_unit(pixels))[0].numpy()
     values = values[:, 0, 0] if values.shape[1:] == (1, 1) else values
-    last = layer == activations.layers(network)[-1]
+    last = layer == activations.active_layers(network)[-1]
     found = known.layers.get(layer) if known else None
     found = None if found is None or len(found.mean) != len(values) else found
-    return Answer(layer, values, network.labels if last else (), found)
+    return LayerReport(layer, values, network.labels if last else (), found)
 
 
-def draw(answer: Answer, file: Path, common: bool = False) -> None:
+def draw(answer: LayerReport, file: Path, common: bool = False) -> None:
     """Writes the maps as one picture, row by row, or a dense layer's numbers as bars.
 
     common: one scale for the layer. Raises ValueError or OSError for a file that cannot be written.
     """
     if answer.values.ndim == 1:
-        with whole(file) as partial:
-            return maps.answers(answer.values, answer.labels).savefig(partial, dpi=150)
+        with atomic_write(file) as partial:
+            return maps.unit_bars(answer.values, answer.labels).savefig(partial, dpi=150)
     full = maps.scales(answer.values, common)
     scale = max(1, _SIDE // answer.values.shape[1])
     return maps.save(maps.compose(answer.values, full, _COLUMNS, scale, gap=2), file)

@@ -24,7 +24,7 @@ def mean(values: Tensor, chosen: Tensor) -> Tensor:
     return _all(values, chosen).mean(1)
 
 
-def towards(direction: Tensor) -> Objective:
+def direction_objective(direction: Tensor) -> Objective:
     """The middle of all the layer's maps along a direction (C,), whichever filter is chosen."""
 
     def objective(values: Tensor, chosen: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def fourier(decay: float, scale: float = 1.0) -> Parametrisation:
     return parametrise
 
 
-def within_faces(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
+def eigenface_parametrization(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
     """Not freely but as faces differ: the average face, or `start`, moved along eigenfaces by so many deviations.
 
     The prior has seen faces and no label (see `eigenfaces.py`): what it lets grow always looks somewhat like a face;
@@ -59,7 +59,7 @@ def within_faces(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
     wrinkles grow that only the network sees, and none goes beyond two deviations. Pictures are of 48x48, as faces have
     their places.
     """
-    average, ways = (part.to(noise.device) for part in eigenfaces.load())  # (48, 48), (K, 48, 48)
+    average, ways = (part.to(noise.device) for part in eigenfaces.load_eigenfaces())  # (48, 48), (K, 48, 48)
     weights = torch.arange(1, len(ways) + 1, device=noise.device) ** -0.3  # (K,)
 
     def draw(parameters: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fer.features.objectives import Objective, centre, mean, total
-from fer.features.parametrization import Parametrisation, fourier, pixels, within_faces
+from fer.features.parametrization import Parametrisation, eigenface_parametrization, fourier, pixels
 from fer.models.layers import SIDE
 
 SHIFT = 2.0  # pixels by which `clear` moves the picture of a filter
@@ -25,12 +25,12 @@ Loop = Callable[[Tensor], Callable[[Tensor], None]]  # parameters -> what moves 
 # ------------------------------------------------------------------------------------------------ how it is shaken
 
 
-def still(images: Tensor, draws: Tensor) -> Tensor:
+def identity(images: Tensor, draws: Tensor) -> Tensor:
     """Not at all."""
     return images
 
 
-def moving(shift: float = SHIFT, scale: float = 0.05, rotation: float = 5.0) -> Transform:
+def random_shift(shift: float = SHIFT, scale: float = 0.05, rotation: float = 5.0) -> Transform:
     """Each picture on its own: by up to `shift` pixels (a tenth of the side at most), a share and degrees.
 
     Faces are aligned, so position means something: nothing is mirrored or cut away.
@@ -51,7 +51,7 @@ def moving(shift: float = SHIFT, scale: float = 0.05, rotation: float = 5.0) -> 
 # ------------------------------------------------------------------------------------------------ how a step is taken
 
 
-def plain(rate: float) -> Loop:
+def normalized_sgd(rate: float) -> Loop:
     """Plain steps along the gradient, whose root mean square is made 1 in each picture by itself, as in the reports."""
 
     def begin(parameters: Tensor) -> Callable[[Tensor], None]:
@@ -94,7 +94,7 @@ class Preset:
     """The four parts of an ascent, and how far it goes."""
 
     parametrise: Parametrisation = fourier(1.5, 0.4)
-    transform: Transform = moving()
+    transform: Transform = random_shift()
     objective: Objective = centre
     loop: Loop = adam(0.05)
     steps: int = 48
@@ -105,20 +105,25 @@ class Preset:
 
 
 PRESETS = {
-    "clear": Preset(whole={"parametrise": within_faces, "transform": moving(4.0, 0.15, 10.0)}),
-    "report": Preset(pixels, still, total, plain(0.02), steps=10, canvas=SIDE, activated=True),
+    "clear": Preset(whole={"parametrise": eigenface_parametrization, "transform": random_shift(4.0, 0.15, 10.0)}),
+    "report": Preset(pixels, identity, total, normalized_sgd(0.02), steps=10, canvas=SIDE, activated=True),
 }
 
 # Every part's choices by name; the fields of a preset that `exchanged` puts others into.
 PARTS: dict[str, dict[str, Callable]] = {
-    "parametrise": {"pixels": pixels, "waves": fourier(1.0), "coarse waves": fourier(1.5, 0.4), "faces": within_faces},
-    "transform": {"still": still, "small": moving(), "large": moving(4.0, 0.15, 10.0)},
+    "parametrise": {
+        "pixels": pixels,
+        "waves": fourier(1.0),
+        "coarse waves": fourier(1.5, 0.4),
+        "faces": eigenface_parametrization,
+    },
+    "transform": {"still": identity, "small": random_shift(), "large": random_shift(4.0, 0.15, 10.0)},
     "objective": {"centre": centre, "mean": mean, "sum": total},
-    "loop": {"plain": plain(0.02), "adam": adam(0.05)},
+    "loop": {"plain": normalized_sgd(0.02), "adam": adam(0.05)},
 }
 
 
-def exchanged(preset: str, **parts: str | None) -> Preset:
+def preset_with(preset: str, **parts: str | None) -> Preset:
     """The preset of that name with some of its parts exchanged, each by a name of PARTS; None leaves it as it is.
 
     Raises ValueError for a name that is not there.
@@ -129,7 +134,7 @@ def exchanged(preset: str, **parts: str | None) -> Preset:
             raise ValueError(f"{part} is {name!r}, expected one of {', '.join(PARTS[part])}")
         if name is not None:
             changes[part] = PARTS[part][name]
-    if changes.get("parametrise") is within_faces:
+    if changes.get("parametrise") is eigenface_parametrization:
         changes["canvas"] = SIDE
     whole = {part: function for part, function in PRESETS[preset].whole.items() if part not in changes}
     return replace(PRESETS[preset], whole=whole, **changes)

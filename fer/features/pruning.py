@@ -17,17 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from fer.data.dataset import to_unit
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 
 _BLOCK = 64  # faces at once
 
 
-def removable(network: Chain) -> list[str]:
+def removable(network: NamedSequential) -> list[str]:
     """The layers from which filters can be taken: convolutions and dense layers that another one reads."""
     return [name for name, layer in network.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)][:-1]
 
 
-def reader(network: Chain, layer: str) -> str:
+def reader(network: NamedSequential, layer: str) -> str:
     """The convolution or dense layer that reads what ``layer`` puts out, through whatever lies between them.
 
     Raises:
@@ -40,7 +40,7 @@ def reader(network: Chain, layer: str) -> str:
 
 
 @torch.inference_mode()
-def moments(network: Chain, layer: str, pixels: Tensor) -> Tensor:
+def moments(network: NamedSequential, layer: str, pixels: Tensor) -> Tensor:
     """Mean products of what the layer's filters hand to the next one, and of a 1: (C + 1, C + 1), float64.
 
     Over uint8 faces (N, 48, 48) and all places of the maps, behind activation and pooling.
@@ -91,7 +91,7 @@ class _Left:
 Way = Callable[[_Left], tuple[Tensor, Callable[[int], Tensor]]]
 
 
-def _cut(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+def _mean(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     def mean(number: int) -> Tensor:
         shares = torch.zeros(len(left.moments), dtype=left.moments.dtype)
         shares[-1] = left.moments[number, -1]
@@ -100,7 +100,7 @@ def _cut(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     return left.covariance().diagonal(), mean
 
 
-def _twin(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+def _nearest(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     covariance = left.covariance()
     variance = covariance.diagonal().clamp(min=1e-12)
     explained = (covariance.square() / variance).fill_diagonal_(0)  # (filter, other)
@@ -116,7 +116,7 @@ def _twin(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     return variance - best, fitted
 
 
-def _merged(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+def _reconstruct(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     own = left.inverse.diagonal()
 
     def solved(number: int) -> Tensor:
@@ -127,24 +127,24 @@ def _merged(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     return 1 / own[:-1], solved
 
 
-WAYS: dict[str, Way] = {"merged": _merged, "twin": _twin, "cut": _cut}
+STRATEGIES: dict[str, Way] = {"merged": _reconstruct, "twin": _nearest, "cut": _mean}
 
 
 @dataclass(frozen=True)
-class Thinned:
+class PrunedLayer:
     """A layer with some of its filters gone: which stay, and how the next layer reads them.
 
     kept: numbers in the layer as it was. outgoing: (O, S, P), P weights of each output for each filter that stays.
     bias: (O,).
     """
 
-    chain: Chain
+    chain: NamedSequential
     layer: str
     kept: tuple[int, ...]
     outgoing: Tensor
     bias: Tensor
 
-    def network(self) -> Chain:
+    def network(self) -> NamedSequential:
         """The smaller network, whose modules are its own."""
         after = reader(self.chain, self.layer)
         modules, within, keep = OrderedDict(), False, torch.tensor(self.kept)
@@ -156,27 +156,27 @@ class Thinned:
             elif within and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module = _narrowed_norm(module, keep, len(self.chain[self.layer].weight))
             modules[name] = module
-        return Chain(modules).eval()
+        return NamedSequential(modules).eval()
 
 
 @torch.no_grad()
-def thin(network: Chain, layer: str, moments: Tensor, way: str) -> Iterator[Thinned]:
+def prune_sequence(network: NamedSequential, layer: str, moments: Tensor, way: str) -> Iterator[PrunedLayer]:
     """Takes the filters of a layer away, one after the other, until one is left: first the layer as it is, with all.
 
     moments: of its filters, see `moments`. Raises ValueError for a layer that nothing reads, or another way.
     """
-    if way not in WAYS:
-        raise ValueError(f"no way {way!r} to remove filters: expected one of {', '.join(WAYS)}")
+    if way not in STRATEGIES:
+        raise ValueError(f"no way {way!r} to remove filters: expected one of {', '.join(STRATEGIES)}")
     module = network[reader(network, layer)]
     count = _filters(network[layer])
     outgoing = module.weight.detach().reshape(_filters(module), count, -1).double()  # (O, C, P)
     bias = torch.zeros(len(outgoing)).double() if module.bias is None else module.bias.detach().double()
     kept, left = list(range(count)), _Left.of(moments)
     while True:
-        yield Thinned(network, layer, tuple(kept), outgoing, bias)
+        yield PrunedLayer(network, layer, tuple(kept), outgoing, bias)
         if len(kept) == 1:
             return
-        gaps, shares_of = WAYS[way](left)
+        gaps, shares_of = STRATEGIES[way](left)
         number = int((gaps * outgoing.square().sum((0, 2))).argmin())
         shares, going = shares_of(number), outgoing[:, number]  # (S,), (O, P)
         bias = bias + shares[-1] * going.sum(1)

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fer.data import dataset, fer2013
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.evaluation.inference import predict_logits
-from fer.evaluation.metrics import wilson
+from fer.evaluation.metrics import wilson_interval
 from fer.features import pruning, redundancy
-from fer.features.similarity import TWIN
-from fer.models.checkpoint import Network
-from fer.models.layers import Chain
-from fer.plotting.training import thinning
-from fer.utils.io import whole
+from fer.features.similarity import REDUNDANT_CORRELATION
+from fer.models.checkpoint import FERModel
+from fer.models.layers import NamedSequential
+from fer.plotting.training import pruning_curves
+from fer.utils.io import atomic_write
 
 LOSS = 0.005  # of accuracy: what may be lost for filters to be called dispensable
 _SHARES = (48, 32, 16, 8, 4, 2, 1)  # 64ths of the filters that are tried at first
@@ -30,24 +30,29 @@ _LOST = 0.6  # of the whole network's accuracy: below, fewer filters are not tri
 
 
 def record(
-    network: Network, folder: Path | None, splits: dict[str, Faces], faces: int, layers: str | None, quiet: bool = False
+    network: FERModel,
+    folder: Path | None,
+    splits: dict[str, FaceDataset],
+    faces: int,
+    layers: str | None,
+    quiet: bool = False,
 ) -> redundancy.Redundancy:
     """Measures which filters say the same, over so many faces of PublicTest, and what is lost without those of layers.
 
     layers: written as `conv2d_1,conv2d_2`; the first one's if None. What is known of these weights stays, and what is
     found is added to it in the network's folder. Raises ValueError for a layer whose filters cannot be removed.
     """
-    training, public = fer2013.require(splits, "Training", "PublicTest")
-    public = dataset.relabelled(public, network.labels)
+    training, public = fer2013.get_splits(splits, "Training", "PublicTest")
+    public = dataset.with_label_set(public, network.labels)
     wanted = layers.split(",") if layers else pruning.removable(network)[:1]
     for layer in wanted:
         pruning.reader(network, layer)
     known = redundancy.read(folder) if folder else None
     if known is None or known.faces != min(faces, len(public)):
-        chosen = dataset.drawn(public, faces)
+        chosen = dataset.random_subset(public, faces)
         found = redundancy.measure(network, chosen.pixels, quiet)
         known = redundancy.Redundancy(len(chosen), found, known.thinned if known else [])
-    fitted_on = dataset.drawn(training, faces).pixels
+    fitted_on = dataset.random_subset(training, faces).pixels
     thinned = {row["layer"]: row for row in known.thinned}
     thinned |= {layer: measure(network, layer, fitted_on, public, quiet) for layer in wanted}
     order = [layer for layer in pruning.removable(network) if layer in thinned]
@@ -55,8 +60,8 @@ def record(
     if folder:
         redundancy.write(known, folder)
         for row in known.thinned:
-            with whole(folder / f"thinning-{row['layer']}.png") as partial:
-                thinning(row).savefig(partial, dpi=120)
+            with atomic_write(folder / f"thinning-{row['layer']}.png") as partial:
+                pruning_curves(row).savefig(partial, dpi=120)
     return known
 
 
@@ -82,7 +87,7 @@ def section(found: redundancy.Redundancy) -> str:
     """What was found, for a network's card, in Markdown."""
     words = [
         f"Over {found.faces:,} faces of PublicTest. A filter says the same as another if their maps correlate above "
-        f"{TWIN}; the effective rank is how many filters with nothing in common would be as varied.",
+        f"{REDUNDANT_CORRELATION}; the effective rank is how many filters with nothing in common would be as varied.",
         "",
         "| layer | filters | say the same | dead | always on | effective rank |",
         "|---|---|---|---|---|---|",
@@ -117,7 +122,9 @@ def _curves(row: dict) -> list[str]:
     return lines
 
 
-def measure(network: Chain, layer: str, fitted_on: Tensor, judged_on: Faces, quiet: bool = False) -> dict:
+def measure(
+    network: NamedSequential, layer: str, fitted_on: Tensor, judged_on: FaceDataset, quiet: bool = False
+) -> dict:
     """Removes the filters of a layer in every way of `pruning.WAYS`, and measures each smaller network.
 
     fitted_on: uint8 faces (N, 48, 48) of Training. The result can be kept as JSON: {"layer", "filters", "ways": {way:
@@ -125,12 +132,14 @@ def measure(network: Chain, layer: str, fitted_on: Tensor, judged_on: Faces, qui
     """
     moments = pruning.moments(network, layer, fitted_on)
     whole = _row(network, len(moments) - 1, judged_on)
-    ways = {way: _curve(network, layer, moments, way, judged_on, whole, quiet) for way in pruning.WAYS}
+    ways = {way: _curve(network, layer, moments, way, judged_on, whole, quiet) for way in pruning.STRATEGIES}
     return {"layer": layer, "filters": len(moments) - 1, "ways": ways}
 
 
-def _curve(network: Chain, layer: str, moments: Tensor, way: str, judged_on: Faces, whole: dict, quiet: bool) -> dict:
-    steps = {len(step.kept): step for step in pruning.thin(network, layer, moments, way)}
+def _curve(
+    network: NamedSequential, layer: str, moments: Tensor, way: str, judged_on: FaceDataset, whole: dict, quiet: bool
+) -> dict:
+    steps = {len(step.kept): step for step in pruning.prune_sequence(network, layer, moments, way)}
     rows = {whole["kept"]: whole}
 
     def tried(kept: int) -> bool:
@@ -149,7 +158,7 @@ def _curve(network: Chain, layer: str, moments: Tensor, way: str, judged_on: Fac
         middle = (enough + few) // 2
         enough, few = (enough, middle) if tried(middle) else (middle, few)
     ordered = [rows[kept] for kept in sorted(rows, reverse=True)]
-    return {"can_go": can_go(ordered), "rows": ordered}
+    return {"can_go": removable_filters(ordered), "rows": ordered}
 
 
 def counts(filters: int) -> list[int]:
@@ -157,7 +166,7 @@ def counts(filters: int) -> list[int]:
     return sorted({max(1, round(filters * share / 64)) for share in _SHARES} - {filters}, reverse=True)
 
 
-def can_go(rows: Iterable[dict]) -> int:
+def removable_filters(rows: Iterable[dict]) -> int:
     """How many filters can be removed before LOSS is lost, for rows from all filters down."""
     first, *rest = rows
     fewest = first["kept"]
@@ -168,9 +177,9 @@ def can_go(rows: Iterable[dict]) -> int:
     return first["kept"] - fewest
 
 
-def _row(network: nn.Module, kept: int, faces: Faces) -> dict:
+def _row(network: nn.Module, kept: int, faces: FaceDataset) -> dict:
     blocks = faces.pixels.split(_BLOCK)
     answers = torch.cat([predict_logits(network, block).argmax(1) for block in blocks])
     right = int((answers == faces.labels).sum())
-    ci95 = [round(edge, 5) for edge in wilson(right, len(faces))]
+    ci95 = [round(edge, 5) for edge in wilson_interval(right, len(faces))]
     return {"kept": kept, "accuracy": round(right / len(faces), 5), "n": len(faces), "ci95": ci95}

@@ -2,10 +2,10 @@ import torch
 from torch import Tensor
 
 from fer.features.parametrization import frequencies
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 
 
-def spectral_share(images: Tensor) -> Tensor:
+def high_frequency_share(images: Tensor) -> Tensor:
     """Share of each picture's energy in waves of more than a quarter cycle a pixel: (B, 1, S, S) -> (B,) in 0..1.
 
     White noise has .81 of it there, a face about .06; an even picture has none and gets 0.
@@ -15,7 +15,7 @@ def spectral_share(images: Tensor) -> Tensor:
     return (fine / energy.sum((-2, -1)).clamp(min=1e-12)).flatten()
 
 
-def agreement(first: Tensor, second: Tensor) -> Tensor:
+def seed_agreement(first: Tensor, second: Tensor) -> Tensor:
     """Correlation of pictures at the shift, around the edges, where it is highest: twice (B, 1, S, S) -> (B,)."""
     first, second = _centred(first), _centred(second)
     side = first.shape[-1]
@@ -24,7 +24,7 @@ def agreement(first: Tensor, second: Tensor) -> Tensor:
     return products.flatten(1).amax(1) / sizes.clamp(min=1e-12)
 
 
-def alike(network: Chain, layer: str, number: int, most: int = 4) -> list[tuple[int, float]]:
+def nearest_filters(network: NamedSequential, layer: str, number: int, most: int = 4) -> list[tuple[int, float]]:
     """The filters of a layer whose weights correlate highest with this one's, the highest first: (filter, -1..1)."""
     kernels = network[layer].weight.detach().float().flatten(1)
     kernels = torch.nn.functional.normalize(kernels - kernels.mean(1, keepdim=True), dim=1)

@@ -12,26 +12,26 @@ import torch
 from torch import Tensor, nn
 
 from fer.features.presets import SHIFT
-from fer.models.layers import SIDE, Chain
+from fer.models.layers import SIDE, NamedSequential
 
 _PASSING = (nn.Dropout, nn.Flatten)  # layers of an eval network that only hand on what they are given
 
 
-def source(network: Chain, layer: str) -> str | None:
+def parent_layer(network: NamedSequential, layer: str) -> str | None:
     """The layer whose weights made this layer's filters: itself, or the last convolution or dense layer before it."""
     names = [name for name, _ in network.named_children()]
     before = names[: names.index(layer) + 1]
     return next((name for name in reversed(before) if isinstance(network[name], nn.Conv2d | nn.Linear)), None)
 
 
-def last_layer(network: Chain) -> str:
+def last_layer(network: NamedSequential) -> str:
     """The name of the layer that gives the logits."""
     return list(dict(network.named_children()))[-1]
 
 
-def names_up_to(network: Chain, layer: str) -> list[str]:
+def names_up_to(network: NamedSequential, layer: str) -> list[str]:
     """All layers' names down to this one. Raises ValueError where the network is no chain or has no such layer."""
-    if not isinstance(network, Chain):
+    if not isinstance(network, NamedSequential):
         raise ValueError(f"{type(network).__name__} is no chain of layers, so it cannot be cut off after {layer!r}")
     names = list(dict(network.named_children()))
     if layer not in names:
@@ -39,14 +39,14 @@ def names_up_to(network: Chain, layer: str) -> list[str]:
     return names[: names.index(layer) + 1]
 
 
-def width(network: Chain, layer: str) -> int:
+def width(network: NamedSequential, layer: str) -> int:
     """How many filters, neurons or classes a layer has: as many as the last layer down to it that has weights."""
     names = names_up_to(network, layer)
     counts = [len(network[name].weight) for name in names if isinstance(network[name], nn.Conv2d | nn.Linear)]
     return counts[-1] if counts else 1
 
 
-def sees_all(network: Chain, layer: str) -> bool:
+def is_dense(network: NamedSequential, layer: str) -> bool:
     """Whether the layer has no map left, as dense layers have none: each of its numbers is of the whole face."""
     return any(isinstance(network[name], nn.Flatten | nn.Linear) for name in names_up_to(network, layer))
 
@@ -64,7 +64,7 @@ class ReceptiveField:
     start: int
 
 
-def receptive_field(network: Chain, layer: str) -> ReceptiveField:
+def receptive_field(network: NamedSequential, layer: str) -> ReceptiveField:
     """The receptive field of a layer; dense layers and pooled averages see the whole face."""
     size, stride, start = 1, 1, 0
     for module in (network[name] for name in names_up_to(network, layer)):
@@ -79,13 +79,13 @@ def receptive_field(network: Chain, layer: str) -> ReceptiveField:
     return ReceptiveField(size, stride, start)
 
 
-def canvas(network: Chain, layer: str) -> int:
+def canvas(network: NamedSequential, layer: str) -> int:
     """Side of the smallest picture in which the middle neuron sees no edge while the picture moves; 48 at most."""
     field = receptive_field(network, layer)
     return min(SIDE, field.size + field.stride + 2 * int(SHIFT))
 
 
-def window(network: Chain, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
+def receptive_box(network: NamedSequential, layer: str, row: int, column: int) -> tuple[int, int, int, int]:
     """The pixels that the place (row, column) of a layer's maps can see: top, left, bottom, right, the last two beyond.
 
     Without the part that sticks out of the face where the layers pad. A dense layer sees the whole face.
@@ -97,7 +97,7 @@ def window(network: Chain, layer: str, row: int, column: int) -> tuple[int, int,
     return tuple(min(max(edge, 0), SIDE) for edge in (top, left, top + field.size, left + field.size))
 
 
-def on_face(network: Chain, layer: str, values: Tensor) -> Tensor:
+def upsample_to_input(network: NamedSequential, layer: str, values: Tensor) -> Tensor:
     """Maps (..., H, W) laid over the face, (..., 48, 48): each pixel has the value of the place that is nearest.
 
     0 where no place has its middle near, as at the edges of a face after convolutions without padding.

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from fer.data.dataset import to_unit
 from fer.features import activations, similarity
 from fer.models import checkpoint
-from fer.models.layers import Chain, Normalize
+from fer.models.layers import NamedSequential, Normalize
 from fer.utils.artifacts import Artifact
 
 FILE = "redundancy.npz"
@@ -85,7 +85,7 @@ class Redundancy:
 
 
 @torch.inference_mode()
-def measure(network: Chain, pixels: Tensor, quiet: bool = False) -> dict[str, Layer]:
+def measure(network: NamedSequential, pixels: Tensor, quiet: bool = False) -> dict[str, Layer]:
     """Goes through all layers of ``network`` with uint8 faces (N, 48, 48).
 
     Raises:
@@ -95,7 +95,7 @@ def measure(network: Chain, pixels: Tensor, quiet: bool = False) -> dict[str, La
         raise ValueError(f"faces is {len(pixels)}: expected at least 2")
     if network.training:
         raise ValueError("the network is in training mode: expected it after eval()")
-    sums = {name: _Sums() for name in activations.layers(network) if not isinstance(network[name], Normalize)}
+    sums = {name: _Sums() for name in activations.active_layers(network) if not isinstance(network[name], Normalize)}
     for block in tqdm(pixels.split(_BLOCK), disable=quiet):
         values = to_unit(block)  # (B, 1, 48, 48)
         for name, layer in network.named_children():
@@ -142,13 +142,13 @@ def _layer(name: str, sums: _Sums, bounded: bool) -> Layer:
     others = alike.clone().fill_diagonal_(-2)
     best = others.topk(min(TWINS, len(alike) - 1))
     spread = covariance.diagonal().clamp(min=0).sqrt()
-    stand_in = similarity.stand_ins(alike)
+    stand_in = similarity.representatives(alike)
     found = {
         "twins": best.indices.short(),
         "alike": best.values.half(),
         "stand_in": stand_in.short(),
         "agrees": alike[torch.arange(len(alike)), stand_in].half(),
-        "order": torch.tensor(similarity.by_likeness(others, int(spread.argmax()))).short(),
+        "order": torch.tensor(similarity.seriate(others, int(spread.argmax()))).short(),
         "dead": dead,
         "always": (sums.low > 0) & ~dead & (not bounded),
         "above": (sums.above / sums.count).half(),
@@ -222,7 +222,7 @@ def _curves(row: dict, layers: dict[str, Layer]) -> dict:
 
 def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
     """Name and redundancy of each network of a folder that was measured."""
-    for name in checkpoint.available(weights):
+    for name in checkpoint.list_checkpoints(weights):
         if found := read(weights / name):
             yield name, found
 

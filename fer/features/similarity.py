@@ -1,10 +1,10 @@
 import torch
 from torch import Tensor
 
-TWIN = 0.95  # a correlation above which two filters' maps say the same
+REDUNDANT_CORRELATION = 0.95  # a correlation above which two filters' maps say the same
 
 
-def likeness(values: Tensor) -> Tensor:
+def map_correlation(values: Tensor) -> Tensor:
     """Correlations of filters over their places: (C, M) -> (C, C); 0 with a filter whose values are all the same."""
     centred = values.double() - values.double().mean(1, keepdim=True)
     return correlations(centred @ centred.T)
@@ -18,7 +18,7 @@ def correlations(covariance: Tensor) -> Tensor:
     return (covariance * unit[:, None] * unit).clamp(-1, 1)
 
 
-def by_likeness(alike: Tensor, first: int = 0) -> list[int]:
+def seriate(alike: Tensor, first: int = 0) -> list[int]:
     """An order in which each filter is followed by the one most like it of those left: (C, C) -> C numbers."""
     order, left = [first], torch.ones(len(alike), dtype=torch.bool)
     for _ in range(len(alike) - 1):
@@ -27,7 +27,7 @@ def by_likeness(alike: Tensor, first: int = 0) -> list[int]:
     return order
 
 
-def stand_ins(alike: Tensor, above: float = TWIN) -> Tensor:
+def representatives(alike: Tensor, above: float = REDUNDANT_CORRELATION) -> Tensor:
     """Which filter can stand for each: (C, C) correlations -> (C,) numbers; its own where none is like it.
 
     The filter with the most near-twins stands for all of them, then that with the most of the rest, and so on, so that

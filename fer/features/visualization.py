@@ -21,16 +21,16 @@ from torch import Tensor, nn
 from fer.features.objectives import mixture
 from fer.features.parametrization import Drawing
 from fer.features.presets import PRESETS, Preset
-from fer.features.receptive_field import canvas, last_layer, names_up_to, sees_all, width
-from fer.models.clone import own, quick
-from fer.models.layers import SIDE, Chain
-from fer.utils.precision import precision
+from fer.features.receptive_field import canvas, is_dense, last_layer, names_up_to, width
+from fer.models.clone import clone_shared, fuse_for_inference
+from fer.models.layers import SIDE, NamedSequential
+from fer.utils.precision import autocast
 
 MOST_STEPS = 10_000  # every step has its draws in memory from the start
 PART = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
 
 
-class Frame(NamedTuple):
+class Snapshot(NamedTuple):
     """A moment of an ascent; each tensor has a row for each filter."""
 
     step: int
@@ -39,8 +39,8 @@ class Frame(NamedTuple):
     dead: Tensor  # (B,), whether there has been no gradient from the start, so that the noise is what it was
 
 
-def ascend(
-    network: Chain,
+def visualize(
+    network: NamedSequential,
     layer: str,
     filters: Iterable[int] | None = None,
     preset: Preset = PRESETS["clear"],
@@ -51,7 +51,7 @@ def ascend(
     start: Tensor | None = None,
     budget: float = 0.1,
     same: bool = True,
-) -> Iterator[Frame]:
+) -> Iterator[Snapshot]:
     """One picture for each filter, all in one batch, each independent of the others; a frame every few steps.
 
     The first frame is step 0, the last one step `steps` (the preset's own number unless given). The same seed gives a
@@ -78,13 +78,13 @@ def ascend(
     return _frames(_Run(stem, preset, chosen.to(device), within, same), parameters, draws, every)
 
 
-def classes(network: Chain, preset: Preset = PRESETS["clear"], **options) -> Iterator[Frame]:
+def classes(network: NamedSequential, preset: Preset = PRESETS["clear"], **options) -> Iterator[Snapshot]:
     """What `ascend` gives for all logits at once: a prototype of each class. Options as for `ascend`."""
-    return ascend(network, last_layer(network), None, preset, **options)
+    return visualize(network, last_layer(network), None, preset, **options)
 
 
-def morph(
-    network: Chain,
+def interpolate_classes(
+    network: NamedSequential,
     first: int,
     second: int,
     preset: Preset = PRESETS["clear"],
@@ -93,7 +93,7 @@ def morph(
     seed: int = 0,
     steps: int | None = None,
     every: int = 4,
-) -> Iterator[Frame]:
+) -> Iterator[Snapshot]:
     """The way from one class's prototype to another's: `stops` pictures, grown at once, all of the same noise.
 
     Each has its own mixture of the two logits to climb, from the first alone to the second alone; a frame's values are
@@ -129,7 +129,7 @@ class _Run:
 
     def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
         moved = self.preset.transform(images, draws)
-        with precision(images.device, self.same):
+        with autocast(images.device, self.same):
             values = self.stem(moved.contiguous(memory_format=torch.channels_last))
         return torch.autograd.grad(self.preset.objective(values.float(), chosen).sum(), images)[0]
 
@@ -141,7 +141,7 @@ class _Run:
         return images.cpu(), values.cpu()
 
 
-def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterator[Frame]:
+def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterator[Snapshot]:
     """`draws` (B, steps, 4)."""
     move, dead, steps = run.preset.loop(parameters), None, draws.shape[1]
     for step in range(steps):
@@ -154,9 +154,9 @@ def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterato
         still = slopes.flatten(1).eq(0).all(1).cpu()
         dead = still if dead is None else dead & still
         if step % every == 0:
-            yield Frame(step, *run.look(parameters), dead)
+            yield Snapshot(step, *run.look(parameters), dead)
         move(gradient)
-    yield Frame(steps, *run.look(parameters), dead)
+    yield Snapshot(steps, *run.look(parameters), dead)
 
 
 def _random(seed: int, filters: list[int], side: int, steps: int) -> tuple[Tensor, Tensor]:
@@ -176,7 +176,7 @@ def _within(images: Tensor, start: Tensor, budget: float) -> Tensor:
     return start + change * (budget / size).clamp(max=1)
 
 
-def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
+def _stem(network: NamedSequential, layer: str, activated: bool) -> nn.Module:
     """The network up to the layer, in eval mode: a quick copy of its own, which asks for no gradient.
 
     Nothing that is done to it reaches the network, and nobody's hooks or training mode reach it later.
@@ -186,12 +186,12 @@ def _stem(network: Chain, layer: str, activated: bool) -> nn.Module:
         last += 1
     elif not activated and last > 0 and _is_activation(network[last]):
         last -= 1  # it rises with what goes in, which has a gradient everywhere
-    return quick(own(network[: last + 1]).eval()).requires_grad_(False)
+    return fuse_for_inference(clone_shared(network[: last + 1]).eval()).requires_grad_(False)
 
 
-def _suited(preset: Preset, network: Chain, layer: str) -> Preset:
+def _suited(preset: Preset, network: NamedSequential, layer: str) -> Preset:
     """The preset as it is for this layer: a dense one sees the face as a whole."""
-    if not preset.whole or not sees_all(network, layer):
+    if not preset.whole or not is_dense(network, layer):
         return preset
     return replace(preset, canvas=SIDE, **preset.whole)
 
@@ -212,7 +212,7 @@ def listed(words: str) -> list[int]:
     return list(dict.fromkeys(number for ends in parts for number in range(int(ends[0]), int(ends[-1]) + 1)))
 
 
-def check(network: Chain, layer: str, filters: Iterable[int] | None = None) -> list[int]:
+def check(network: NamedSequential, layer: str, filters: Iterable[int] | None = None) -> list[int]:
     """The filters' numbers, all of the layer's for None. Raises ValueError for a layer or filter that is not there."""
     available = width(network, layer)
     numbers = list(range(available) if filters is None else filters)

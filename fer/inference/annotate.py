@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer.inference.predictor import FaceReading
-from fer.plotting.maps import scale_of, signed_colours
-from fer.plotting.style import INK
+from fer.inference.predictor import FacePrediction
+from fer.plotting.maps import signed_rgb, signed_scale
+from fer.plotting.style import TEXT_COLOUR
 
 # One colour an emotion, wherever several are drawn together; what is not here is grey.
 HUES = {
@@ -23,7 +23,7 @@ def rgb(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour[1:]))
 
 
-def annotated(frame: np.ndarray, faces: Sequence[FaceReading]) -> np.ndarray:
+def draw_faces(frame: np.ndarray, faces: Sequence[FacePrediction]) -> np.ndarray:
     """A copy of RGB uint8 (H, W, 3) with a box around every face, and its number, word and probability above."""
     drawn = frame.copy()
     size = max(max(frame.shape[:2]) / 1000, 0.45)  # of the letters and lines
@@ -41,14 +41,14 @@ def annotated(frame: np.ndarray, faces: Sequence[FaceReading]) -> np.ndarray:
     return drawn
 
 
-def veil(values: np.ndarray) -> np.ndarray:
+def map_to_rgba(values: np.ndarray) -> np.ndarray:
     """A signed map (H, W) to lay over its face: RGBA uint8 (H, W, 4), transparent where the map is near 0."""
-    scale = scale_of(values) or 1.0
+    scale = signed_scale(values) or 1.0
     strength = np.clip(np.abs(values) / scale, 0, 1)[..., None]
-    return np.concatenate([signed_colours(np.sign(values), 1.0), (200 * strength).astype(np.uint8)], -1)
+    return np.concatenate([signed_rgb(np.sign(values), 1.0), (200 * strength).astype(np.uint8)], -1)
 
 
-def over_time(faces: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: Sequence[str]) -> Figure:
+def timeline_figure(faces: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: Sequence[str]) -> Figure:
     """Probabilities stacked over time, a panel a face: by its name, seconds (N,) and shares (N, K) that sum to 1."""
     figure = Figure(figsize=(9, 0.8 + 1.5 * len(faces)), layout="constrained")
     panels = figure.subplots(len(faces), 1, sharex=True, squeeze=False)[:, 0]
@@ -58,11 +58,11 @@ def over_time(faces: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: Sequen
             axes.stackplot(seconds[part], shares[part].T, colors=colours, labels=labels)
         axes.set(ylim=(0, 1), yticks=(0, 1), ylabel=name)
         axes.spines[:].set_visible(False)
-        axes.tick_params(colors=INK)
-        axes.yaxis.label.set_color(INK)
-    panels[-1].set_xlabel("seconds", color=INK)
+        axes.tick_params(colors=TEXT_COLOUR)
+        axes.yaxis.label.set_color(TEXT_COLOUR)
+    panels[-1].set_xlabel("seconds", color=TEXT_COLOUR)
     handles = panels[0].get_legend_handles_labels()[0][: len(labels)]
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, labelcolor=INK)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, labelcolor=TEXT_COLOUR)
     return figure
 
 

@@ -21,13 +21,13 @@ from torch import nn
 
 from fer.data import image_folder, image_io
 from fer.data.image_folder import VIDEOS
-from fer.data.image_io import PictureError
+from fer.data.image_io import ImageError
 from fer.faces import framing
 from fer.faces.detector import Detector
 from fer.faces.framing import Box
 from fer.inference import predictor
 from fer.utils import outputs, tables
-from fer.utils.io import whole as whole_file
+from fer.utils.io import atomic_write as whole_file
 
 BATCH = 64  # pictures
 _ANY_NAME = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file's name may be no text at all
@@ -49,7 +49,9 @@ def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[image_f
     return found, left_out
 
 
-def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False) -> Iterator[dict]:
+def predict_files(
+    files: Iterable[Path], network: nn.Module, detector: Detector | None, whole: bool = False
+) -> Iterator[dict]:
     """For each file, in order: {"path", "detector", "faces": [{"box", "angle", "emotion", "prediction_set",
     "probabilities"}]}, largest face first; and "note" where a picture is small, or was read at a reduced scale.
 
@@ -73,7 +75,7 @@ def read(files: Iterable[Path], network: nn.Module, detector: Detector | None, w
                 yield {"path": str(file), **note, "detector": None if whole else detector.name, "faces": rows}
 
 
-def cut(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[Path, str | None]]:
+def crop_folder(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[Path, str | None]]:
     """Writes the largest face of every picture in and below a folder as a 48x48 PNG to the same place below ``out``.
 
     Gives each file, as it is read, and what is wrong with it, or None. Framed as faces are for reading, and as
@@ -133,7 +135,7 @@ def _faces(file: Path, detector: Detector | None, whole: bool) -> _Found | str:
     """Its faces, or one sentence that says what is wrong with the file."""
     try:
         opened = image_io.open_scaled(_picture(file))
-    except PictureError as error:
+    except ImageError as error:
         return str(error)
     picture = opened.pixels
     boxes = [framing.whole(picture)] if whole else detector(picture)
@@ -144,16 +146,16 @@ def _faces(file: Path, detector: Detector | None, whole: bool) -> _Found | str:
 
 def _picture(file: Path) -> Path:
     if file.is_dir():
-        raise PictureError("There is no picture in this folder.")
+        raise ImageError("There is no picture in this folder.")
     if file.suffix.lower() in VIDEOS:
-        raise PictureError(f"{file.name!r} is a video; `python -m fer predict VIDEO` reads it alone.")
+        raise ImageError(f"{file.name!r} is a video; `python -m fer predict VIDEO` reads it alone.")
     return file
 
 
 def _probabilities(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str, float]]:
     if not crops:
         return []
-    rows = predictor.probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
+    rows = predictor.predict_probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
     return [dict(zip(network.labels, row, strict=True)) for row in rows.tolist()]
 
 
@@ -166,7 +168,7 @@ def _row(box: Box, shares: dict[str, float], network: nn.Module) -> dict:
 # ------------------------------------------------------------------------------------------------ answers on disk
 
 
-class Answers:
+class ResumableResults:
     """A file of answers that a stopped run left, or a new one: which pictures and films it has, and more of them added.
 
     A .csv file may lack some lines of its last picture, and either kind some frames of its last film, so that one is

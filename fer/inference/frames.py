@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.data.image_io import PictureError
+from fer.data.image_io import ImageError
 
 # How films begin, by (place, bytes). What begins otherwise, such as a list of other files, is not given to OpenCV.
 KINDS = (
@@ -43,7 +43,7 @@ JUMP = 600.0  # seconds between two frames above which the container's clock was
 BACK = 1.0  # seconds by which times may run backwards without the clock having been set
 
 
-class VideoError(PictureError):
+class VideoError(ImageError):
     """A video that cannot be used; the message is one sentence for the person who sent it."""
 
 
@@ -188,7 +188,7 @@ class Film:
 
 
 @contextmanager
-def opened(path: str | Path, most_pixels: float | None = None) -> Iterator[Film]:
+def open_video(path: str | Path, most_pixels: float | None = None) -> Iterator[Film]:
     """The film of a file, for as long as the block lasts.
 
     Raises VideoError for what is no film and for frames of more than `most_pixels`, before one is decoded.

@@ -20,14 +20,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fer.data import dataset
-from fer.data.image_io import PictureError, open_picture
+from fer.data.image_io import ImageError, open_image
 from fer.faces.detector import Detector, load_detector
 from fer.faces.framing import Box, crop, frame, whole
 from fer.models import checkpoint
 
 
 @dataclass(frozen=True)
-class FaceReading:
+class FacePrediction:
     """One face: the detector's box, the square cut around it, its uint8 (48, 48) crop, and probabilities that sum to 1.
 
     `unsure` is set where the top probability is below the network's own threshold. A face that is followed over time
@@ -59,10 +59,10 @@ class FaceReading:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImagePrediction:
     """All faces of one picture, largest first, the detector's name, and the picture's (width, height)."""
 
-    faces: tuple[FaceReading, ...]
+    faces: tuple[FacePrediction, ...]
     detector: str
     size: tuple[int, int]
 
@@ -73,29 +73,31 @@ def prediction_set(probabilities: dict[str, float], threshold: float) -> list[st
     return [label for label in labels if label == labels[0] or probabilities[label] >= threshold] if threshold else []
 
 
-def read(picture: np.ndarray, network: nn.Module, detector: Detector, whole_picture: bool = False) -> Reading:
+def predict_image(
+    picture: np.ndarray, network: nn.Module, detector: Detector, whole_picture: bool = False
+) -> ImagePrediction:
     """Reads the faces of RGB uint8 (H, W, 3) in one batch; `whole_picture` takes its centred square as the one face."""
     if whole_picture:
         square = whole(picture)
         return _read_squares(picture, [square], [square], network, detector.name)
-    return read_boxes(picture, detector(picture), network, detector.name)
+    return predict_boxes(picture, detector(picture), network, detector.name)
 
 
-def read_boxes(picture: np.ndarray, boxes: Sequence[Box], network: nn.Module, detector_name: str) -> Reading:
+def predict_boxes(picture: np.ndarray, boxes: Sequence[Box], network: nn.Module, detector_name: str) -> ImagePrediction:
     """The same for faces that this detector has found already."""
     return _read_squares(picture, boxes, [frame(box, detector_name) for box in boxes], network, detector_name)
 
 
 def _read_squares(
     picture: np.ndarray, boxes: Sequence[Box], squares: Sequence[Box], network: nn.Module, detector_name: str
-) -> Reading:
+) -> ImagePrediction:
     crops = [crop(picture, square) for square in squares]
     height, width = picture.shape[:2]
     if not crops:
-        return Reading((), detector_name, (width, height))
-    rows = probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
+        return ImagePrediction((), detector_name, (width, height))
+    rows = predict_probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
     found = (
-        FaceReading(
+        FacePrediction(
             box,
             square,
             face,
@@ -105,17 +107,17 @@ def _read_squares(
         )
         for box, square, face, row in zip(boxes, squares, crops, rows.tolist(), strict=True)
     )
-    return Reading(tuple(found), detector_name, (width, height))
+    return ImagePrediction(tuple(found), detector_name, (width, height))
 
 
-def probabilities(network: nn.Module, pixels: Tensor) -> Tensor:
+def predict_probabilities(network: nn.Module, pixels: Tensor) -> Tensor:
     """Calibrated probabilities, float64 (N, K) on the CPU, of uint8 faces (N, 48, 48)."""
     device = next((parameter.device for parameter in network.parameters()), None)
-    return calibrated(network, dataset.to_unit(pixels.to(device)))
+    return calibrated_probabilities(network, dataset.to_unit(pixels.to(device)))
 
 
 @torch.inference_mode()
-def calibrated(network: nn.Module, faces: Tensor) -> Tensor:
+def calibrated_probabilities(network: nn.Module, faces: Tensor) -> Tensor:
     """The same of faces (N, 1, 48, 48) in 0..1 on the network's device."""
     return (network(faces).double() / network.temperature).softmax(1).cpu()
 
@@ -138,10 +140,10 @@ class Predictor:
     """
 
     def __init__(self, network: str | Path | nn.Module = "compact", detector: Detector | None = None) -> None:
-        self.network = network if isinstance(network, nn.Module) else checkpoint.load(network)
+        self.network = network if isinstance(network, nn.Module) else checkpoint.load_model(network)
         self.detector = detector or load_detector()
 
-    def __call__(self, picture: Picture, whole: bool = False) -> Reading:
+    def __call__(self, picture: Picture, whole: bool = False) -> ImagePrediction:
         """The faces of a picture, largest first.
 
         picture: a path, a file's bytes or binary stream, a PIL image, or an array or tensor as `to_rgb` takes it.
@@ -152,7 +154,7 @@ class Predictor:
                 range.
             TypeError: what is none of these, or an array of another type.
         """
-        return read(to_rgb(picture), self.network, self.detector, whole)
+        return predict_image(to_rgb(picture), self.network, self.detector, whole)
 
 
 def to_rgb(picture: Picture) -> np.ndarray:
@@ -169,7 +171,7 @@ def to_rgb(picture: Picture) -> np.ndarray:
         picture = Path(picture)
     elif not isinstance(picture, str | bytes | bytearray | memoryview | Image.Image) and not _is_binary(picture):
         raise TypeError(f"the picture is {checkpoint.shown(picture)}: {_RIGHT}")
-    return open_picture(picture)
+    return open_image(picture)
 
 
 def _is_binary(stream: object) -> bool:
@@ -181,7 +183,7 @@ def _channels_last(tensor: Tensor) -> np.ndarray:
     shape = tuple(tensor.shape)
     first, last = (len(shape) == 3 and shape[place] in (1, 3, 4) for place in (0, 2))
     if first and last:
-        raise PictureError(f"the tensor {shape} may be channels first or last: give it as an array (H, W, C)")
+        raise ImageError(f"the tensor {shape} may be channels first or last: give it as an array (H, W, C)")
     tensor = tensor.detach().cpu()
     tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor  # NumPy has none
     return (tensor.permute(1, 2, 0) if first else tensor).numpy()
@@ -193,9 +195,9 @@ def _squeezed(array: np.ndarray) -> np.ndarray:
     if array.ndim not in (2, 3) or array.ndim == 3 and shape[2] not in (1, 3, 4):
         hint = "; channels come last: array.transpose(1, 2, 0)" if array.ndim == 3 and shape[0] in (1, 3, 4) else ""
         hint = hint or ("; one picture at a time" if array.ndim == 4 else "")
-        raise PictureError(f"the picture is an array {shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4){hint}")
+        raise ImageError(f"the picture is an array {shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4){hint}")
     if not array.size:
-        raise PictureError(f"the picture is an empty array {shape}: expected at least one pixel")
+        raise ImageError(f"the picture is an empty array {shape}: expected at least one pixel")
     return array[..., 0] if array.ndim == 3 and shape[2] == 1 else array
 
 
@@ -212,5 +214,5 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
         raise TypeError(f"the picture is an array of {array.dtype}: {_VALUES}")
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= 1):  # NaN neither
-        raise PictureError(f"the picture's floats reach from {low:.4g} to {high:.4g}: {_VALUES}")
+        raise ImageError(f"the picture's floats reach from {low:.4g} to {high:.4g}: {_VALUES}")
     return np.rint(array * np.float32(255)).astype(np.uint8)

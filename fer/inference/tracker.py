@@ -20,7 +20,7 @@ from torch import nn
 
 from fer.faces.detector import Detector
 from fer.faces.framing import Box
-from fer.inference.predictor import FaceReading, Reading, read_boxes
+from fer.inference.predictor import FacePrediction, ImagePrediction, predict_boxes
 
 PATIENCE = 1.5  # seconds for which a face that is out of sight keeps its number
 WHOLE = 10  # every so many frames all of the picture is searched for faces that came
@@ -50,7 +50,7 @@ class Track:
         self.mean = self.mean + share / self.weight * (values - self.mean)
 
 
-class Tracker:
+class FaceTracker:
     """Reads the frames of one camera or film. Safe to call from several threads; it keeps no pixels.
 
     `seconds` is the constant of the smoothing, 0 for none; it may be set at any time. `fresh_numbers`: no number is
@@ -65,9 +65,9 @@ class Tracker:
         self._given = self._frames = 0
         self._lock = threading.Lock()
 
-    def read(self, frame: np.ndarray, at: float) -> Reading:
+    def read(self, frame: np.ndarray, at: float) -> ImagePrediction:
         """The faces of RGB uint8 (H, W, 3) as of a time in seconds."""
-        return self.follow(read_boxes(frame, self._found(frame), self.network, self.detector.name), at)
+        return self.follow(predict_boxes(frame, self._found(frame), self.network, self.detector.name), at)
 
     def forget(self) -> None:
         """Ends all tracks, as where another scene begins: nobody who is seen from now on was seen before."""
@@ -85,7 +85,7 @@ class Tracker:
         found = self.detector.near(frame, boxes)
         return found if len(found) >= len(boxes) else self.detector.upright(frame)
 
-    def follow(self, reading: Reading, at: float) -> Reading:
+    def follow(self, reading: ImagePrediction, at: float) -> ImagePrediction:
         """The same for faces that have been read, as by `prediction.read`, but not been followed."""
         with self._lock:
             self._tracks = [track for track in self._tracks if at - track.seen <= PATIENCE]
@@ -93,7 +93,7 @@ class Tracker:
             faces = tuple(self._followed(face, found.get(place), at) for place, face in enumerate(reading.faces))
         return replace(reading, faces=faces)
 
-    def _followed(self, face: FaceReading, track: Track | None, at: float) -> FaceReading:
+    def _followed(self, face: FacePrediction, track: Track | None, at: float) -> FacePrediction:
         values = np.log(np.maximum(list(face.probabilities.values()), 1e-300))  # the logits, up to what softmax drops
         if track is None:
             track = Track(self._number(), face.box, values, values, at)
@@ -102,7 +102,7 @@ class Tracker:
             track.add(face.box, values, at, self.seconds)
         return self._told(face, track)
 
-    def _told(self, face: FaceReading, track: Track) -> FaceReading:
+    def _told(self, face: FacePrediction, track: Track) -> FacePrediction:
         """The face with its track's number, probabilities and word."""
         labels, mean = list(face.probabilities), _softmax(track.mean)
         said, shown = (self._word(labels, values) for values in (_softmax(track.newest), mean))
@@ -135,7 +135,7 @@ def _softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum()
 
 
-def _matched(tracks: list[Track], faces: tuple[FaceReading, ...]) -> dict[int, Track]:
+def _matched(tracks: list[Track], faces: tuple[FacePrediction, ...]) -> dict[int, Track]:
     """Whose face is whose, by the face's place: nearest pairs first, no track twice."""
     pairs = sorted(
         (_apart(track.box, face.box), place, index)

@@ -22,10 +22,10 @@ from torch import nn
 from fer.faces.detector import Detector
 from fer.inference import annotate
 from fer.inference.film_writer import MarkedFilm
-from fer.inference.frames import Film, Frame, VideoError, opened
-from fer.inference.predictor import FaceReading, Reading
+from fer.inference.frames import Film, Frame, VideoError, open_video
+from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.inference.scenes import with_cuts
-from fer.inference.tracker import Tracker
+from fer.inference.tracker import FaceTracker
 from fer.utils import tables
 from fer.utils.io import beside
 
@@ -59,7 +59,7 @@ class Step:
     seconds: float
     length: float | None  # of the film, in seconds
     picture: np.ndarray  # RGB uint8 (H, W, 3)
-    reading: Reading
+    reading: ImagePrediction
     files: dict[str, Path]
     faces: "Timeline"
     stopped: str | None = None
@@ -71,7 +71,7 @@ class Step:
         return f" of {self.length:.1f}" if self.length else ""
 
 
-def follow(
+def process_video(
     path: str | Path, out: Path, network: nn.Module, detector: Detector, smoothing: float = 0.5, longest: int = 1280,
     fps: float | None = None, limits: Limits | None = None, name: str | None = None,
 ) -> Iterator[Step]:  # fmt: skip
@@ -83,11 +83,11 @@ def follow(
     """
     limits = limits or Limits()
     until = time.monotonic() + (limits.work or float("inf"))
-    with opened(path, limits.pixels) as film:
+    with open_video(path, limits.pixels) as film:
         length, count = film.seconds, film.count(fps)
         if limits.seconds and length and length > limits.seconds + 0.5:
             raise VideoError(f"The video has {length:.0f} seconds; at most {limits.seconds:g} can be read here.")
-        tracker, timeline = Tracker(network, detector, smoothing), Timeline(list(network.labels))
+        tracker, timeline = FaceTracker(network, detector, smoothing), Timeline(list(network.labels))
         paths = written(out, name or Path(path).stem)
         with _Files(paths, film.constant_rate(fps), timeline) as files:
             step = None
@@ -144,7 +144,7 @@ class Timeline:
     sums: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)  # face -> place -> (1 + K,): frames, sums
     last: int = 0
 
-    def add(self, reading: Reading, at: float) -> None:
+    def add(self, reading: ImagePrediction, at: float) -> None:
         self.last = max(self.last, int(at / self.seconds))
         while self.last >= PLACES:
             self._halve()
@@ -235,9 +235,9 @@ class _Files:
         self._film.close(self.end)
         if rows := self._timeline.rows()[:4]:
             shares = {f"face {row['number']}": self._timeline.shares(row["number"]) for row in rows}
-            annotate.over_time(shares, self._timeline.labels).savefig(self._partial["timeline"], dpi=150)
+            annotate.timeline_figure(shares, self._timeline.labels).savefig(self._partial["timeline"], dpi=150)
 
-    def add(self, frame: Frame, reading: Reading) -> None:
+    def add(self, frame: Frame, reading: ImagePrediction) -> None:
         at = round(frame.seconds, 3)
         for face in reading.faces:
             shares = [round(share, 4) for share in face.probabilities.values()]
@@ -251,11 +251,11 @@ class _Files:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._write, frame, reading))
 
-    def _write(self, frame: Frame, reading: Reading) -> None:
-        self._film.add(frame.seconds, annotate.annotated(frame.picture, reading.faces))
+    def _write(self, frame: Frame, reading: ImagePrediction) -> None:
+        self._film.add(frame.seconds, annotate.draw_faces(frame.picture, reading.faces))
 
 
-def _entry(face: FaceReading) -> dict:
+def _entry(face: FacePrediction) -> dict:
     probabilities = {name: round(share, 4) for name, share in face.probabilities.items()}
     told = {"emotion": face.emotion, "prediction_set": face.prediction_set, "unsure": bool(face.unsure)}
     told |= {"probabilities": probabilities}

@@ -20,13 +20,12 @@ from torch import Tensor, nn
 
 import fer
 from fer.data.labels import EMOTIONS
-from fer.models import config as models_config
-from fer.models.config import check
-from fer.models.ensemble import ELECTED, PREFIX, Committee
-from fer.models.layers import Chain
-from fer.models.registry import ARCHITECTURES, layers
+from fer.models.config import check_fields, read_config
+from fer.models.ensemble import PREFIX, SELECTED, Ensemble
+from fer.models.layers import NamedSequential
+from fer.models.registry import ARCHITECTURES, build_layers
 from fer.utils import artifacts
-from fer.utils.io import whole, write_text
+from fer.utils.io import atomic_write, write_text
 from fer.utils.threads import allow_fork
 
 _PACKAGE = Path(fer.__file__).resolve().parent
@@ -54,7 +53,9 @@ def logit_offsets(adjustment: dict) -> Tensor:
     return -adjustment["share"] * torch.tensor(adjustment["prior"]).log()
 
 
-class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pipeline_tag="image-classification"):
+class FERModel(
+    NamedSequential, PyTorchModelHubMixin, library_name="fer", license="mit", pipeline_tag="image-classification"
+):
     """A chain of layers with what is known of it: pixels (B, 1, 48, 48) in 0..1 -> logits (B, K).
 
     labels: the K names. temperature: what logits are divided by before the softmax, to make probabilities honest.
@@ -75,12 +76,12 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         prediction_set: float = 0.0,
         logit_adjustment: dict | None = None,
     ) -> None:
-        check({"architecture": architecture, "labels": labels, "name": name, "temperature": temperature})
-        check({"unsure": unsure, "recipe": recipe, "figures": figures})
-        check({"prediction_set": prediction_set, "logit_adjustment": logit_adjustment})
+        check_fields({"architecture": architecture, "labels": labels, "name": name, "temperature": temperature})
+        check_fields({"unsure": unsure, "recipe": recipe, "figures": figures})
+        check_fields({"prediction_set": prediction_set, "logit_adjustment": logit_adjustment})
         if logit_adjustment and len(logit_adjustment["prior"]) != len(labels):
             raise ValueError(f"a prior of {len(logit_adjustment['prior'])} labels: expected {len(labels)}")
-        super().__init__(layers(architecture, len(labels)))
+        super().__init__(build_layers(architecture, len(labels)))
         self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
         self.temperature, self.unsure = temperature, unsure
         self.recipe, self.figures = recipe or {}, figures or {}
@@ -108,12 +109,12 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         tensors = dict(self.state_dict())
         tensors[list(tensors)[-1]] = self[-1].bias.detach().cpu() - self.offsets()  # the file's own is not adjusted
         tensors = {key: _halved(value) for key, value in tensors.items()}
-        with whole(save_directory / _TENSORS) as partial:
+        with atomic_write(save_directory / _TENSORS) as partial:
             save_file(tensors, partial, {"format": "pt"})
             partial.chmod(0o644)  # safetensors keeps its files from other users
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **kwargs) -> "Network":
+    def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **kwargs) -> "FERModel":
         download = {
             key: kwargs.pop(key, None)
             for key in ("revision", "cache_dir", "force_download", "local_files_only", "token")
@@ -128,7 +129,7 @@ class Network(Chain, PyTorchModelHubMixin, library_name="fer", license="mit", pi
         return network.eval().to(map_location)
 
 
-def load(name: str | Path, folder: str | Path | None = None) -> Network | Committee | nn.Module:
+def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel | Ensemble | nn.Module:
     """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
 
     A ``Path`` is a file or folder here, never a repository. folder: what stands for ``weights/``.
@@ -144,17 +145,17 @@ def load(name: str | Path, folder: str | Path | None = None) -> Network | Commit
     name, folder, here = _text(name), None if folder is None else Path(folder), isinstance(name, Path)
     if name.endswith(".onnx"):
         return _portable(Path(name))
-    if name == ELECTED:
-        return _elected((folder or WEIGHTS) / f"{ELECTED}.json")
+    if name == SELECTED:
+        return _elected((folder or WEIGHTS) / f"{SELECTED}.json")
     if name.startswith(PREFIX):
-        return _committee(name, [load(member, folder) for member in name.removeprefix(PREFIX).split("+")])
-    path = find(name, folder)
+        return _committee(name, [load_model(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+    path = resolve_path(name, folder)
     if path is None and (here or name.count("/") != 1):
         raise CheckpointError(_missing(name, folder))
     if path is not None:
         _check_config(path / _CONFIG)
     try:
-        network = Network.from_pretrained(str(path or name))
+        network = FERModel.from_pretrained(str(path or name))
         network.name = path.absolute().name if path else network.name  # a folder may have been moved
         return network
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError):
@@ -177,21 +178,21 @@ def shown(value: object) -> str:
 
 
 def _portable(file: Path) -> nn.Module:
-    from fer.models.onnx import Portable
+    from fer.models.onnx import OnnxModel
 
     try:
-        return Portable(file)
+        return OnnxModel(file)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
 
 
-def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load) -> Committee:
+def _elected(path: Path, load: Callable[[str, Path], FERModel | Ensemble] = load_model) -> Ensemble:
     """The committee that ``python -m fer committee`` wrote."""
     try:
         kept = json.loads(path.read_text())
         told = {key: kept[key] for key in ("temperature", "unsure", "figures")}
         told |= {"prediction_set": kept.get("prediction_set", 0.0)}
-        check(told)
+        check_fields(told)
         members = load(PREFIX + "+".join(kept["members"]), path.parent).members
         stamps = kept.get("weights") or {}
         digests = {member.name: artifacts.digest_or_none(path.parent / member.name) for member in members}
@@ -202,25 +203,25 @@ def _elected(path: Path, load: Callable[[str, Path], Network | Committee] = load
         raise CheckpointError(
             f"{path} was made with other weights of {', '.join(changed)}: `python -m fer committee` makes it anew"
         )
-    return Committee(members, **told).eval()
+    return Ensemble(members, **told).eval()
 
 
-def outline(name: str, folder: Path | None = None) -> Network | Committee:
+def load_meta(name: str, folder: Path | None = None) -> FERModel | Ensemble:
     """The same without its weights, which are on the device "meta": labels, figures and shapes, in milliseconds.
 
     Of the weights' file only the names and shapes are read. Raises CheckpointError as ``load`` does.
     """
-    if name == ELECTED:
-        return _elected((folder or WEIGHTS) / f"{ELECTED}.json", outline)
+    if name == SELECTED:
+        return _elected((folder or WEIGHTS) / f"{SELECTED}.json", load_meta)
     if name.startswith(PREFIX):
-        return _committee(name, [outline(member, folder) for member in name.removeprefix(PREFIX).split("+")])
-    if name not in available(folder):
+        return _committee(name, [load_meta(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+    if name not in list_checkpoints(folder):
         raise CheckpointError(_missing(name, folder))
     path = next(place / name for place in _places(folder) if (place / name / _CONFIG).is_file())
     config = _check_config(path / _CONFIG)
     try:
         with torch.device("meta"):
-            network = Network(**config | {"name": path.name}).eval()
+            network = FERModel(**config | {"name": path.name}).eval()
         with safe_open(path / _TENSORS, "pt") as file:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (no dict)
     except (OSError, SafetensorError, TypeError) as error:
@@ -234,23 +235,23 @@ def outline(name: str, folder: Path | None = None) -> Network | Committee:
 
 def verify(name: str, folder: Path | None = None) -> None:
     """Raises CheckpointError as ``load`` would, in a small part of its time: every weight is looked at, none kept."""
-    network = outline(name, folder)
-    for member in [network] if isinstance(network, Network) else network.members:
-        path = find(member.name, folder) / _TENSORS
+    network = load_meta(name, folder)
+    for member in [network] if isinstance(network, FERModel) else network.members:
+        path = resolve_path(member.name, folder) / _TENSORS
         with safe_open(path, "pt") as file:
             for key in file.keys():  # noqa: SIM118 (no dict)
                 if not file.get_tensor(key).isfinite().all():
                     raise CheckpointError(f"{path} holds NaN or infinity; `{_remedy(member.name)}` makes it anew")
 
 
-def _committee(name: str, members: list[Network]) -> Committee:
+def _committee(name: str, members: list[FERModel]) -> Ensemble:
     try:
-        return Committee(members).eval()
+        return Ensemble(members).eval()
     except ValueError as error:
         raise CheckpointError(f"{name!r}: {error}") from None
 
 
-def find(name: str, folder: Path | None = None) -> Path | None:
+def resolve_path(name: str, folder: Path | None = None) -> Path | None:
     """The folder of the checkpoint ``name``; None where it can only be one of the Hub, ``owner/name``.
 
     It is looked for in ``folder``, by default in `WEIGHTS` ($FER_WEIGHTS, a checkout's weights/, or weights/ here) and
@@ -265,34 +266,34 @@ def _places(folder: Path | None) -> tuple[Path, ...]:
     return (folder,) if folder else (WEIGHTS, PACKAGED)
 
 
-def save(network: Network, folder: Path) -> None:
+def save_model(network: FERModel, folder: Path) -> None:
     """Writes ``config.json`` and ``model.safetensors`` (float16); other files of the folder stay as they are."""
     network._save_pretrained(folder)
 
 
-def save_config(network: Network, folder: Path) -> None:
+def save_config(network: FERModel, folder: Path) -> None:
     """Writes ``config.json`` alone."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / _CONFIG, json.dumps(network.config(), indent=2) + "\n")
 
 
-def available(folder: Path | None = None) -> list[str]:
+def list_checkpoints(folder: Path | None = None) -> list[str]:
     """The networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
     order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
     names = {path.parent.name for place in _places(folder) for path in place.glob(f"*/{_CONFIG}")}
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
-def shipped(folder: Path | None = None) -> list[str]:
+def list_models(folder: Path | None = None) -> list[str]:
     """What ``load`` takes of ``weights/``: its networks, and the elected committee where there is one."""
-    elected = (folder or WEIGHTS) / f"{ELECTED}.json"
-    return available(folder) + [ELECTED] * elected.is_file()
+    elected = (folder or WEIGHTS) / f"{SELECTED}.json"
+    return list_checkpoints(folder) + [SELECTED] * elected.is_file()
 
 
 def _check_config(path: Path) -> dict:
     """What config.json holds; stops at one that is missing, no JSON, or speaks of a network that cannot be."""
     try:
-        return models_config.read(path)
+        return read_config(path)
     except ValueError as error:
         raise CheckpointError(f"{error}; `{_remedy(path.parent.name)}` makes it anew") from error
 
@@ -315,7 +316,7 @@ def _halved(value: Tensor) -> Tensor:
 
 
 def _missing(name: str, folder: Path | None) -> str:
-    names = ", ".join(available(folder)) or "none yet"
+    names = ", ".join(list_checkpoints(folder)) or "none yet"
     known = f"no network {name!r} in {folder or WEIGHTS} (there: {names}); `{_remedy(name)}` makes it"
     return f"{known}, $FER_WEIGHTS names another folder of networks, OWNER/NAME is one of the Hub"
 

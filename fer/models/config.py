@@ -17,7 +17,7 @@ _SHARES = ("accuracy", "accuracy_without_twins", "macro_f1", "balanced_accuracy"
 _COUNTS, _INTERVALS = ("n", "n_without_twins"), ("ci95", "ci95_without_twins")
 
 
-def read(path: Path) -> dict:
+def read_config(path: Path) -> dict:
     """What a ``config.json`` holds. Raises ValueError, in a line that names the file, for what no network has."""
     try:
         config = json.loads(path.read_text())
@@ -27,13 +27,13 @@ def read(path: Path) -> dict:
     if missing or not isinstance(config, dict):
         raise ValueError(f"{path} is broken: it has no {', '.join(missing) or 'keys'}")
     try:
-        check(config)
+        check_fields(config)
     except ValueError as error:
         raise ValueError(f"{path} has {error}") from None
     return config
 
 
-def check(config: dict) -> None:
+def check_fields(config: dict) -> None:
     """Raises ValueError for the first value that no network can have, in words that say what would be right."""
     for key, (holds, right) in CHECKS.items():
         if key in config and not holds(config[key]):

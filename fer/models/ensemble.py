@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 PREFIX = "committee:"
-ELECTED = "committee"  # its members stand in weights/committee.json
+SELECTED = "committee"  # its members stand in weights/committee.json
 
 
-def joined(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
+def average_probabilities(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
     """The logarithm (B, K) of the mean of the members' probabilities, softmax(logits (B, K) / temperature)."""
     shares = [(each / temperature).softmax(1) for each, temperature in zip(logits, temperatures, strict=True)]
     return torch.stack(shares).mean(0).clamp_min(1e-12).log()
 
 
-class Committee(nn.Module):
+class Ensemble(nn.Module):
     """Faces (B, 1, 48, 48) in 0..1 -> logits (B, K): the logarithm of the members' mean probability.
 
     Each member's probabilities are softmax(logits / its temperature), and the softmax of the committee's logits is
@@ -52,4 +52,6 @@ class Committee(nn.Module):
         self.figures = figures or {}
 
     def forward(self, faces: Tensor) -> Tensor:
-        return joined([member(faces) for member in self.members], [member.temperature for member in self.members])
+        return average_probabilities(
+            [member(faces) for member in self.members], [member.temperature for member in self.members]
+        )

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 SIDE = 48
 
 
-class Chain(nn.Sequential):
+class NamedSequential(nn.Sequential):
     """An nn.Sequential whose layers are also picked, and sliced up to and including, by their names."""
 
     def __getitem__(self, key: int | str | slice) -> nn.Module:
@@ -14,7 +14,7 @@ class Chain(nn.Sequential):
             return self._modules[self._known(key)]
         if isinstance(key, slice):
             start, stop = self._position(key.start), self._position(key.stop, after=True)
-            return Chain(OrderedDict(list(self._modules.items())[start : stop : key.step]))
+            return NamedSequential(OrderedDict(list(self._modules.items())[start : stop : key.step]))
         return super().__getitem__(key)
 
     def _position(self, key: int | str | None, after: bool = False) -> int | None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 _NEEDED = "export needs {}: `pip install onnxscript onnxruntime` brings it"
 
 
-class Portable(nn.Module):
+class OnnxModel(nn.Module):
     """An ONNX file as a network in eval mode: faces (B, 1, 48, 48) in 0..1 -> logarithms of its probabilities (B, K).
 
     It has labels and a threshold of doubt, and a temperature of 1; no layers to look into, and no gradients. A copy, an

@@ -30,12 +30,12 @@ ARCHITECTURES: dict[str, Callable[[int], Iterable[nn.Module]]] = {
 }
 
 
-def labels_of(architecture: str) -> tuple[str, ...]:
+def label_set(architecture: str) -> tuple[str, ...]:
     """The labels that a registered network is trained to tell apart."""
     return FERPLUS if architecture.endswith("ferplus") else EMOTIONS
 
 
-def layers(architecture: str, classes: int) -> OrderedDict[str, nn.Module]:
+def build_layers(architecture: str, classes: int) -> OrderedDict[str, nn.Module]:
     """The named layers of a registered network, freshly initialised.
 
     Raises:

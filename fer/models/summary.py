@@ -10,7 +10,7 @@ from fer.models.layers import SIDE
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class LayerSummary:
     """A line of a network's table: the layer's name, its type, the shape it puts out (C, H, W) or (C,), its count."""
 
     name: str
@@ -19,7 +19,7 @@ class LayerRow:
     parameters: int
 
 
-def table(network: nn.Sequential) -> list[LayerRow]:
+def layer_table(network: nn.Sequential) -> list[LayerSummary]:
     """A line for every layer of ``network``, found by running one blank face through a copy-free eval forward."""
     rows, training = [], network.training
     values = torch.zeros(1, 1, SIDE, SIDE, device=next(network.parameters()).device)
@@ -27,19 +27,19 @@ def table(network: nn.Sequential) -> list[LayerRow]:
     with torch.no_grad():
         for name, layer in network.named_children():
             values = layer(values)
-            rows.append(LayerRow(name, type(layer).__name__, tuple(values.shape[1:]), count(layer)))
+            rows.append(LayerSummary(name, type(layer).__name__, tuple(values.shape[1:]), count_parameters(layer)))
     network.train(training)
     return rows
 
 
-def multiplications(network: nn.Sequential) -> int:
+def count_macs(network: nn.Sequential) -> int:
     """How often convolutions and dense layers multiply a weight for one face: the work of a forward."""
-    shapes = {row.name: row.shape for row in table(network)}
+    shapes = {row.name: row.shape for row in layer_table(network)}
     layers = ((name, layer) for name, layer in network.named_children() if isinstance(layer, nn.Conv2d | nn.Linear))
     return sum(layer.weight.numel() * math.prod(shapes[name][1:]) for name, layer in layers)
 
 
-def count(module: nn.Module) -> int:
+def count_parameters(module: nn.Module) -> int:
     """Parameters as Keras counts them: the running mean and variance of batch normalisation included."""
     statistics = (value for name, value in module.named_buffers() if name.endswith(("running_mean", "running_var")))
     return sum(value.numel() for value in (*module.parameters(), *statistics))

@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 
-def save(pixels: np.ndarray, file: Path) -> None:
+def save_image(pixels: np.ndarray, file: Path) -> None:
     """Writes a picture (H, W) or (H, W, 3), uint8, in the format of the file's ending. Raises ValueError or OSError."""
-    with whole(file) as partial:
+    with atomic_write(file) as partial:
         Image.fromarray(pixels).save(partial)
 
 

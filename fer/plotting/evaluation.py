@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from fer.plotting.style import INK, inked
+from fer.plotting.style import TEXT_COLOUR, style_axes
 
 
 class System(Protocol):
@@ -26,7 +26,7 @@ _RIGHT, _WRONG = "#4f46e5", "#c2410c"
 _OTHERS = {"FER-2013 alone": "o", "more data": "^", "reports": "D"}
 
 
-def matrix(values: np.ndarray, shown: Sequence[Sequence[str]], labels: Sequence[str]) -> Figure:
+def confusion_matrix_figure(values: np.ndarray, shown: Sequence[Sequence[str]], labels: Sequence[str]) -> Figure:
     """A confusion matrix of shares (K, K), 0..1, with a text in every cell: rows the label, columns what is read."""
     size = len(labels)
     figure = Figure(figsize=(1.2 + 0.62 * size, 1.0 + 0.55 * size), layout="constrained")
@@ -37,18 +37,18 @@ def matrix(values: np.ndarray, shown: Sequence[Sequence[str]], labels: Sequence[
     axes.imshow(colours, aspect="auto")
     for row in range(size):
         for column in range(size):
-            ink = "white" if values[row, column] > 0.35 else INK
+            ink = "white" if values[row, column] > 0.35 else TEXT_COLOUR
             axes.text(column, row, shown[row][column], ha="center", va="center", fontsize=9, color=ink)
     axes.set_xticks(range(size), labels, rotation=35, ha="right")
     axes.set_yticks(range(size), labels)
     axes.set(xlabel="read as", ylabel="label")
-    inked(axes)
+    style_axes(axes)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     return figure
 
 
-def coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at: float | None = None) -> Figure:
+def risk_coverage_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at: float | None = None) -> Figure:
     """What share is right, (N,), if only the surest share of the faces, (N,), is answered; a curve a network.
 
     at: the share that the visitor's threshold leaves, where there is one.
@@ -59,13 +59,13 @@ def coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at: float | No
         some = np.unique(np.linspace(len(answered) // 50, len(answered) - 1, 120).astype(int))  # the first are noise
         axes.plot(answered[some], right[some], color=colour, linewidth=1.5, label=name)
     if at is not None:
-        axes.axvline(at, color=INK, linewidth=1, linestyle=":")
+        axes.axvline(at, color=TEXT_COLOUR, linewidth=1, linestyle=":")
     axes.set(xlim=(0, 1), xlabel="share of faces answered, surest first", ylabel="share that is right")
-    inked(axes)
+    style_axes(axes)
     return figure
 
 
-def sizes(ours: Iterable[System], others: Iterable[System]) -> Figure:
+def accuracy_against_parameters(ours: Iterable[System], others: Iterable[System]) -> Figure:
     """Accuracy on PrivateTest against parameters, on a logarithmic axis: ours with intervals, others by their kind."""
     figure = Figure(figsize=(9.2, 5.4))
     axes = figure.subplots(gridspec_kw={"left": 0.07, "right": 0.99, "bottom": 0.1, "top": 0.98})
@@ -73,7 +73,7 @@ def sizes(ours: Iterable[System], others: Iterable[System]) -> Figure:
     for kind, marker in _OTHERS.items():
         some = [system for system in others if system.kind == kind]
         if some:
-            axes.scatter(*_places(some), s=34, marker=marker, facecolors="none", edgecolors=INK, label=kind)
+            axes.scatter(*_places(some), s=34, marker=marker, facecolors="none", edgecolors=TEXT_COLOUR, label=kind)
     ours = list(ours)
     if ours:
         x, y = _places(ours)
@@ -82,8 +82,8 @@ def sizes(ours: Iterable[System], others: Iterable[System]) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(4e5, 4e8)
     axes.set(xlabel="parameters", ylabel="accuracy on PrivateTest, %", ylim=(46, 78))
-    inked(axes)
-    axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
+    style_axes(axes)
+    axes.grid(axis="y", color=TEXT_COLOUR, alpha=0.25, linewidth=0.6)
     _named(axes, [*ours, *others], bold=len(ours))
     return figure
 
@@ -107,7 +107,8 @@ def _named(axes: Axes, systems: Sequence[System], bold: int) -> None:
         taken.append(boxes[place])
         axes.annotate(
             system.name, (system.parameters, 100 * system.accuracy), spots[place], textcoords="offset points",
-            va="center", fontsize=8, color=OURS if number < bold else INK, weight="bold" if number < bold else "normal",
+            va="center", fontsize=8, color=OURS if number < bold else TEXT_COLOUR,
+            weight="bold" if number < bold else "normal",
         )  # fmt: skip
 
 
@@ -122,18 +123,18 @@ def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def reliability(before: list[dict], after: list[dict]) -> Figure:
+def reliability_diagram(before: list[dict], after: list[dict]) -> Figure:
     """The reliability diagram: accuracy against confidence, before and after the temperature.
 
     Rows are those of `evaluation.reliability`; a point's area follows how many faces it stands for.
     """
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-    for rows, colour, label in ((before, INK, "as trained"), (after, "#6366f1", "after temperature")):
+    axes.plot([0, 1], [0, 1], color=TEXT_COLOUR, linewidth=1, linestyle=":")
+    for rows, colour, label in ((before, TEXT_COLOUR, "as trained"), (after, "#6366f1", "after temperature")):
         x, y, n = ([row[key] for row in rows] for key in ("confidence", "accuracy", "n"))
         axes.plot(x, y, color=colour, linewidth=1.5, label=label)
         axes.scatter(x, y, np.sqrt(n) * 1.5, color=colour)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right")
-    inked(axes)
+    style_axes(axes)
     return figure

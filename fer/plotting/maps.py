@@ -12,14 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fer.plotting.style import GAP, INK, inked
-from fer.utils.io import whole
+from fer.plotting.style import GAP, TEXT_COLOUR, style_axes
+from fer.utils.io import atomic_write
 
 # Blue against, white nothing, red for: ColorBrewer's RdBu, which the colour-blind can tell apart too.
 _SIGNED = np.array([(5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31)], float)
 
 
-def sheet(tiles: np.ndarray, columns: int, scale: int = 1, gap: int = 2, common: bool = False) -> np.ndarray:
+def tile_images(tiles: np.ndarray, columns: int, scale: int = 1, gap: int = 2, common: bool = False) -> np.ndarray:
     """Tiles (N, H, W) of floats, row by row in one grey picture, uint8.
 
     Each tile is stretched from its own darkest value to its own brightest, or all of them by `common` ones; an even
@@ -45,7 +45,7 @@ def _stretched(tiles: np.ndarray, common: bool) -> np.ndarray:
     return np.where(high > low, (tiles - low) / span, 0.5)
 
 
-def answers(values: np.ndarray, names: Sequence[str] | None = None) -> Figure:
+def unit_bars(values: np.ndarray, names: Sequence[str] | None = None) -> Figure:
     """The numbers (C,) that a dense layer puts out, as bars in the colours of signed maps, with their names if any."""
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -53,16 +53,16 @@ def answers(values: np.ndarray, names: Sequence[str] | None = None) -> Figure:
     axes.bar(range(len(values)), values, 0.8 if names else 1.0, color=colours)
     if names:
         axes.set_xticks(range(len(values)), names)
-    axes.axhline(0, color=INK, linewidth=1)
+    axes.axhline(0, color=TEXT_COLOUR, linewidth=1)
     axes.set(xlabel="" if names else "neuron", ylabel="answer")
-    inked(axes)
+    style_axes(axes)
     return figure
 
 
 # ------------------------------------------------------------------------------------------------ signed maps
 
 
-def scale_of(*maps: np.ndarray) -> float:
+def signed_scale(*maps: np.ndarray) -> float:
     """The size at which signed maps (H, W) reach full colour: the 99.5th percentile of all of their sizes together.
 
     A few pixels above it would leave the rest pale; where fewer than one in 200 is not 0, it is the largest.
@@ -71,7 +71,7 @@ def scale_of(*maps: np.ndarray) -> float:
     return float(np.percentile(sizes, 99.5) or sizes.max())
 
 
-def signed_colours(values: np.ndarray, scale: float | None = None) -> np.ndarray:
+def signed_rgb(values: np.ndarray, scale: float | None = None) -> np.ndarray:
     """A signed map (H, W) in blue (against), white (0) and red (for): uint8 (H, W, 3).
 
     scale: where colours are full, for maps that are to be compared (see `scale_of`); by default the map's own. A map
@@ -85,11 +85,11 @@ def signed_colours(values: np.ndarray, scale: float | None = None) -> np.ndarray
 def overlay(face: np.ndarray, values: np.ndarray, scale: float | None = None) -> np.ndarray:
     """The signed map (H, W) over its face, uint8 (H, W): uint8 (H, W, 3), the face itself where the map is 0."""
     strength = 0.75 * np.abs(_shares(values, scale))[..., None] ** 0.5  # the root lets weak parts be seen at all
-    full = signed_colours(np.sign(values), 1.0)
+    full = signed_rgb(np.sign(values), 1.0)
     return (face[..., None] * (1 - strength) + full * strength).round().astype(np.uint8)
 
 
-def flatness(values: np.ndarray) -> str | None:
+def constant_map_message(values: np.ndarray) -> str | None:
     """What to say of a map (H, W) that shows nothing: a sentence where it is 0, or the same, everywhere; else None."""
     if not values.any():
         return "The map is 0 everywhere."
@@ -98,11 +98,11 @@ def flatness(values: np.ndarray) -> str | None:
 
 def _shares(values: np.ndarray, scale: float | None) -> np.ndarray:
     """The map's values as shares of the scale, -1..1."""
-    scale = scale_of(values) if scale is None else scale
+    scale = signed_scale(values) if scale is None else scale
     return np.clip(values / scale, -1, 1) if scale > 0 else np.zeros(values.shape)
 
 
-def enlarged_row(pictures: Sequence[np.ndarray], scale: int, gap: int = 2) -> np.ndarray:
+def image_row(pictures: Sequence[np.ndarray], scale: int, gap: int = 2) -> np.ndarray:
     """Pictures of one size, grey (H, W) or RGB (H, W, 3) uint8, side by side in white: uint8 (H', W', 3).
 
     Pixels are repeated `scale` times, never smoothed; `gap` pixels of the pictures lie between two of them.
@@ -113,7 +113,7 @@ def enlarged_row(pictures: Sequence[np.ndarray], scale: int, gap: int = 2) -> np
     return np.concatenate(parts, 1).repeat(scale, 0).repeat(scale, 1)
 
 
-def titled(pictures: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
+def titled_images(pictures: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
     """Small pictures, grey (H, W) or RGB (H, W, 3) uint8, in rows, with their titles, enlarged unsmoothed."""
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
@@ -127,7 +127,7 @@ def titled(pictures: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
 
 NOTHING, BETWEEN = 128, 0  # the palette's white, and the grey of gaps
 # Index 1 is the deepest blue, 128 white, 255 the deepest red.
-_PALETTE = bytes((148, 156, 168)) + signed_colours((np.arange(1, 256)[None] - NOTHING) / 127, 1.0)[0].tobytes()
+_PALETTE = bytes((148, 156, 168)) + signed_rgb((np.arange(1, 256)[None] - NOTHING) / 127, 1.0)[0].tobytes()
 
 
 def scales(tiles: np.ndarray, common: bool = False) -> np.ndarray:
@@ -182,5 +182,5 @@ def url(indices: np.ndarray) -> str:
 
 def save(indices: np.ndarray, file: Path) -> None:
     """Writes it in the format of the file's ending. Raises ValueError or OSError."""
-    with whole(file) as partial:
+    with atomic_write(file) as partial:
         image(indices).convert("RGB").save(partial)

@@ -3,34 +3,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer.plotting.style import _RUNS, INK, inked
+from fer.plotting.style import PALETTE, TEXT_COLOUR, style_axes
 
 
-def curves(history: list[dict[str, float]]) -> Figure:
+def training_curves(history: list[dict[str, float]]) -> Figure:
     """Loss and accuracy by epoch, on Training (augmented, with dropout) and on PublicTest, as the reports draw them."""
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for key, colour, label in ((what, INK, "Training"), (f"public_{what}", "#6366f1", "PublicTest")):
+        for key, colour, label in ((what, TEXT_COLOUR, "Training"), (f"public_{what}", "#6366f1", "PublicTest")):
             axes.plot(epochs, [row[key] for row in history], color=colour, linewidth=1.5, label=label)
         axes.set(xlabel="epoch", ylabel=what)
-        inked(axes)
+        style_axes(axes)
     return figure
 
 
-def climb(steps: Sequence[int], values: Sequence[float], best: float | None = None) -> Figure:
+def activation_curve(steps: Sequence[int], values: Sequence[float], best: float | None = None) -> Figure:
     """The curve of an ascent: its value at each of the steps; a dotted line at the best real face's, where known."""
     figure = Figure(figsize=(3.2, 2.2), layout="constrained")
     axes = figure.subplots()
     axes.plot(steps, values, color="#6366f1", linewidth=1.5, marker=".")
     if best is not None:
-        axes.axhline(best, color=INK, linewidth=1.5, linestyle=":", label="best real face")
+        axes.axhline(best, color=TEXT_COLOUR, linewidth=1.5, linestyle=":", label="best real face")
     axes.set(xlabel="step", ylabel="ascent value")
-    inked(axes)
+    style_axes(axes)
     return figure
 
 
-def accuracies(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
+def accuracy_curves(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
     """Accuracy by epoch of several runs: on Training (augmented, with dropout) at the left, on PublicTest at the right.
 
     A history has the keys epoch, accuracy and public_accuracy, as history.csv does.
@@ -40,13 +40,13 @@ def accuracies(histories: Mapping[str, list[dict[str, float]]]) -> Figure:
     for axes, (key, what) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
         for number, (run, history) in enumerate(histories.items()):
             x, y = [row["epoch"] for row in history], [row[key] for row in history]
-            axes.plot(x, y, color=_RUNS[number % len(_RUNS)], linewidth=1.5, label=run)
+            axes.plot(x, y, color=PALETTE[number % len(PALETTE)], linewidth=1.5, label=run)
         axes.set(xlabel="epoch", ylabel=what)
-        inked(axes)
+        style_axes(axes)
     return figure
 
 
-def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], what: str) -> Figure:
+def grouped_bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], what: str) -> Figure:
     """A group of bars for every name, with a bar a series; None leaves its place empty. ``what`` names the axis.
 
     Values are 0 or more, as shares are: the axis begins with 0 even where there is nothing else.
@@ -56,17 +56,19 @@ def bars(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], wh
     for number, (name, values) in enumerate(series.items()):
         places = np.arange(len(groups)) + (number - (len(series) - 1) / 2) * width
         heights = [np.nan if value is None else value for value in values]
-        drawn = axes.bar(places, heights, 0.9 * width, color=_RUNS[number % len(_RUNS)], label=name)
-        axes.bar_label(drawn, ["" if value is None else f"{value:.3f}" for value in values], fontsize=7, color=INK)
+        drawn = axes.bar(places, heights, 0.9 * width, color=PALETTE[number % len(PALETTE)], label=name)
+        axes.bar_label(
+            drawn, ["" if value is None else f"{value:.3f}" for value in values], fontsize=7, color=TEXT_COLOUR
+        )
     axes.set_xticks(range(len(groups)), groups, rotation=25, ha="right", fontsize=8)
     axes.set(ylabel=what)
     axes.margins(y=0.3)  # room for the legend above the bars
     axes.set_ylim(bottom=0)
-    inked(axes)
+    style_axes(axes)
     return figure
 
 
-def thinning(found: dict) -> Figure:
+def pruning_curves(found: dict) -> Figure:
     """Accuracy against how many filters of a layer are kept, a line a way; what may be lost as a dotted line.
 
     found: what `thinning.measure` gives. The band is the 95 % interval of the first way.
@@ -75,14 +77,14 @@ def thinning(found: dict) -> Figure:
     axes = figure.subplots()
     for number, (way, curve) in enumerate(found["ways"].items()):
         kept, accuracy = ([row[key] for row in curve["rows"]] for key in ("kept", "accuracy"))
-        axes.plot(kept, accuracy, color=_RUNS[number], linewidth=1.5, marker=".", label=way)
+        axes.plot(kept, accuracy, color=PALETTE[number], linewidth=1.5, marker=".", label=way)
         if number == 0:
             low, high = zip(*(row["ci95"] for row in curve["rows"]), strict=True)
-            axes.fill_between(kept, low, high, color=_RUNS[0], alpha=0.15, linewidth=0)
-    axes.axhline(accuracy[0] - 0.005, color=INK, linewidth=1, linestyle=":", label="half a point less")
+            axes.fill_between(kept, low, high, color=PALETTE[0], alpha=0.15, linewidth=0)
+    axes.axhline(accuracy[0] - 0.005, color=TEXT_COLOUR, linewidth=1, linestyle=":", label="half a point less")
     axes.set_xscale("log", base=2)
     ticks = [2**power for power in range(found["filters"].bit_length())]
     axes.set_xticks(ticks, map(str, ticks))
     axes.set(xlabel=f"filters of {found['layer']} that are kept", ylabel="accuracy on PublicTest")
-    inked(axes)
+    style_axes(axes)
     return figure

@@ -20,10 +20,12 @@ def push(name: str, repository: str, private: bool = False) -> str:
     Raises:
         ValueError: no such checkpoint here, a repository's name that the Hub does not take, or its refusal.
     """
-    folder = checkpoint.find(name)
+    folder = checkpoint.resolve_path(name)
     if folder is None:
-        raise ValueError(f"{name!r} is no folder here: expected one of {', '.join(checkpoint.available())}, or a path")
-    checkpoint.load(name)  # a broken one stays here
+        raise ValueError(
+            f"{name!r} is no folder here: expected one of {', '.join(checkpoint.list_checkpoints())}, or a path"
+        )
+    checkpoint.load_model(name)  # a broken one stays here
     return _upload(folder, repository, private)
 
 

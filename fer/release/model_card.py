@@ -13,13 +13,13 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from fer.data import dataset
-from fer.evaluation.metrics import rounded, stored_metrics
+from fer.evaluation.metrics import round_metrics, stored_metrics
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
-from fer.models.ensemble import Committee
-from fer.models.summary import count
+from fer.models.checkpoint import FERModel
+from fer.models.ensemble import Ensemble
+from fer.models.summary import count_parameters
 from fer.training import config as training_config
-from fer.training.config import commands
+from fer.training.config import training_commands
 from fer.utils.io import write_text
 
 README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
@@ -60,14 +60,14 @@ _WHAT = {
 }
 
 
-def record(network: Network, folder: Path, figures: dict) -> None:
+def record_metrics(network: FERModel, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
     network.figures[_key(figures)] = _recorded(figures)
     checkpoint.save_config(network, folder)
-    write(network, folder)
+    write_card(network, folder)
 
 
-def is_recorded(network: Network, figures: dict) -> bool:
+def is_recorded(network: FERModel, figures: dict) -> bool:
     """Whether config.json has these figures, but for what another machine's rounding changes: .002 of each."""
     return _close(network.figures.get(_key(figures)), _recorded(figures))
 
@@ -81,7 +81,7 @@ def _recorded(figures: dict) -> dict:
     """What config.json keeps of a split; under corruptions also the accuracies of each, by strength."""
     kept = stored_metrics(figures)
     for row in figures.get("corruptions", []):
-        kept.setdefault("corruptions", {}).setdefault(row["corruption"], []).append(rounded(row["accuracy"]))
+        kept.setdefault("corruptions", {}).setdefault(row["corruption"], []).append(round_metrics(row["accuracy"]))
     return kept
 
 
@@ -94,13 +94,13 @@ def _close(old: object, new: object) -> bool:
     return isinstance(old, int | float) and abs(old - new) <= 0.002
 
 
-def record_speed(network: Network, folder: Path, milliseconds: float) -> None:
+def record_speed(network: FERModel, folder: Path, milliseconds: float) -> None:
     """Puts the time that one face takes on one core into the checkpoint's config.json."""
     network.figures[SPEED] = round(milliseconds, 2)
     checkpoint.save_config(network, folder)
 
 
-def write(network: Network, folder: Path) -> None:
+def write_card(network: FERModel, folder: Path) -> None:
     """Writes the card, or renews the front matter and the figures of one that is there."""
     path = folder / "README.md"
     text = path.read_text(encoding="utf-8") if path.exists() else _first(network)
@@ -108,7 +108,7 @@ def write(network: Network, folder: Path) -> None:
     write_text(path, f"---\n{front_matter(network)}\n---\n" + _between(body, *_MARKS, figures_table(network)))
 
 
-def front_matter(network: Network) -> str:
+def front_matter(network: FERModel) -> str:
     """What the Hub reads of a card: licence, task, tags and, as a model-index, the measured figures."""
     results, own = [], _of_own_faces(network.recipe)
     for key, row in network.figures.items():
@@ -137,7 +137,7 @@ def put_redundancy(folder: Path, section: str) -> None:
     write_text(path, _between(text, *_REDUNDANCY_MARKS, section))
 
 
-def figures_table(network: Network) -> str:
+def figures_table(network: FERModel) -> str:
     """The measured figures as a Markdown table, with n and the 95 % interval of every accuracy."""
     lines = ["| split | accuracy (n; 95 % interval) | without twins | macro-F1 | balanced | calibration error |"]
     lines += ["|---|---|---|---|---|---|"]
@@ -155,16 +155,20 @@ def figures_table(network: Network) -> str:
     return "\n".join(lines)
 
 
-def networks_table(networks: Sequence[Network | Committee]) -> str:
+def networks_table(networks: Sequence[FERModel | Ensemble]) -> str:
     """The README's table: a line for every network, from what ``evaluate`` measured."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(line(network) for network in networks)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def line(network: Network | Committee) -> list[str]:
+def line(network: FERModel | Ensemble) -> list[str]:
     """A network's cells under COLUMNS, the first of them in backticks."""
     public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
-    cells = [f"`{network.name}`", f"{count(network):,}", f"{2e-6 * count(network):.1f} MB"]  # float16
+    cells = [
+        f"`{network.name}`",
+        f"{count_parameters(network):,}",
+        f"{2e-6 * count_parameters(network):.1f} MB",
+    ]  # float16
     cells += [f"{public['accuracy']:.4f}" if public else "-"]
     cells += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
     cells += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
@@ -173,7 +177,7 @@ def line(network: Network | Committee) -> list[str]:
     return [*cells, f"{network.figures[SPEED]:.1f}" if SPEED in network.figures else "-"]
 
 
-def write_readme(networks: Sequence[Network | Committee], path: Path) -> None:
+def write_readme(networks: Sequence[FERModel | Ensemble], path: Path) -> None:
     """Renews the table of networks between its two marks in the README."""
     write_text(path, _between(path.read_text(encoding="utf-8"), *README_MARKS, networks_table(networks)))
 
@@ -191,7 +195,10 @@ def _accuracy(row: dict, suffix: str) -> str:
 
 def _of_own_faces(recipe: dict) -> bool:
     """Whether it was trained on other faces than FER-2013's, or only on some of them."""
-    return recipe.get("faces", dataset.SPLITS["Training"]) not in (dataset.SPLITS["Training"], dataset.AGREED)
+    return recipe.get("faces", dataset.SPLITS["Training"]) not in (
+        dataset.SPLITS["Training"],
+        dataset.NUM_FERPLUS_MAJORITY,
+    )
 
 
 def _taught(recipe: dict) -> str:
@@ -200,7 +207,7 @@ def _taught(recipe: dict) -> str:
     return f"From scratch on the {recipe.get('faces', dataset.SPLITS['Training']):,} faces of FER-2013's Training split"
 
 
-def _measured(network: Network, own: bool) -> str:
+def _measured(network: FERModel, own: bool) -> str:
     return OWN if own else FER2013.format(name=network.name)
 
 
@@ -216,15 +223,15 @@ network."""
 OWN_LIMITS = "It can be no better than its faces and their labels are, and knows no others."
 
 
-def _first(network: Network) -> str:
+def _first(network: FERModel) -> str:
     """A card with everything but the figures."""
-    recipe, labels = network.recipe or asdict(training_config.recipe(network.architecture)), network.labels
+    recipe, labels = network.recipe or asdict(training_config.default_config(network.architecture)), network.labels
     own = _of_own_faces(recipe)
     what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
     return f"""
 # {network.name}
 
-{what} It has {count(network):,} parameters.
+{what} It has {count_parameters(network):,} parameters.
 Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", ".join(labels)}.
 
 ## Figures
@@ -240,7 +247,7 @@ unsure ({network.unsure}) were fitted on PublicTest without twins.
 {_taught(recipe)}:
 
 ```sh
-{commands(recipe)}
+{training_commands(recipe)}
 ```
 
 All the settings:

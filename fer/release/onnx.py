@@ -15,11 +15,11 @@ from torch.nn import functional
 
 from fer.data.dataset import to_unit
 from fer.models.layers import SIDE
-from fer.models.onnx import _NEEDED, Portable
-from fer.utils.io import whole
+from fer.models.onnx import _NEEDED, OnnxModel
+from fer.utils.io import atomic_write
 
 
-class Calibrated(nn.Module):
+class CalibratedModel(nn.Module):
     """Faces (B, 1, 48, 48) in 0..1 -> probabilities (B, K) of a network, at its temperature."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -30,7 +30,7 @@ class Calibrated(nn.Module):
         return (self.network(faces) / self.temperature).softmax(1)  # (B, K)
 
 
-def to_onnx(network: nn.Module, file: Path) -> None:
+def export_onnx(network: nn.Module, file: Path) -> None:
     """Writes ``network``, or a committee, with its labels.
 
     Raises:
@@ -39,7 +39,7 @@ def to_onnx(network: nn.Module, file: Path) -> None:
     faces = torch.zeros(2, 1, SIDE, SIDE)
     try:
         program = torch.onnx.export(
-            Calibrated(network).eval(),
+            CalibratedModel(network).eval(),
             (faces,),
             input_names=["faces"],
             output_names=["probabilities"],
@@ -51,13 +51,13 @@ def to_onnx(network: nn.Module, file: Path) -> None:
         raise ValueError(_NEEDED.format(error.name)) from error
     told = {"unsure": str(network.unsure), "prediction_set": str(network.prediction_set)}
     program.model.metadata_props.update({"labels": ",".join(network.labels)} | told)
-    with whole(file) as partial:
+    with atomic_write(file) as partial:
         program.save(partial, external_data=False)
 
 
 def largest_difference(network: nn.Module, file: Path, pixels: Tensor) -> float:
     """Between the probabilities of ``network`` and of its ONNX file, over uint8 faces (N, 48, 48)."""
-    calibrated, portable, largest = Calibrated(network).eval(), Portable(file), 0.0
+    calibrated, portable, largest = CalibratedModel(network).eval(), OnnxModel(file), 0.0
     with torch.inference_mode():
         for block in pixels.split(256):
             faces = to_unit(block)  # (B, 1, 48, 48)

@@ -1,8 +1,8 @@
 from statistics import mean
 
 from fer.studies.normalization import course
-from fer.studies.runner import Result, Settings, share
-from fer.training.config import recipe
+from fer.studies.runner import Result, StudyConfig, share
+from fer.training.config import default_config
 
 _PARAMETERS = {"cnn": 3_480_000, "dnn": 3_100_000}  # as report 1 rounds them
 
@@ -10,14 +10,14 @@ _PARAMETERS = {"cnn": 3_480_000, "dnn": 3_100_000}  # as report 1 rounds them
 # ------------------------------------------------------------------------------------------------ CNN against DNN
 
 
-def cnn_against_dnn(settings: Settings) -> Result:
+def cnn_against_dnn(settings: StudyConfig) -> Result:
     """Does a network with convolutions read faces better than one of like size without, trained in the same way?
 
     Both by report 1's recipe; the curves of shipped networks that began with it are used as they are.
     """
     rows, curves = [], {}
     for name in ("cnn", "dnn"):
-        runs = [course(settings, recipe(name, seed=seed)) for seed in range(settings.seeds)]
+        runs = [course(settings, default_config(name, seed=seed)) for seed in range(settings.seeds)]
         curves |= {name if seed == 0 else f"{name}, seed {seed}": run.history for seed, run in enumerate(runs)}
         last = {key: mean(run.history[-1][key] for run in runs) for key in runs[0].history[-1]}
         row = {"network": name, "parameters": runs[0].parameters, "report_parameters": _PARAMETERS[name]}

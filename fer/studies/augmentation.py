@@ -2,8 +2,8 @@ from dataclasses import asdict
 
 from fer.data.transforms import Augmentation
 from fer.studies.normalization import _FRESH, _NONE, _arm, _theirs
-from fer.studies.runner import PLAIN, Result, Settings, beside
-from fer.training.config import recipe
+from fer.studies.runner import PLAIN, Result, StudyConfig, comparison_bars
+from fer.training.config import default_config
 
 _AUGMENTATION = {
     "none": {"validation": 0.623, "public": 0.60713},
@@ -14,10 +14,12 @@ _AUGMENTATION = {
 # ------------------------------------------------------------------------------------------------ augmentation
 
 
-def augmentation(settings: Settings) -> Result:
+def augmentation(settings: StudyConfig) -> Result:
     """How much does each kind of augmentation gain a network that begins with fresh weights?"""
     rows, curves = [], {}
-    for number, (arm, changes) in enumerate(augmentations(recipe("compact-small", **PLAIN).augmentation).items()):
+    for number, (arm, changes) in enumerate(
+        augmentations(default_config("compact-small", **PLAIN).augmentation).items()
+    ):
         config = settings.config("compact-small", **PLAIN | _FRESH | asdict(changes))
         row, curves[arm], _ = _arm(settings, f"{number}-{arm.replace(', ', '-').replace(' ', '-')}", config)
         amounts = ", ".join(f"{key} {value:g}" for key, value in vars(changes).items() if value) or "none"
@@ -28,7 +30,7 @@ def augmentation(settings: Settings) -> Result:
         "zoom; VGG16 from fresh weights takes ten times as long, and the shipped one begins with a network that has "
         "seen all augmentation.",
     ]
-    return Result(rows, notes, curves, beside("augmentation", rows, "report_public"))
+    return Result(rows, notes, curves, comparison_bars("augmentation", rows, "report_public"))
 
 
 def augmentations(full: Augmentation) -> dict[str, Augmentation]:

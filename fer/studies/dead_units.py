@@ -5,16 +5,16 @@ from pathlib import Path
 
 from fer.features import redundancy
 from fer.models import checkpoint
-from fer.studies.runner import Bars, Result, Settings
+from fer.studies.runner import Bars, Result, StudyConfig
 
 REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
 _SPLITS = ("PublicTest", "PrivateTest")
 
 
-def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)) -> Result:
+def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPORT)) -> Result:
     """Which units of the shipped VGG16 are dead with ReLU, which with SELU, which report 2 took against dead units?"""
     _trains_nothing(settings)
-    nets = [checkpoint.load(name) for name in names]
+    nets = [checkpoint.load_model(name) for name in names]
     counted = [redundancy.count_dead(network, settings.splits[1].pixels) for network in nets]
     rows = []
     for network, layers in zip(nets, counted, strict=True):
@@ -41,7 +41,7 @@ def relu_against_selu(settings: Settings, names: tuple[str, str] = tuple(REPORT)
     return Result(rows, notes, bars=Bars([row.layer for row in counted[0]], series, "share of changeless units"))
 
 
-def _trains_nothing(settings: Settings) -> None:
+def _trains_nothing(settings: StudyConfig) -> None:
     if settings.seeds > 1:
         raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
 

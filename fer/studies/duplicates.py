@@ -5,20 +5,20 @@ from torch import Tensor
 from fer.evaluation import inference, predictions
 from fer.models import checkpoint
 from fer.studies.dead_units import _SPLITS
-from fer.studies.runner import PLAIN, Bars, Result, Settings, share, trained
+from fer.studies.runner import PLAIN, Bars, Result, StudyConfig, share, train_or_load
 
 
-def twins(settings: Settings) -> Result:
+def duplicates(settings: StudyConfig) -> Result:
     """How much better is a test face read whose twin is in Training, and does a network need the twins at all?
 
     Shipped networks by the answers that ``evaluate`` kept; and compact trained with and without the faces of Training
     that have a twin in a test split.
     """
     rows, notes = [], []
-    for name in checkpoint.available():
+    for name in checkpoint.list_checkpoints():
         for split in _SPLITS:
             try:
-                rows.append(twin_row(name, split, *predictions.load_logits(checkpoint.WEIGHTS / name, split)))
+                rows.append(duplicate_row(name, split, *predictions.load_logits(checkpoint.WEIGHTS / name, split)))
             except ValueError as error:
                 notes.append(f"Left out: {error}.")
     rows += _with_and_without(settings)
@@ -32,21 +32,21 @@ def twins(settings: Settings) -> Result:
     return Result(rows, notes, bars=Bars([row["network"] for row in public], series, "accuracy on PublicTest"))
 
 
-def _with_and_without(settings: Settings) -> list[dict]:
+def _with_and_without(settings: StudyConfig) -> list[dict]:
     """Rows of compact trained on all faces and on those without a twin, for every seed, measured on PublicTest."""
     faces, public = settings.splits
     rows = []
     for seed in range(settings.seeds):
         config = replace(settings.config("compact", **PLAIN, epochs=34, small_epochs=28), seed=seed)
         for kind, taught in (("with", faces), ("without", faces[~faces.twin])):
-            network = trained(settings, f"{kind}-twins-{seed}", config, taught)
+            network = train_or_load(settings, f"{kind}-twins-{seed}", config, taught)
             logits = inference.predict_logits(network, public.pixels)
             name = f"{config.network} trained {kind} twins" + (f", seed {seed}" if seed else "")
-            rows.append(twin_row(name, "PublicTest", logits, public.labels, public.twin))
+            rows.append(duplicate_row(name, "PublicTest", logits, public.labels, public.twin))
     return rows
 
 
-def twin_row(name: str, split: str, logits: Tensor, labels: Tensor, twin: Tensor) -> dict:
+def duplicate_row(name: str, split: str, logits: Tensor, labels: Tensor, twin: Tensor) -> dict:
     """Accuracy on all faces, on those with a twin and on those without, None where there are none of them.
 
     logits: (N, K). labels: (N,). twin: bool (N,).

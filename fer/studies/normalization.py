@@ -1,13 +1,13 @@
 from dataclasses import asdict, dataclass, replace
 from statistics import mean
 
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.data.transforms import Augmentation
 from fer.evaluation import inference
 from fer.features import redundancy
 from fer.models import checkpoint, summary
-from fer.models.checkpoint import Network
-from fer.studies.runner import History, Result, Settings, differences, right, run_folder, scores, trained
+from fer.models.checkpoint import FERModel
+from fer.studies.runner import History, Result, StudyConfig, differences, right, run_folder, scores, train_or_load
 from fer.training.config import TrainConfig
 from fer.training.history import read_history
 
@@ -28,22 +28,22 @@ class Course:
     faces: int
 
 
-def course(settings: Settings, config: TrainConfig) -> Course:
+def course(settings: StudyConfig, config: TrainConfig) -> Course:
     """The training by ``config``: the shipped network's if it began with just that, else one of the study's own."""
     if found := shipped_course(config):
         return found
     run = f"{config.network}-{config.seed}"
-    network = trained(settings, run, settings.config(config.network, seed=config.seed), settings.splits[0])
+    network = train_or_load(settings, run, settings.config(config.network, seed=config.seed), settings.splits[0])
     history = read_history(run_folder(settings, run))
-    return Course(history, f"trained here as runs/{run}", summary.count(network), len(settings.splits[1]))
+    return Course(history, f"trained here as runs/{run}", summary.count_parameters(network), len(settings.splits[1]))
 
 
 def shipped_course(config: TrainConfig) -> Course | None:
     """What ``weights/`` keeps of a training by ``config``; None where its first stage was another, or not measured."""
     name = config.network
-    if name not in checkpoint.available():
+    if name not in checkpoint.list_checkpoints():
         return None
-    shipped, history = checkpoint.load(name), read_history(checkpoint.WEIGHTS / name)[: config.epochs]
+    shipped, history = checkpoint.load_model(name), read_history(checkpoint.WEIGHTS / name)[: config.epochs]
     if (
         differences(first_stage(shipped.recipe), config)
         or len(history) < config.epochs
@@ -51,7 +51,7 @@ def shipped_course(config: TrainConfig) -> Course | None:
     ):
         return None
     source = f"weights/{name}/history.csv, epochs 1 to {config.epochs}"
-    return Course(history, source, summary.count(shipped), shipped.figures["public_test"]["n"])
+    return Course(history, source, summary.count_parameters(shipped), shipped.figures["public_test"]["n"])
 
 
 def first_stage(stored: dict) -> dict:
@@ -73,7 +73,7 @@ _NONE = Augmentation(flip=0.0)
 _FRESH = {"votes": 0.0, "epochs": 24, "small_epochs": 0}
 
 
-def normalisation(settings: Settings) -> Result:
+def normalisation(settings: StudyConfig) -> Result:
     """Does VGG16 with ReLU stick at one answer unless pixels and layers are normalised, and do its units die?"""
     arms = {"0..255": "vgg16-relu-raw", "0..1": "vgg16-relu-plain", "0..1, batch normalisation": "vgg16-relu"}
     rows, curves = [], {}
@@ -95,18 +95,18 @@ def normalisation(settings: Settings) -> Result:
     return Result(rows, notes, curves)
 
 
-def _arm(settings: Settings, name: str, config: TrainConfig) -> tuple[dict, History, list[Network]]:
+def _arm(settings: StudyConfig, name: str, config: TrainConfig) -> tuple[dict, History, list[FERModel]]:
     """One setting trained with every seed: its scores on PublicTest, the first seed's history, and the networks."""
     public = settings.splits[1]
     nets = [
-        trained(settings, f"{name}-{seed}", replace(config, seed=seed), settings.splits[0])
+        train_or_load(settings, f"{name}-{seed}", replace(config, seed=seed), settings.splits[0])
         for seed in range(settings.seeds)
     ]
     row = scores([right(network, public) for network in nets], [public.twin] * len(nets))
     return row, read_history(run_folder(settings, f"{name}-0")), nets
 
 
-def _answers(network: Network, faces: Faces) -> int:
+def _answers(network: FERModel, faces: FaceDataset) -> int:
     """How many different labels the network gives to ``faces``."""
     return len(inference.predict_logits(network, faces.pixels).argmax(1).unique())
 

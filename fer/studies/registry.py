@@ -15,15 +15,15 @@ from fer.models import checkpoint
 from fer.studies.architecture import cnn_against_dnn
 from fer.studies.augmentation import augmentation
 from fer.studies.dead_units import relu_against_selu
-from fer.studies.duplicates import twins
+from fer.studies.duplicates import duplicates
 from fer.studies.normalization import normalisation
 from fer.studies.pseudo_labels import pseudo_labels
-from fer.studies.runner import Result, Settings, variants
+from fer.studies.runner import Result, StudyConfig, variants
 from fer.studies.seeds import seeds
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 
-def run(name: str, settings: Settings) -> tuple[str, Result]:
+def run(name: str, settings: StudyConfig) -> tuple[str, Result]:
     """What the study ``name`` asks, and what it found. Raises ValueError: no such study, or no data, or no network."""
     function = STUDIES[known(name)]
     with variants():
@@ -33,7 +33,7 @@ def run(name: str, settings: Settings) -> tuple[str, Result]:
 def settings_for(
     name: str, out: str | None = None, root: str | None = None, quick: bool = False, seeds: int | None = None,
     quiet: bool = False,
-) -> Settings:  # fmt: skip
+) -> StudyConfig:  # fmt: skip
     """The study's own settings where none are given.
 
     Its folder is weights/studies/<name>/, for a quick run runs/quick/<name>/ here; three seeds for pseudo-labels,
@@ -41,15 +41,15 @@ def settings_for(
     """
     usual = Path("runs/quick") if quick else checkpoint.WEIGHTS / "studies"
     seeds = (3 if known(name) == "pseudo-labels" and not quick else 1) if seeds is None else seeds
-    return Settings(Path(out) if out else usual / name, root, quick, seeds, quiet)
+    return StudyConfig(Path(out) if out else usual / name, root, quick, seeds, quiet)
 
 
 def draw(result: Result, file: Path) -> None:
     """Writes a study's figure. Raises ModuleNotFoundError where Matplotlib is not, which trains all the same."""
     from fer.plotting import training
 
-    figure = training.bars(**vars(result.bars)) if result.bars else training.accuracies(result.curves)
-    with whole(file) as partial:
+    figure = training.grouped_bars(**vars(result.bars)) if result.bars else training.accuracy_curves(result.curves)
+    with atomic_write(file) as partial:
         figure.savefig(partial, dpi=120)
 
 
@@ -60,12 +60,12 @@ def known(name: str) -> str:
     return name
 
 
-STUDIES: dict[str, Callable[[Settings], Result]] = {
+STUDIES: dict[str, Callable[[StudyConfig], Result]] = {
     "cnn-against-dnn": cnn_against_dnn,
     "pseudo-labels": pseudo_labels,
     "normalisation": normalisation,
     "augmentation": augmentation,
     "relu-against-selu": relu_against_selu,
-    "twins": twins,
+    "twins": duplicates,
     "seeds": seeds,
 }

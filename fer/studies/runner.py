@@ -16,17 +16,17 @@ from statistics import mean
 from torch import Tensor, nn
 
 from fer.data import dataset, fer2013
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.data.duplicates import fingerprint
 from fer.evaluation.inference import predict_logits
-from fer.evaluation.metrics import rounded, wilson
+from fer.evaluation.metrics import round_metrics, wilson_interval
 from fer.models import checkpoint, vgg
 from fer.models import layers as models_layers
 from fer.models import registry as models_registry
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.models.layers import SIDE, Normalize
 from fer.training import trainer
-from fer.training.config import TrainConfig, recipe
+from fer.training.config import TrainConfig, default_config
 from fer.training.history import write_rows
 from fer.utils.io import write_text
 from fer.utils.tables import markdown
@@ -41,7 +41,7 @@ PLAIN |= {"rotate": 10.0, "shift": 0.06, "zoom": 0.1, "light": 0.2, "erase": 0.2
 
 
 @dataclass(frozen=True)
-class Settings:
+class StudyConfig:
     """How a study is run."""
 
     folder: Path
@@ -64,17 +64,17 @@ class Settings:
             raise ValueError("WORLD_SIZE is above 1: a study trains in one process; start it without torchrun")
 
     @cached_property
-    def splits(self) -> tuple[Faces, Faces]:
+    def splits(self) -> tuple[FaceDataset, FaceDataset]:
         """Training and PublicTest; a study never holds PrivateTest. Raises DataError."""
         names = ("Training", "PublicTest")
-        faces = fer2013.require(fer2013.load(self.root), *names)
+        faces = fer2013.get_splits(fer2013.load_fer2013(self.root), *names)
         if not self.quick:
             return tuple(faces)
-        return tuple(dataset.drawn(part, _QUICK_FACES[name]) for name, part in zip(names, faces, strict=True))
+        return tuple(dataset.random_subset(part, _QUICK_FACES[name]) for name, part in zip(names, faces, strict=True))
 
     def config(self, network: str, **changes: object) -> TrainConfig:
         """The recipe of ``network`` with ``changes``; for a quick study that of its small stand-in."""
-        config = recipe(network, **changes)
+        config = default_config(network, **changes)
         return replace(config, network=_STAND_INS.get(network, "small-plain"), **_QUICK) if self.quick else config
 
 
@@ -129,7 +129,7 @@ def variants() -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------ trainings
 
 
-def trained(settings: Settings, run: str, config: TrainConfig, faces: Faces) -> Network:
+def train_or_load(settings: StudyConfig, run: str, config: TrainConfig, faces: FaceDataset) -> FERModel:
     """The network that ``config`` makes of ``faces``, in eval mode; epochs are chosen on PublicTest without twins.
 
     It is read back from ``runs/<run>/`` even when it has just been trained, so that a repeated study, which finds it
@@ -142,17 +142,17 @@ def trained(settings: Settings, run: str, config: TrainConfig, faces: Faces) -> 
     trainer.claim(folder, {"training": fingerprint(faces), "validation": fingerprint(validation)})
     if not trainer.is_finished(folder):
         trainer.fit(config, faces, validation, folder, settings.quiet)
-    network = checkpoint.load(str(folder))
+    network = checkpoint.load_model(str(folder))
     if changed := differences(network.recipe, config):
         raise ValueError(f"{folder} holds a run with another {', '.join(changed)}: delete it, or name another --out")
     return network
 
 
-def run_folder(settings: Settings, run: str) -> Path:
+def run_folder(settings: StudyConfig, run: str) -> Path:
     return settings.folder / "runs" / run
 
 
-def begun_with(settings: Settings, run: str) -> str:
+def init_path(settings: StudyConfig, run: str) -> str:
     """What ``TrainConfig.start`` says of a study's earlier run: a relative path, as the folder may move as a whole."""
     return os.path.relpath(run_folder(settings, run))
 
@@ -167,7 +167,7 @@ def differences(stored: dict, config: TrainConfig) -> list[str]:
 # ------------------------------------------------------------------------------------------------ figures
 
 
-def right(network: nn.Module, faces: Faces) -> Tensor:
+def right(network: nn.Module, faces: FaceDataset) -> Tensor:
     """Which faces are read right, bool (N,)."""
     return predict_logits(network, faces.pixels).argmax(1) == faces.labels
 
@@ -186,7 +186,7 @@ def scores(rights: Sequence[Tensor], twins: Sequence[Tensor]) -> dict:
 
 def share(accuracy: float, n: int) -> dict:
     """An accuracy as every table has it: with n and its 95 % interval (Wilson 1927)."""
-    return {"accuracy": accuracy, "n": n, "ci95": wilson(round(accuracy * n), n)}
+    return {"accuracy": accuracy, "n": n, "ci95": wilson_interval(round(accuracy * n), n)}
 
 
 # ------------------------------------------------------------------------------------------------ the table
@@ -201,7 +201,7 @@ class Bars:
     what: str
 
 
-def beside(group: str, rows: list[dict], theirs: str) -> Bars:
+def comparison_bars(group: str, rows: list[dict], theirs: str) -> Bars:
     """Our accuracies beside a report's: one group of bars a row, named by its column ``group``."""
     series = {"ours": [row["accuracy"] for row in rows], "report": [row.get(theirs) for row in rows]}
     return Bars([row[group] for row in rows], series, "accuracy")
@@ -217,12 +217,12 @@ class Result:
     bars: Bars | None = None
 
 
-def keep(study: str, question: str, result: Result, settings: Settings) -> dict:
+def write_results(study: str, question: str, result: Result, settings: StudyConfig) -> dict:
     """Writes table.json, README.md and curves.csv into the study's folder; the table as it is in table.json."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     table = {"study": study, "question": question, "quick": settings.quick, "seeds": settings.seeds}
     hurried = ["A quick run, of few faces and small networks: it shows that the study runs, and nothing about faces."]
-    table |= {"rows": rounded(result.rows), "notes": hurried * settings.quick + result.notes}
+    table |= {"rows": round_metrics(result.rows), "notes": hurried * settings.quick + result.notes}
     write_text(settings.folder / "table.json", json.dumps(table, indent=2) + "\n")
     write_text(settings.folder / "README.md", page(table))
     if result.curves:

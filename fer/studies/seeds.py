@@ -5,7 +5,7 @@ from fer.evaluation import predictions
 from fer.models import checkpoint
 from fer.models import config as models_config
 from fer.studies.dead_units import _SPLITS, _trains_nothing
-from fer.studies.runner import Bars, Result, Settings, scores
+from fer.studies.runner import Bars, Result, StudyConfig, scores
 from fer.training import config as training_config
 
 SEEDS = ("compact", "studies/seeds/1", "studies/seeds/2")  # in weights/: the same recipe with the seeds 0, 1 and 2
@@ -14,7 +14,7 @@ SEEDS = ("compact", "studies/seeds/1", "studies/seeds/2")  # in weights/: the sa
 # ------------------------------------------------------------------------------------------------ seeds
 
 
-def seeds(settings: Settings, names: tuple[str, ...] = SEEDS) -> Result:
+def seeds(settings: StudyConfig, names: tuple[str, ...] = SEEDS) -> Result:
     """How far apart are trainings of compact that differ in their seed?
 
     By the answers that ``evaluate`` kept; weights are kept of the first alone. The deviation is that of a sample: it
@@ -47,9 +47,9 @@ def _seed_row(folder: Path, split: str) -> dict:
 
 def _repeats(folder: Path) -> str:
     """The last command of the training that made what is in ``folder``."""
-    return training_config.commands({key: value for key, value in _recipe(folder).items() if key != "earlier"})
+    return training_config.training_commands({key: value for key, value in _recipe(folder).items() if key != "earlier"})
 
 
 def _recipe(folder: Path) -> dict:
     """How a network was trained whose weights need not be there."""
-    return models_config.read(folder / "config.json")["recipe"]
+    return models_config.read_config(folder / "config.json")["recipe"]

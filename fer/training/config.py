@@ -12,11 +12,11 @@ from fer.models.layers import SIDE
 from fer.models.registry import ARCHITECTURES
 
 
-def commands(settings: dict) -> str:
+def training_commands(settings: dict) -> str:
     """The commands of a recipe, as config.json keeps it: one, or one for each stage, each beginning where one ended."""
     flags, earlier = dict(settings), settings.get("earlier")
     name, inner = flags.pop("network"), flags.pop("augmentation")
-    usual = asdict(recipe(name))
+    usual = asdict(default_config(name))
     usual |= usual.pop("augmentation")
     flags, inner = asdict(TrainConfig(name)) | flags, asdict(Augmentation()) | inner  # what it does not name
     del flags["augmentation"]
@@ -25,7 +25,7 @@ def commands(settings: dict) -> str:
     changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
     told = (_flag(key.replace("_", "-"), value) for key, value in changed.items())
     line = " ".join([f"python -m fer train {name}", *told])
-    return f"{commands(earlier)} --out EARLIER\n{line}" if earlier else line
+    return f"{training_commands(earlier)} --out EARLIER\n{line}" if earlier else line
 
 
 def _flag(name: str, value: object) -> str:
@@ -162,7 +162,7 @@ _DEGRADED = Augmentation(rotate=12, shift=0.04, zoom=0.12, light=0.2, erase=0.3,
 _ROBUST = {"votes": 1.0, "weight_decay": 1e-3, "crop": 42, "augmentation": _DEGRADED}
 # The reports' VGGs grow out of a smaller network, which spares most of the hours that they take from scratch.
 _GROWN = {"start": "compact-small", "epochs": 8, "learning_rate": 0.03, "votes": 1.0}
-RECIPES: dict[str, dict] = {
+DEFAULT_CONFIGS: dict[str, dict] = {
     "cnn": _REPORT,
     "dnn": _REPORT,
     "vgg16-relu": _GROWN,
@@ -176,9 +176,9 @@ RECIPES: dict[str, dict] = {
 }
 
 
-def recipe(network: str, **changes: object) -> TrainConfig:
+def default_config(network: str, **changes: object) -> TrainConfig:
     """The network's own settings with ``changes``; names of Augmentation's fields go there."""
-    settings = {"network": network, "augmentation": _STRONG, **RECIPES.get(network, {})}
+    settings = {"network": network, "augmentation": _STRONG, **DEFAULT_CONFIGS.get(network, {})}
     inner = {key: changes.pop(key) for key in list(changes) if key in Augmentation.__annotations__}
     settings["augmentation"] = Augmentation(**{**asdict(settings["augmentation"]), **inner})
     return TrainConfig(**{**settings, **changes})

@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.data.duplicates import duplicate_groups, fingerprint
 from fer.evaluation.inference import predict_logits
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
-from fer.models.registry import labels_of
+from fer.models.checkpoint import FERModel
+from fer.models.registry import label_set
 from fer.training import trainer
-from fer.training.config import TrainConfig, recipe
-from fer.training.distributed import Team, assembled
+from fer.training.config import TrainConfig, default_config
+from fer.training.distributed import DistributedContext, distributed_context
 from fer.utils import outputs
 from fer.utils.artifacts import Artifact
-from fer.utils.precision import precision
+from fer.utils.precision import autocast
 
 SOFT_TARGETS = "soft_targets.npz"
 _ARTIFACT = Artifact(SOFT_TARGETS, "train")
@@ -35,13 +35,13 @@ _ARTIFACT = Artifact(SOFT_TARGETS, "train")
 
 def fit(
     config: TrainConfig,
-    faces: Faces,
-    validation: Faces,
+    faces: FaceDataset,
+    validation: FaceDataset,
     folder: Path,
     quiet: bool = False,
     teachers: Path | None = None,
     fold: int | None = None,
-) -> Network | None:
+) -> FERModel | None:
     """Trains a network by its whole recipe, the teachers included, or goes on where it was stopped.
 
     teachers: where the folds' teachers are, or come to be; by default in ``folder``. Runs that differ in their seed
@@ -60,8 +60,8 @@ def fit(
         return trainer.fit(config, faces, validation, folder, quiet)
     teachers = teachers or folder / "teachers"
     parts = split_folds(faces.pixels, config.folds)
-    with assembled() as team:
-        soft = torch.empty(len(faces), len(labels_of(config.network)))
+    with distributed_context() as team:
+        soft = torch.empty(len(faces), len(label_set(config.network)))
         for part in range(config.folds) if fold is None else [fold]:
             soft[parts == part] = _answers(config, part, parts, faces, validation, teachers, quiet, team)
         if fold is not None:
@@ -78,18 +78,18 @@ def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
 
 def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
     """The recipe of a fold's teacher. It answers for faces as they are, so it is trained on no degraded ones."""
-    return recipe(config.fold_teacher, degrade=0.0, folds=0, seed=fold)
+    return default_config(config.fold_teacher, degrade=0.0, folds=0, seed=fold)
 
 
 def _answers(
     config: TrainConfig,
     fold: int,
     parts: Tensor,
-    faces: Faces,
-    validation: Faces,
+    faces: FaceDataset,
+    validation: FaceDataset,
     teachers: Path,
     quiet: bool,
-    team: Team,
+    team: DistributedContext,
 ) -> Tensor:
     """What the fold's faces are by the teacher trained on all others: shares of the labels, float (n, K)."""
     folder, settings = teachers / str(fold), teacher_config(config, fold)
@@ -104,9 +104,9 @@ def _answers(
     return torch.from_numpy(_ARTIFACT.load(folder)["probabilities"]).float()
 
 
-def _write_answers(settings: TrainConfig, faces: Faces, folder: Path) -> None:
+def _write_answers(settings: TrainConfig, faces: FaceDataset, folder: Path) -> None:
     """soft_targets.npz of a finished teacher, stamped with its weights and its faces; a current one is kept."""
-    teacher = checkpoint.load(str(folder))
+    teacher = checkpoint.load_model(str(folder))
     if changed := [key for key, value in asdict(settings).items() if teacher.recipe.get(key) != value]:
         raise ValueError(f"{folder} holds a teacher with another {', '.join(changed)}: delete it")
     known = _ARTIFACT.load_or_none(folder)
@@ -117,8 +117,8 @@ def _write_answers(settings: TrainConfig, faces: Faces, folder: Path) -> None:
     _ARTIFACT.save(folder, content)
 
 
-def answer(teacher: Network, pixels: Tensor) -> Tensor:
+def answer(teacher: FERModel, pixels: Tensor) -> Tensor:
     """The teacher's logits (N, K) over ten views of each face, on a GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with precision(device):
+    with autocast(device):
         return predict_logits(teacher.to(device, memory_format=torch.channels_last), pixels, tta=True)

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True)
-class Team:
+class DistributedContext:
     """This process's place among ``size`` processes, and the device it works on."""
 
     device: torch.device
@@ -42,7 +42,7 @@ class Team:
 
 
 @contextmanager
-def assembled() -> Iterator[Team]:
+def distributed_context() -> Iterator[DistributedContext]:
     """The team that this process belongs to: under torchrun joined for as long as the block lasts, else a team of one.
 
     NCCL connects GPUs, Gloo CPUs. Blocks may be nested: the outermost one joins and leaves.
@@ -50,13 +50,13 @@ def assembled() -> Iterator[Team]:
     cuda, rank, size = torch.cuda.is_available(), int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
     if size == 1 or distributed.is_initialized():
-        yield Team(device, rank, size)
+        yield DistributedContext(device, rank, size)
         return
     if cuda:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Team(device, rank, size)
+        yield DistributedContext(device, rank, size)
         distributed.barrier()
     finally:
         distributed.destroy_process_group()

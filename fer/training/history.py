@@ -3,7 +3,7 @@ from pathlib import Path
 
 from fer.models.checkpoint import CheckpointError
 from fer.utils import tables
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -25,7 +25,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 def write_rows(rows: list[dict], path: Path) -> None:
     """Epochs as csv, as `read_history` reads them: numbers with six digits; a column for every key of any row."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         file.write(tables.line(columns))
         for row in rows:
             file.write(tables.line(_rounded(row.get(column, "")) for column in columns))

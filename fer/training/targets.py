@@ -6,33 +6,35 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from fer.data.dataset import Faces, to_unit
+from fer.data.dataset import FaceDataset, to_unit
 from fer.data.ferplus import FERPLUS
 from fer.data.transforms import augment, mixup
 from fer.evaluation.inference import predict_logits
 from fer.models import checkpoint
-from fer.models.registry import labels_of
+from fer.models.registry import label_set
 from fer.training.config import TrainConfig
-from fer.utils.precision import precision
+from fer.utils.precision import autocast
 
 
-def lesson(config: TrainConfig, batch: Faces, epoch: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+def make_batch(
+    config: TrainConfig, batch: FaceDataset, epoch: int, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Augmented faces (B, 1, S, S), and what they shall be read as: shares of labels (B, K) and of votes (B, 10)."""
     size, crop = config.size(epoch), config.kept(epoch)
     faces = augment(to_unit(batch.pixels), config.augmentation, generator, size, crop)  # (B, 1, S, S)
-    shares = targets(config, batch)
+    shares = soft_targets(config, batch)
     votes = shares if batch.votes is None else _shares(batch.votes)
     if config.augmentation.mixup:
         return mixup(faces, (shares, votes), config.augmentation.mixup, generator)
     return faces, shares, votes
 
 
-def targets(config: TrainConfig, batch: Faces) -> Tensor:
+def soft_targets(config: TrainConfig, batch: FaceDataset) -> Tensor:
     """What each face is, as shares (B, K): its label, smoothed; for a network of FER+'s labels, the taggers' votes.
 
     Where there is a teacher, its answer has its share in that.
     """
-    labels = labels_of(config.network)
+    labels = label_set(config.network)
     if labels == FERPLUS:
         shares = _shares(batch.votes[:, : len(FERPLUS)])
     else:
@@ -41,7 +43,7 @@ def targets(config: TrainConfig, batch: Faces) -> Tensor:
     return shares if batch.taught is None else torch.lerp(shares, batch.taught, config.teaching)
 
 
-def taught(config: TrainConfig, faces: Faces) -> Faces:
+def add_teacher_probs(config: TrainConfig, faces: FaceDataset) -> FaceDataset:
     """The faces with what the teacher reads them as: its calibrated shares, over ten views of each.
 
     Raises:
@@ -49,12 +51,12 @@ def taught(config: TrainConfig, faces: Faces) -> Faces:
     """
     if not config.teacher:
         return faces
-    teacher = checkpoint.load(config.teacher)
-    if tuple(teacher.labels) != tuple(labels_of(config.network)):
+    teacher = checkpoint.load_model(config.teacher)
+    if tuple(teacher.labels) != tuple(label_set(config.network)):
         raise ValueError(
             f"teacher {config.teacher} reads {', '.join(teacher.labels)}: not what {config.network} learns"
         )
-    with precision(faces.pixels.device):
+    with autocast(faces.pixels.device):
         logits = predict_logits(teacher.to(memory_format=torch.channels_last), faces.pixels, tta=True)  # (N, K)
     return replace(faces, taught=(logits / teacher.temperature).softmax(1))
 

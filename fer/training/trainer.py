@@ -25,35 +25,35 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from fer.data.dataset import Faces, to_unit, with_mirror_images
+from fer.data.dataset import FaceDataset, to_unit, with_mirror_images
 from fer.data.ferplus import VOTES
-from fer.evaluation.calibration import calibrate, unsure_below
+from fer.evaluation.calibration import fit_rejection_threshold, fit_temperature
 from fer.evaluation.inference import predict_logits
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.models.layers import SIDE
-from fer.models.registry import labels_of
+from fer.models.registry import label_set
 from fer.training import history
 from fer.training.config import OPTIMIZERS, SCHEDULES, TrainConfig
-from fer.training.distributed import Team, assembled
-from fer.training.targets import lesson, taught
-from fer.training.weight_transfer import inherit
-from fer.utils.io import whole, write_text
-from fer.utils.precision import precision
+from fer.training.distributed import DistributedContext, distributed_context
+from fer.training.targets import add_teacher_probs, make_batch
+from fer.training.weight_transfer import transfer_weights
+from fer.utils.io import atomic_write, write_text
+from fer.utils.precision import autocast
 
-UNFINISHED = "unfinished.pt"
+RESUME_FILE = "unfinished.pt"
 
 
 # ------------------------------------------------------------------------------------------------ one run
 
 
-class Learner(nn.Module):
+class ModelWithAuxHead(nn.Module):
     """A network and, where FER+'s votes teach it too, a second head on what its last layer sees.
 
     Faces (B, 1, S, S) -> logits (B, K) and those of the votes (B, 10), or None.
     """
 
-    def __init__(self, network: Network, votes: bool) -> None:
+    def __init__(self, network: FERModel, votes: bool) -> None:
         super().__init__()
         self.network = network
         self.head = nn.Linear(network[-1].in_features, len(VOTES)) if votes else None
@@ -65,13 +65,13 @@ class Learner(nn.Module):
         return self.network[-1](features), None if self.head is None else self.head(features)
 
 
-class Run:
+class TrainState:
     """What changes while a network trains, and what has to be kept to go on after a stop."""
 
-    def __init__(self, config: TrainConfig, team: Team, pixels: Tensor | None = None) -> None:
+    def __init__(self, config: TrainConfig, team: DistributedContext, pixels: Tensor | None = None) -> None:
         torch.manual_seed(config.seed)
-        network = _begun(config, pixels).to(team.device, memory_format=torch.channels_last)
-        self.learner = Learner(network, votes=config.votes > 0).to(team.device)
+        network = _init_model(config, pixels).to(team.device, memory_format=torch.channels_last)
+        self.learner = ModelWithAuxHead(network, votes=config.votes > 0).to(team.device)
         self.forward = team.share(torch.compile(self.learner) if config.compile else self.learner)
         self.average = None
         if config.ema:
@@ -94,7 +94,7 @@ class Run:
         """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
         state |= {"history": self.history, "best": self.best, "config": asdict(config)}
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             torch.save(state, partial)
 
     def restore(self, path: Path, config: TrainConfig) -> None:
@@ -111,15 +111,15 @@ class Run:
         self.history, self.best = state["history"], state["best"]
 
 
-def _begun(config: TrainConfig, pixels: Tensor | None) -> Network:
+def _init_model(config: TrainConfig, pixels: Tensor | None) -> FERModel:
     """The network before its first step, in training mode; one that inherits sees a batch of ``pixels`` for that."""
-    network = Network(config.network, labels_of(config.network))
+    network = FERModel(config.network, label_set(config.network))
     if config.start:
-        inherit(network, checkpoint.load(config.start), to_unit(pixels[: config.batch_size]))
+        transfer_weights(network, checkpoint.load_model(config.start), to_unit(pixels[: config.batch_size]))
     return network
 
 
-def _groups(learner: Learner, decay: float) -> list[dict]:
+def _groups(learner: ModelWithAuxHead, decay: float) -> list[dict]:
     """Weights decay; norms and biases do not."""
     parameters = list(learner.parameters())
     return [
@@ -131,7 +131,9 @@ def _groups(learner: Learner, decay: float) -> list[dict]:
 # ------------------------------------------------------------------------------------------------ the loop
 
 
-def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, quiet: bool = False) -> Network | None:
+def fit(
+    config: TrainConfig, training: FaceDataset, validation: FaceDataset, folder: Path, quiet: bool = False
+) -> FERModel | None:
     """Trains, or goes on with a run that was stopped, and writes the best epoch to ``folder``.
 
     The best epoch is the one with the highest accuracy on the faces of ``validation`` without a twin, among those
@@ -152,9 +154,9 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
         raise ValueError(f"folds is {config.folds}, but there are no soft targets: distillation.fit makes them")
     _keep_memory()
     check_writable(folder)
-    training = taught(config, training)
-    with assembled() as team:
-        run, state = Run(config, team, training.pixels), folder / UNFINISHED
+    training = add_teacher_probs(config, training)
+    with distributed_context() as team:
+        run, state = TrainState(config, team, training.pixels), folder / RESUME_FILE
         _check_batches(run.learner, len(training) * (1 + config.mirror), config.batch_size, team.size)
         if state.exists():
             run.restore(state, config)
@@ -168,7 +170,7 @@ def fit(config: TrainConfig, training: Faces, validation: Faces, folder: Path, q
 
 def is_finished(folder: Path) -> bool:
     """Whether ``folder`` holds a training that has come to its end."""
-    return (folder / "config.json").exists() and not (folder / UNFINISHED).exists()
+    return (folder / "config.json").exists() and not (folder / RESUME_FILE).exists()
 
 
 def check_writable(folder: Path) -> None:
@@ -191,10 +193,16 @@ def claim(folder: Path, faces: dict[str, str]) -> None:
 
 
 def _train(
-    run: Run, config: TrainConfig, team: Team, training: Faces, validation: Faces, state: Path, quiet: bool
+    run: TrainState,
+    config: TrainConfig,
+    team: DistributedContext,
+    training: FaceDataset,
+    validation: FaceDataset,
+    state: Path,
+    quiet: bool,
 ) -> None:
     """The epochs that are left, each measured and kept."""
-    faces = Faces(*(None if part is None else part.to(team.device) for part in vars(training).values()))
+    faces = FaceDataset(*(None if part is None else part.to(team.device) for part in vars(training).values()))
     faces = with_mirror_images(faces) if config.mirror else faces
     done, total = len(run.history) * len(faces), config.epochs * len(faces)
     hidden = quiet or not team.leads
@@ -202,14 +210,16 @@ def _train(
         for epoch in range(len(run.history), config.epochs):
             row = _train_epoch(run, config, team, epoch, faces, bar)
             if team.leads:
-                row |= measure(run.measured, validation, config.size(epoch))
+                row |= eval_model(run.measured, validation, config.size(epoch))
                 _keep_best(run, config, epoch, row)
                 run.save(state, config)
             if not hidden:
                 bar.write(_line(row), file=sys.stderr)
 
 
-def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: Faces, bar: tqdm) -> dict:
+def _train_epoch(
+    run: TrainState, config: TrainConfig, team: DistributedContext, epoch: int, faces: FaceDataset, bar: tqdm
+) -> dict:
     """One pass over ``faces``; the epoch's row of the history, as far as training goes."""
     seed = config.seed * 100_003 + epoch
     torch.manual_seed(seed + 10_007 * team.rank)  # dropout
@@ -230,7 +240,7 @@ def _train_epoch(run: Run, config: TrainConfig, team: Team, epoch: int, faces: F
     return {"epoch": epoch + 1, "size": config.size(epoch), "rate": rate, "loss": loss, "accuracy": accuracy}
 
 
-def _batches(faces: Faces, size: int, generator: Generator, processes: int = 1) -> Iterator[Faces]:
+def _batches(faces: FaceDataset, size: int, generator: Generator, processes: int = 1) -> Iterator[FaceDataset]:
     order = torch.randperm(len(faces), generator=generator, device=generator.device)
     return (faces[index] for index in order.split(_batch_sizes(len(faces), size, processes)))
 
@@ -246,7 +256,7 @@ def _batch_sizes(faces: int, size: int, processes: int = 1) -> list[int]:
     return sizes
 
 
-def _check_batches(learner: Learner, faces: int, size: int, processes: int) -> None:
+def _check_batches(learner: ModelWithAuxHead, faces: int, size: int, processes: int) -> None:
     """Raises ValueError where a batch gives a process a single face, which batch normalisation of vectors refuses."""
     smallest = min(_batch_sizes(faces, size, processes)) // processes
     if smallest < 2 and any(isinstance(part, nn.BatchNorm1d) for part in learner.modules()):
@@ -256,15 +266,17 @@ def _check_batches(learner: Learner, faces: int, size: int, processes: int) -> N
         )
 
 
-def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, epoch: int, generator: Generator) -> Tensor:
+def train_step(
+    run: TrainState, config: TrainConfig, team: DistributedContext, batch: FaceDataset, epoch: int, generator: Generator
+) -> Tensor:
     """One step on this process's share of ``batch``: the sum of its losses, and of its right answers, (2,).
 
     A blended face counts as right if it is read as the one that has the larger share in it.
     """
-    faces, targets, votes = lesson(config, batch, epoch, generator)
+    faces, targets, votes = make_batch(config, batch, epoch, generator)
     mine = slice(team.rank, None, team.size)
     faces, targets, votes, labels = (part[mine] for part in (faces, targets, votes, batch.labels))
-    with precision(faces.device):
+    with autocast(faces.device):
         logits, guesses = run.forward(faces)  # (B, K), (B, 10)
     loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
     total = loss
@@ -280,7 +292,7 @@ def train_step(run: Run, config: TrainConfig, team: Team, batch: Faces, epoch: i
     return torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
 
 
-def measure(network: nn.Module, faces: Faces, size: int = SIDE) -> dict:
+def eval_model(network: nn.Module, faces: FaceDataset, size: int = SIDE) -> dict:
     """Loss and accuracy on ``faces``, and accuracy on those without a twin."""
     logits = predict_logits(network, faces.pixels, size)
     right = logits.argmax(1) == faces.labels
@@ -291,7 +303,7 @@ def measure(network: nn.Module, faces: Faces, size: int = SIDE) -> dict:
     }
 
 
-def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
+def _keep_best(run: TrainState, config: TrainConfig, epoch: int, row: dict) -> None:
     candidates = [old for old in run.history if old["size"] == SIDE]
     key = "public_accuracy_without_twins"
     if config.size(epoch) == SIDE and all(row[key] > old[key] for old in candidates):
@@ -299,30 +311,30 @@ def _keep_best(run: Run, config: TrainConfig, epoch: int, row: dict) -> None:
     run.history.append(row)
 
 
-def _finish(run: Run, config: TrainConfig, faces: int, validation: Faces, folder: Path) -> Network:
+def _finish(run: TrainState, config: TrainConfig, faces: int, validation: FaceDataset, folder: Path) -> FERModel:
     """Writes the best epoch, calibrated, and the history; ``faces`` is how many were trained on."""
     recipe, name = _whole_recipe(config, faces), folder.absolute().name  # by which weights/ knows it
-    network = Network(config.network, labels_of(config.network), name, recipe=recipe)
+    network = FERModel(config.network, label_set(config.network), name, recipe=recipe)
     network.load_state_dict(run.best)
     network.eval()
     alone = validation[~validation.twin]
     logits = predict_logits(network, alone.pixels)
-    network.temperature = calibrate(logits, alone.labels)
-    network.unsure = unsure_below((logits / network.temperature).softmax(1), alone.labels)
+    network.temperature = fit_temperature(logits, alone.labels)
+    network.unsure = fit_rejection_threshold((logits / network.temperature).softmax(1), alone.labels)
     _write_history(run.history, config.start, folder)
-    checkpoint.save(network, folder)
+    checkpoint.save_model(network, folder)
     return network
 
 
 def _whole_recipe(config: TrainConfig, faces: int) -> dict:
     """The settings, how many faces they were put to, and those of the checkpoint that the training began with."""
-    earlier = {"earlier": checkpoint.load(config.start).recipe} if config.start else {}
+    earlier = {"earlier": checkpoint.load_model(config.start).recipe} if config.start else {}
     return asdict(config) | {"faces": faces} | earlier
 
 
 def _write_history(rows: list[dict], start: str, folder: Path) -> None:
     """history.csv of this run, below that of the checkpoint it began with, whose epochs it goes on counting."""
-    begun = checkpoint.find(start) if start else None
+    begun = checkpoint.resolve_path(start) if start else None
     earlier = history.read_history(begun) if begun else []
     rows = earlier + [row | {"epoch": len(earlier) + row["epoch"]} for row in rows]
     history.write_rows(rows, folder / "history.csv")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.models.layers import Normalize
 
 STRETCH = 8.0
@@ -21,7 +21,7 @@ _SLOPE = 1.0507009873554805  # of SELU, right of 0
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def inherit(network: Network, earlier: Network, faces: Tensor) -> None:
+def transfer_weights(network: FERModel, earlier: FERModel, faces: Tensor) -> None:
     """Gives ``network`` the weights of ``earlier``; the last layer's only if both have the same labels.
 
     Layers are paired in their order between one pooling and the next, and the last with the last. Those without a
@@ -37,14 +37,14 @@ def inherit(network: Network, earlier: Network, faces: Tensor) -> None:
     taken = {layer: other for layer, other in partners.items() if other is not None}
     fresh = partners.keys() - taken.keys()
     for layer, other in taken.items():
-        _take(layer, other)
+        _copy_overlap(layer, other)
     if isinstance(earlier[0], Normalize) and not isinstance(network[0], Normalize):
         _normalise_within(network[0], earlier[0])
     averaged = _has(earlier, nn.AdaptiveAvgPool2d) and not _has(network, nn.AdaptiveAvgPool2d)
     _begin_as_identities(network, taken, fresh, averaged)
     if _has(earlier, nn.ReLU) and _has(network, nn.SELU):
-        _stretch(network, fresh)
-    _settle(network, fresh, faces)
+        _relu_to_selu(network, fresh)
+    _calibrate_batchnorm(network, fresh, faces)
 
 
 def _has(network: nn.Sequential, kind: type[nn.Module]) -> bool:
@@ -54,7 +54,7 @@ def _has(network: nn.Sequential, kind: type[nn.Module]) -> bool:
 # ------------------------------------------------------------------------------------------------ which from which
 
 
-def _partners(network: Network, earlier: Network) -> dict[nn.Module, nn.Module | None]:
+def _partners(network: FERModel, earlier: FERModel) -> dict[nn.Module, nn.Module | None]:
     """For each layer of ``network`` that holds numbers that of ``earlier``, None if it is new.
 
     The last layers are left out where the labels differ, and where what goes into them does too.
@@ -99,7 +99,7 @@ def _fits(layer: nn.Module, other: nn.Module) -> bool:
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-def _take(layer: nn.Module, other: nn.Module) -> None:
+def _copy_overlap(layer: nn.Module, other: nn.Module) -> None:
     """The first channels of ``layer`` become those of ``other`` and see no other; channels that are new stay fresh."""
     state = layer.state_dict()
     for key, value in other.state_dict().items():
@@ -135,7 +135,7 @@ def _begin_as_identities(network: nn.Sequential, taken: dict, fresh: set[nn.Modu
             layer.weight.data[:channels] = same
 
 
-def _stretch(network: nn.Sequential, fresh: set[nn.Module], stretch: float = STRETCH) -> None:
+def _relu_to_selu(network: nn.Sequential, fresh: set[nn.Module], stretch: float = STRETCH) -> None:
     """Makes each SELU of weights that were learnt with ReLU near to ReLU: SELU(s x) / s -> slope * ReLU(x).
 
     What enters the activations grows by s = ``stretch``, and so do the means and deviations that the next normalisation
@@ -159,7 +159,7 @@ def _stretch(network: nn.Sequential, fresh: set[nn.Module], stretch: float = STR
             layer.bias.data *= scale
 
 
-def _settle(network: nn.Sequential, fresh: set[nn.Module], faces: Tensor) -> None:
+def _calibrate_batchnorm(network: nn.Sequential, fresh: set[nn.Module], faces: Tensor) -> None:
     """Every new normalisation becomes the identity: it restores the mean and the deviation (C,) that it takes away."""
     values = faces
     with torch.no_grad():

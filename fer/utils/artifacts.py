@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from fer.utils import io
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 T = TypeVar("T")
 WEIGHTS_FILE = "model.safetensors"
@@ -61,7 +61,7 @@ class Artifact(Generic[T]):
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = digest or digest_or_none(folder)
         stamped = ({STAMP: digest} if digest else {}) | content
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             if path.suffix == ".json":
                 partial.write_text(json.dumps(stamped, indent=1) + "\n", encoding="utf-8")
             else:
@@ -121,7 +121,7 @@ class Artifact(Generic[T]):
 
     def _content(self, path: Path) -> dict[str, Any]:
         if path.suffix != ".json":
-            return io.read(path)
+            return io.load_npz(path)
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise TypeError(f"{type(content).__name__}: expected an object")

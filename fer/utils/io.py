@@ -17,7 +17,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, T
 _BROKEN += (NotImplementedError, RuntimeError, MemoryError, SyntaxError)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def load_npz(path: Path) -> dict[str, np.ndarray]:
     """All of a file's arrays by name; none holds Python objects, so nothing is ever unpickled.
 
     Raises:
@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to, which replaces `path` at the end of the block and is removed if that fails.
 
     A symbolic link at `path` is replaced, never followed.
@@ -58,5 +58,5 @@ def beside(path: Path) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8, whole or not at all. Raises OSError."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -5,17 +5,17 @@ import torch
 from torch.nn import functional
 
 
-def precision(device: torch.device, same: bool = False) -> torch.autocast:
+def autocast(device: torch.device, same: bool = False) -> torch.autocast:
     """bfloat16 where this machine computes faster in it, else float32.
 
     same: only where what comes out of a face is the same whatever others are in the batch, as with AMX.
     """
-    fast = torch.cpu._is_amx_tile_supported() if same else halves_pay()
+    fast = torch.cpu._is_amx_tile_supported() if same else bf16_is_faster()
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or fast)
 
 
 @cache
-def halves_pay() -> bool:
+def bf16_is_faster() -> bool:
     """Whether this processor convolves faster in bfloat16 than in float32.
 
     With AMX it does; by AVX512's instructions alone some take half the time (AMD's) and some longer than in float32,

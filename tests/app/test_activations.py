@@ -14,15 +14,15 @@ from PIL import Image
 
 from fer.app import webcam
 from fer.app.activations import card as activations_card
-from fer.app.activations import grid, layer_slider
-from fer.app.activations import redundancy as activations_redundancy
+from fer.app.activations import grid, layer_slider, redundancy
 from fer.app.activations import state as activations_state
 from fer.app.activations import tab as activations_tab
 from fer.app.model_cache import load_network
-from fer.app.session import Wanted
+from fer.app.session import FilterRequest
 from fer.data import dataset
-from fer.features import activations, redundancy, similarity
-from fer.features.layer_report import Answer
+from fer.features import activations, similarity
+from fer.features import redundancy as features_redundancy
+from fer.features.layer_report import LayerReport
 from fer.models import checkpoint
 from tests.pages import example_face, sealed_off
 
@@ -47,18 +47,18 @@ def weights(tmp_path_factory) -> Path:
     """
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    network = checkpoint.Network("cnn")
+    network = checkpoint.FERModel("cnn")
     first = network["conv2d_1"]
     first.weight.data[3], first.bias.data[3] = first.weight.data[2] * 2, first.bias.data[2] * 2
     first.bias.data[1] = -100
-    checkpoint.save(network, folder / "cnn")
-    checkpoint.save(checkpoint.Network("dnn"), folder / "dnn")
+    checkpoint.save_model(network, folder / "cnn")
+    checkpoint.save_model(checkpoint.FERModel("dnn"), folder / "dnn")
     pixels = torch.randint(0, 256, (20, 48, 48), dtype=torch.uint8)
-    found = redundancy.measure(checkpoint.load("cnn", folder), pixels, quiet=True)
+    found = features_redundancy.measure(checkpoint.load_model("cnn", folder), pixels, quiet=True)
     rows = [{"kept": 64, "accuracy": 0.5, "n": 20, "ci95": [0.3, 0.7]}]
     rows += [{"kept": 60, "accuracy": 0.499, "n": 20, "ci95": [0.3, 0.7]}]
     thinned = [{"layer": "conv2d_1", "filters": 64, "ways": {"merged": {"can_go": 4, "rows": rows}}}]
-    redundancy.write(redundancy.Redundancy(20, found, thinned), folder / "cnn")
+    features_redundancy.write(features_redundancy.Redundancy(20, found, thinned), folder / "cnn")
     return folder
 
 
@@ -67,7 +67,7 @@ def face() -> np.ndarray:
     return np.asarray(example_face(48))
 
 
-def see(weights, face, layer="conv2d_1", network="cnn", beside=NOBODY) -> activations_state.Seen:
+def see(weights, face, layer="conv2d_1", network="cnn", beside=NOBODY) -> activations_state.ActivationState:
     return activations_state.see(network, layer, face, beside, weights=weights)
 
 
@@ -98,7 +98,7 @@ def test_eight_visitors_at_once_see_each_their_own_face(weights):
     faces = torch.randint(0, 256, (8, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
     def visit(number: int) -> bool:
-        expected = activations.maps(chain, "conv2d_3", dataset.to_unit(faces[number][None]))[0].numpy()
+        expected = activations.activation_maps(chain, "conv2d_3", dataset.to_unit(faces[number][None]))[0].numpy()
         sights = [see(weights, faces[number].numpy(), "conv2d_3") for _ in range(5)]
         return all(
             np.array_equal(seen.answer.values, expected) and np.array_equal(seen.face, faces[number]) for seen in sights
@@ -188,7 +188,7 @@ def test_a_card_leads_to_the_filter_whose_weights_made_the_map(weights, face, la
     """Twice to the same one is two wishes."""
     seen = see(weights, face, layer)
     wanted = activations_tab.jump(seen, 4, None, weights=weights)
-    assert wanted == Wanted("cnn", leads, 4, 0)
+    assert wanted == FilterRequest("cnn", leads, 4, 0)
     assert activations_tab.jump(seen, 4, wanted, weights=weights) != wanted
     assert wanted.query_params["layer"] == leads and wanted.query_params["filter"] == "4"
 
@@ -253,19 +253,19 @@ def test_what_is_no_frame_is_refused_in_a_sentence(sent, words):
 
 
 def test_the_foot_tells_how_many_filters_can_go_and_compares_measured_networks(weights):
-    told = activations_redundancy.told(weights, "cnn")
+    told = redundancy.told(weights, "cnn")
     assert "<b>4 of the 64</b>" in told and "n 20; 30.0% to 70.0%" in told and "<td>conv2d_1</td><td>64</td>" in told
-    assert "python -m fer redundancy dnn" in activations_redundancy.told(weights, "dnn")
+    assert "python -m fer redundancy dnn" in redundancy.told(weights, "dnn")
 
 
 def test_names_bring_no_markup_into_the_page(weights, face):
     """Whatever a checkpoint calls its labels, and whatever is asked for."""
     seen = see(weights, face, "dense_3")
-    answer = Answer("dense_3", seen.answer.values, ("<b>${x}</b>",) * 7)
+    answer = LayerReport("dense_3", seen.answer.values, ("<b>${x}</b>",) * 7)
     drawn, _ = grid.sheet(answer, [0], None, False, face)
-    drawn += activations_card.card(
-        load_network(weights, "cnn"), "<b>", answer, 0, face, 0
-    ) + activations_redundancy.told(weights, "<b>")
+    drawn += activations_card.card(load_network(weights, "cnn"), "<b>", answer, 0, face, 0) + redundancy.told(
+        weights, "<b>"
+    )
     assert "<b>$" not in drawn and "<b> " not in drawn and "of <b>" not in drawn and "&lt;b&gt;" in drawn
     assert not any(
         "{{" in text for room in (grid, layer_slider, activations_card, webcam) for text in (room.CSS, room.JS)

@@ -17,8 +17,8 @@ from fer.app import components
 from fer.app.confusion import examples, matrix, upload
 from fer.app.confusion import handlers as confusion_handlers
 from fer.app.confusion import tab as confusion_tab
-from fer.attribution.confusion_pairs import Filter, Mixup
-from fer.data.dataset import Faces
+from fer.attribution.confusion_pairs import ConfusionPair, Filter
+from fer.data.dataset import FaceDataset
 from fer.data.ferplus import FERPLUS
 from fer.data.image_folder import LabelledFaces
 from fer.evaluation import metrics, predictions
@@ -38,16 +38,16 @@ def weights(tmp_path_factory) -> Path:
     `cnn` reads all of them as sad; `compact-ferplus` tells other labels, and was not measured.
     """
     folder = tmp_path_factory.mktemp("weights")
-    checkpoint.save(checkpoint.Network("compact", temperature=2.0), folder / "compact")
+    checkpoint.save_model(checkpoint.FERModel("compact", temperature=2.0), folder / "compact")
     rows = [logits_of(HAPPY, NEUTRAL, 8)] * 4 + [logits_of(SAD, NEUTRAL, 8)]
     rows += [logits_of(NEUTRAL, SAD, 4)] * 2 + [logits_of(NEUTRAL, HAPPY, 4)]
     truth, twin = torch.tensor([HAPPY] * 4 + [SAD] * 4), torch.arange(8) == 0
-    faces = Faces(torch.zeros(8, 48, 48), truth, None, twin)
-    predictions.keep_predictions(folder / "compact" / "predictions.npz", "PrivateTest", torch.stack(rows), faces)
-    checkpoint.save(checkpoint.Network("cnn"), folder / "cnn")
+    faces = FaceDataset(torch.zeros(8, 48, 48), truth, None, twin)
+    predictions.save_predictions(folder / "compact" / "predictions.npz", "PrivateTest", torch.stack(rows), faces)
+    checkpoint.save_model(checkpoint.FERModel("cnn"), folder / "cnn")
     sad = torch.stack([logits_of(SAD, HAPPY, 8)] * 8)
-    predictions.keep_predictions(folder / "cnn" / "predictions.npz", "PrivateTest", sad, faces)
-    checkpoint.save(checkpoint.Network("compact-ferplus", FERPLUS), folder / "compact-ferplus")
+    predictions.save_predictions(folder / "cnn" / "predictions.npz", "PrivateTest", sad, faces)
+    checkpoint.save_model(checkpoint.FERModel("compact-ferplus", FERPLUS), folder / "compact-ferplus")
     return folder
 
 
@@ -84,14 +84,16 @@ def test_rows_and_columns_are_shares_of_their_own_sums(weights):
 
 
 def test_the_summary_says_accuracy_with_n_and_interval(weights):
-    low, high = metrics.wilson(5, 8)
+    low, high = metrics.wilson_interval(5, 8)
     words = shown(weights)[2]
     assert f"<b>0.6250</b>n 8; 95 % interval {low:.3f} to {high:.3f}" in words
 
 
 def test_every_number_of_the_summary_and_the_table_is_that_of_evaluate(weights):
     """To the four and three digits that are shown."""
-    figures = metrics.figures(*predictions.load_logits(weights / "compact", "PrivateTest"), temperature=2.0)
+    figures = metrics.classification_metrics(
+        *predictions.load_logits(weights / "compact", "PrivateTest"), temperature=2.0
+    )
     _, _, words, _, _, table, _ = shown(weights)
     for key in ("accuracy", "balanced_accuracy", "macro_f1", "ece"):
         assert f"<b>{figures[key]:.4f}</b>" in words
@@ -113,8 +115,8 @@ def test_unsure_answers_can_be_left_out(weights):
 
 
 def test_the_table_names_what_each_emotion_is_mistaken_for_beside_report_2(weights):
-    found = confusion_handlers.Asked(*asked()).found(weights)
-    rows = matrix.emotions(found.figures(), found.labels, metrics.mistaken_for(found.confusion()))
+    found = confusion_handlers.ConfusionRequest(*asked()).found(weights)
+    rows = matrix.emotions(found.figures(), found.labels, metrics.top_confusion(found.confusion()))
     assert rows[SAD] == ["sad", "4", "1.000", "0.250", "0.400", "neutral (3, 75%)", "neutral"]
     assert rows[HAPPY] == ["happy", "4", "1.000", "1.000", "1.000", "-", "neutral"]
 
@@ -154,14 +156,14 @@ def test_the_faces_that_only_one_network_reads_right_can_be_chosen(weights):
     table, words, box, chosen = clicked(weights, 1, side=True, against="cnn")
     assert words == "Faces that **cnn** reads right and **compact** does not." and chosen == 50
     assert 'data-choice="1" aria-pressed="true"' in box["value"] and 'aria-pressed="true"' not in table
-    chosen = confusion_handlers.Asked(*asked(against="cnn"))
+    chosen = confusion_handlers.ConfusionRequest(*asked(against="cnn"))
     found, rows = examples.rows_of(chosen.found(weights), chosen.other(weights), 50)
     assert sorted(found.face[rows].tolist()) == [5, 6, 7]
 
 
 def test_a_committee_is_named_by_its_members(weights):
     """The other members are asked beside the network; naming it once more changes nothing."""
-    question = confusion_handlers.Asked(*asked(members=["compact", "cnn"]))
+    question = confusion_handlers.ConfusionRequest(*asked(members=["compact", "cnn"]))
     assert question.name == "committee:compact+cnn" and question.found(weights).name == "committee:compact+cnn"
     assert "<b>0.6250</b>" in shown(weights, members=["compact"])[2]
     assert "tell other labels apart" in shown(weights, members=["compact-ferplus"])[1]
@@ -173,7 +175,7 @@ def test_a_network_that_was_not_measured_says_how_to_measure_it(weights):
 
 
 def test_faces_behind_a_cell_come_surest_first(weights):
-    found, rows = examples.rows_of(confusion_handlers.Asked(*asked()).found(weights), None, HAPPY * 8)
+    found, rows = examples.rows_of(confusion_handlers.ConfusionRequest(*asked()).found(weights), None, HAPPY * 8)
     assert sorted(rows.tolist()) == [0, 1, 2, 3]
     sure = found.probabilities[rows].max(1).values
     assert (sure.diff() <= 0).all()
@@ -193,7 +195,7 @@ def test_a_face_opens_with_its_label_its_reading_and_as_the_visitor_s_face(weigh
     """FER-2013 in another order than the answers is not shown at all."""
     truth = torch.tensor([HAPPY] * 4 + [SAD] * 4)
     pixels = torch.arange(8).byte()[:, None, None].expand(8, 48, 48)
-    monkeypatch.setattr(examples, "_at_hand", lambda split: Faces(pixels, truth, None, truth > 9))
+    monkeypatch.setattr(examples, "_at_hand", lambda split: FaceDataset(pixels, truth, None, truth > 9))
     cell = SAD * 7 + SAD
     tiles, *_, why = confusion_handlers.faces(*asked(), cell, weights=weights)
     assert 'aria-label="Face 4, label sad, read as sad, 89%"' in tiles["value"] and not why["visible"]
@@ -202,7 +204,7 @@ def test_a_face_opens_with_its_label_its_reading_and_as_the_visitor_s_face(weigh
     )
     assert (face == 4).all() and "Label <strong>sad</strong>" in card["value"] and row["visible"]
     assert confusion_handlers.faces(*asked(), SAD * 7 + NEUTRAL, weights=weights)[-1]["visible"]
-    monkeypatch.setattr(examples, "_at_hand", lambda split: Faces(pixels, truth.flip(0), None, truth > 9))
+    monkeypatch.setattr(examples, "_at_hand", lambda split: FaceDataset(pixels, truth.flip(0), None, truth > 9))
     assert "another order" in confusion_handlers.faces(*asked(), cell, weights=weights)[0]["value"]
 
 
@@ -210,7 +212,7 @@ def test_why_answers_with_a_map(weights, monkeypatch):
     """Of four happy faces that are all read as sad there is no right one: the map is all there is to say."""
     truth = torch.tensor([HAPPY] * 4 + [SAD] * 4)
     pixels = torch.randint(0, 255, (8, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(examples, "_at_hand", lambda split: Faces(pixels, truth, None, truth > 9))
+    monkeypatch.setattr(examples, "_at_hand", lambda split: FaceDataset(pixels, truth, None, truth > 9))
     told = confusion_handlers.why(*asked(network="cnn"), HAPPY * 7 + SAD, weights=weights)["value"]
     assert "what speaks for sad (red) rather than happy (blue)" in told and "Filters" not in told
 
@@ -218,7 +220,7 @@ def test_why_answers_with_a_map(weights, monkeypatch):
 def test_the_filters_that_differ_lead_to_their_own_tab():
     filters = (Filter(5, 2.0, 1.0, 1.5), Filter(7, 1.0, 2.0, -1.25))
     flat = np.zeros((48, 48))
-    mixup = Mixup(9, 9, flat.astype(np.uint8), flat, {"mouth": 1.0}, "activation_6", filters, (1.0, -0.5, 0.9))
+    mixup = ConfusionPair(9, 9, flat.astype(np.uint8), flat, {"mouth": 1.0}, "activation_6", filters, (1.0, -0.5, 0.9))
     told = examples.told(mixup, "compact", ("happy", "sad"), 1)
     assert "tab=Filters&amp;network=compact&amp;layer=activation_6&amp;filter=5" in told
     assert "(1.5 deviations more)" in told and "(1.2 deviations less)" in told
@@ -231,8 +233,8 @@ def test_own_faces_get_the_same_page(weights, tmp_path):
     own = LabelledFaces("mine.zip", pixels, ("happy", "sad", "contempt", "happy"))
     assert "There are no faces of yours yet" in shown(weights, split=confusion_handlers.OWN)[1]
     table, _, words, *_ = shown(weights, split=confusion_handlers.OWN, own=own)
-    expected = predictions.answers(checkpoint.load("compact", weights), pixels).argmax(1)[[0, 1, 3]]
-    found = confusion_handlers.Asked(*asked(split=confusion_handlers.OWN, own=own)).found(weights)
+    expected = predictions.predict_split(checkpoint.load_model("compact", weights), pixels).argmax(1)[[0, 1, 3]]
+    found = confusion_handlers.ConfusionRequest(*asked(split=confusion_handlers.OWN, own=own)).found(weights)
     assert torch.equal(found.read, expected) and "n 3;" in words
     assert sum(int(cell) for cell in cells(table)) == 3
     cell = int(found.truth[0]) * 7 + int(found.read[0])
@@ -313,7 +315,9 @@ def test_the_api_refuses_what_is_not_there_in_a_sentence(weights, arguments, wor
 def test_the_api_gives_the_numbers_of_evaluate(weights):
     """Equal to figures() on the kept logits, to the digit; with a threshold, the share that is answered."""
     answer = confusion_tab.confusion("compact", "PrivateTest", False, 0.0, "cnn", weights=weights)
-    expected = metrics.figures(*predictions.load_logits(weights / "compact", "PrivateTest"), temperature=2.0)
+    expected = metrics.classification_metrics(
+        *predictions.load_logits(weights / "compact", "PrivateTest"), temperature=2.0
+    )
     assert {key: answer[key] for key in expected} == expected
     assert answer["compared"]["only_first"] == 4 and answer["mistaken_for"]["sad"] == "neutral"
     assert confusion_tab.confusion("compact", "PrivateTest", False, 0.8, weights=weights)["answered"] == 0.625

@@ -19,7 +19,7 @@ from fer.app.filters import menus, sheet
 from fer.app.filters import tab as filters_tab
 from fer.app.filters import view as filters_view
 from fer.models import checkpoint
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 from fer.utils import artifacts
 from tests.pages import write_atlas, write_predictions
 
@@ -34,11 +34,11 @@ def weights(tmp_path_factory) -> Path:
     """
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    network = checkpoint.Network("cnn")
+    network = checkpoint.FERModel("cnn")
     first = network["conv2d_1"]
     first.bias.data[1] = -100
     first.weight.data[3] = first.weight.data[2] * 2 + 0.01 * torch.randn(1, 3, 3)
-    checkpoint.save(network, folder / "cnn")
+    checkpoint.save_model(network, folder / "cnn")
     write_predictions(folder / "cnn")
     return folder
 
@@ -52,14 +52,14 @@ def grow(weights: Path, layer="conv2d_1", which="0-3", preset="clear", steps=5.0
     return frames
 
 
-def begun() -> filters_job.Turn:
+def begun() -> filters_job.JobToken:
     """After a visitor's first Start."""
-    turn = filters_job.Turn()
+    turn = filters_job.JobToken()
     turn.begin()
     return turn
 
 
-def grown(weights: Path, *arguments, **options) -> filters_job.Grown:
+def grown(weights: Path, *arguments, **options) -> filters_job.VisualizationState:
     return grow(weights, *arguments, **options)[-1][1]
 
 
@@ -366,7 +366,7 @@ def test_the_card_names_the_filter_whose_kernel_is_nearly_the_same(weights):
 
 def test_a_class_is_set_beside_the_highest_real_face(weights):
     """Its best real face has a happy logit of 4; a picture of 10 has 2.5 times as much, one of 3 is not beyond it."""
-    chain = checkpoint.load("cnn", weights)
+    chain = checkpoint.load_model("cnn", weights)
     assert filters_job.best_logit(weights / "cnn", 3) == 4
     (best,) = filters_job.best(weights, "cnn", chain, "dense_3", [3])
     (_, facts), (_, short) = (filters_card.reality(best, value) for value in (10.0, 3.0))
@@ -384,7 +384,8 @@ def test_each_comparison_takes_the_next_seed_and_a_picture_agrees_with_itself_at
     *_, (card, other) = filters_card.compare(found, 1, other, None, weights=weights)
     assert other.asked.seed == 2
     same = filters_card.seeds(
-        found.images[1], filters_job.Grown(other.asked, ("",), found.images[1:], (False,), other.history, (None,))
+        found.images[1],
+        filters_job.VisualizationState(other.asked, ("",), found.images[1:], (False,), other.history, (None,)),
     )
     assert same[1]["Agreement of two seeds"].startswith("1.00")
 
@@ -400,7 +401,7 @@ def test_the_map_of_a_face_is_the_filter_s_own(weights):
     layer.weight.data = torch.zeros(1, 1, 3, 3)
     layer.weight.data[0, 0, 1, 1] = 1
     face = np.arange(48 * 48, dtype=np.uint32).reshape(48, 48).astype(np.uint8)
-    answer = filters_card.response(Chain(OrderedDict(conv2d_1=layer)), "conv2d_1", 0, face)
+    answer = filters_card.response(NamedSequential(OrderedDict(conv2d_1=layer)), "conv2d_1", 0, face)
     assert np.allclose(answer * 255, face[1:-1, 1:-1], atol=1e-3)
 
 

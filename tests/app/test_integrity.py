@@ -37,17 +37,17 @@ def sound(tmp_path_factory) -> Path:
         shutil.rmtree(weights / name)
     folder = weights / "dnn"
     torch.manual_seed(0)
-    network = checkpoint.Network("dnn").eval()
-    checkpoint.save(network, folder)
+    network = checkpoint.FERModel("dnn").eval()
+    checkpoint.save_model(network, folder)
     write_predictions(folder)
     (folder / "history.csv").write_text("epoch,loss,accuracy,public_loss,public_accuracy\n1,2,0.2,2,0.2\n")
     write_atlas(folder, "dense_4", 7, 48)
     benchmark.write([{"method": "gradient", "correlation": 0.1, "error": 0.1, "fidelity": 0.1, "faces": 9}], folder)
     seven = np.full((7, 2), 5)
-    shares = np.full((7, len(face_regions.PARTS)), 0.1)
-    claim = region_benchmark.Claim(2.0, 1.5, 2.5, 1.0)
+    shares = np.full((7, len(face_regions.FACE_REGIONS)), 0.1)
+    claim = region_benchmark.RegionClaim(2.0, 1.5, 2.5, 1.0)
     face, maps = np.zeros((48, 48), np.uint8), np.ones((7, 2, 48, 48))
-    region_benchmark.write(region_benchmark.Look(network.labels, face, maps, seven, shares, claim), folder)
+    region_benchmark.write(region_benchmark.RegionAttribution(network.labels, face, maps, seven, shares, claim), folder)
     faces = torch.randint(0, 256, (4, 48, 48), dtype=torch.uint8)
     layers = redundancy.measure(network, faces, quiet=True)
     redundancy.write(redundancy.Redundancy(4, {"dense_3": layers["dense_3"]}), folder)
@@ -107,7 +107,7 @@ NO_VALUE = {
 def test_a_config_that_is_no_json_object_is_refused(weights: Path, content: bytes):
     """By loading and by looking, in one line with the command that makes it anew."""
     (weights / "dnn" / "config.json").write_bytes(content)
-    for read in (checkpoint.load, checkpoint.outline):
+    for read in (checkpoint.load_model, checkpoint.load_meta):
         with pytest.raises(CheckpointError, match=r"config\.json .*`python -m fer train dnn` makes it anew") as error:
             read("dnn", weights)
         assert "\n" not in str(error.value)
@@ -119,9 +119,9 @@ def test_a_config_with_a_value_that_no_network_has_is_refused(weights: Path, key
     path = weights / "dnn" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(CheckpointError, match=f"config.json has the {key} .*: expected"):
-        checkpoint.outline("dnn", weights)
+        checkpoint.load_meta("dnn", weights)
     with pytest.raises(ValueError, match=f"the {key}"):  # as it would be read from the Hub
-        checkpoint.Network(**{"architecture": "dnn", key: value})
+        checkpoint.FERModel(**{"architecture": "dnn", key: value})
 
 
 # ------------------------------------------------------------------------------------------------ weights
@@ -152,7 +152,7 @@ def test_a_network_with_broken_weights_is_left_out(weights: Path, spoil: Callabl
     assert trouble.left_out and integrity.sound(weights, [trouble]) == []
     assert "`python -m fer train dnn`" in trouble.words and str(weights) not in trouble.words
     with pytest.raises(CheckpointError):
-        checkpoint.load("dnn", weights)
+        checkpoint.load_model("dnn", weights)
 
 
 # ------------------------------------------------------------------------------------------------ what goes with them
@@ -229,7 +229,7 @@ BESIDE: dict[str, Callable[[Path], object]] = {
     "redundancy of fewer filters": altered("redundancy.npz", "/dead", lambda a: a[:3]),
     "redundancy naming others": altered("redundancy.npz", "/stand_in", lambda a: a + 30_000),
     "redundancy with a pickle": altered("redundancy.npz", "about", lambda a: OBJECTS),
-    "everything stale": lambda folder: checkpoint.save(checkpoint.Network("dnn").eval(), folder),
+    "everything stale": lambda folder: checkpoint.save_model(checkpoint.FERModel("dnn").eval(), folder),
 }
 
 
@@ -324,7 +324,7 @@ def test_an_atlas_or_a_measurement_of_earlier_weights_is_not_shown(weights: Path
         and redundancy.read(folder)
         and atlas.read(folder, "dense_4")
     )
-    checkpoint.save(checkpoint.Network("dnn").eval(), folder)
+    checkpoint.save_model(checkpoint.FERModel("dnn").eval(), folder)
     assert not (
         benchmark.read(folder)
         or region_benchmark.read(folder)
@@ -339,4 +339,4 @@ def test_missing_predictions_are_no_trouble_but_are_told(weights: Path):
     (weights / "dnn" / "predictions.npz").unlink()
     assert integrity.look(weights) == []
     with pytest.raises(predictions.NotMeasuredError, match="evaluate dnn --split PrivateTest"):
-        predictions.load_predictions(checkpoint.outline("dnn", weights), "PrivateTest", weights)
+        predictions.load_predictions(checkpoint.load_meta("dnn", weights), "PrivateTest", weights)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fer.app.filters import interpolation
-from fer.app.filters.job import Turn
+from fer.app.filters.job import JobToken
 from fer.models import checkpoint
 from tests.pages import write_predictions
 
@@ -17,14 +17,14 @@ def weights(tmp_path_factory) -> Path:
     """A `dnn` before training; the highest happy logit that it gave to a real face is 4, the highest of angry 0."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    checkpoint.save(checkpoint.Network("dnn"), folder / "dnn")
+    checkpoint.save_model(checkpoint.FERModel("dnn"), folder / "dnn")
     write_predictions(folder / "dnn")
     return folder
 
 
-def begun() -> Turn:
+def begun() -> JobToken:
     """As a Start leaves it."""
-    turn = Turn()
+    turn = JobToken()
     turn.begin()
     return turn
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from fer.app.jobs import Done, steps
+from fer.app.jobs import JobResult, run_with_progress
 
 
 class Work:
@@ -27,24 +27,24 @@ class Work:
 
 def test_quick_work_shows_no_progress():
     """Nothing but its result."""
-    assert list(steps(lambda watch: "map", every=20)) == [Done("map")]
+    assert list(run_with_progress(lambda watch: "map", every=20)) == [JobResult("map")]
 
 
 def test_slow_work_tells_how_many_faces_it_has_read():
     """One, then two, then the result."""
     work = Work(faces=2)
-    found = steps(work, every=0.01)
+    found = run_with_progress(work, every=0.01)
     assert next(found) in (0, 1)
     work.turn.release()
     assert next(step for step in found if step == 2) == 2
     work.turn.release()
-    assert [step for step in found if isinstance(step, Done)] == [Done("map")]
+    assert [step for step in found if isinstance(step, JobResult)] == [JobResult("map")]
 
 
 def test_work_ends_when_its_generator_is_closed():
     """At its next face."""
     work = Work()
-    found = steps(work, every=0.01)
+    found = run_with_progress(work, every=0.01)
     next(found)
     found.close()
     work.turn.release()
@@ -54,11 +54,11 @@ def test_work_ends_when_its_generator_is_closed():
 def test_work_ends_as_soon_as_something_else_is_wanted():
     """Without a result."""
     work, wanted = Work(), [True, True, False]
-    found = list(steps(work, lambda: wanted.pop(0), every=0.01))
+    found = list(run_with_progress(work, lambda: wanted.pop(0), every=0.01))
     work.turn.release()
     assert len(found) == 2 and work.over.wait(20) and not work.whole
 
 
 def test_what_the_work_raises_is_raised():
     with pytest.raises(ValueError, match="no such layer"):
-        list(steps(lambda watch: (_ for _ in ()).throw(ValueError("no such layer"))))
+        list(run_with_progress(lambda watch: (_ for _ in ()).throw(ValueError("no such layer"))))

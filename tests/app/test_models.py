@@ -28,10 +28,10 @@ def weights(tmp_path_factory) -> Path:
         "macro_f1": 0.66,
         "ece": 0.02,
     }
-    network = checkpoint.Network("compact", figures={"private_test": measured})
+    network = checkpoint.FERModel("compact", figures={"private_test": measured})
     for name in ("compact", "dnn"):
-        checkpoint.save(network, folder / name)
-    model_card.write(network, folder / "compact")
+        checkpoint.save_model(network, folder / name)
+    model_card.write_card(network, folder / "compact")
     header = "epoch,size,rate,loss,accuracy,public_loss,public_accuracy,public_accuracy_without_twins"
     (folder / "compact" / "history.csv").write_text(f"{header}\n1,48,1,2,.2,2,.2,.2\n2,48,1,1,.5,1,.5,.5\n")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
@@ -47,7 +47,7 @@ def test_a_network_shows_its_facts_its_curves_its_layers_and_its_card(weights):
 
 
 def test_the_layer_table_ends_with_the_sum():
-    table = models_tab.layer_table(checkpoint.Network("compact"))
+    table = models_tab.layer_table(checkpoint.FERModel("compact"))
     assert table[1] == ["conv2d_1", "Conv2d", "32 x 48 x 48", "288"]
     assert table[-1] == ["total", "", "", f"{sum(int(row[3].replace(',', '')) for row in table[:-1]):,}"]
 
@@ -58,22 +58,22 @@ def test_the_overview_lists_the_sound_networks_only(weights):
 
 
 def test_a_network_without_history_and_card_says_so(weights, tmp_path):
-    checkpoint.save(checkpoint.Network("compact"), tmp_path / "compact")
+    checkpoint.save_model(checkpoint.FERModel("compact"), tmp_path / "compact")
     facts, curves, _, _, card = models_tab.show("compact", weights=tmp_path)
     assert "without its history.csv" in curves and "without a card" in card and "not measured yet" in facts
 
 
 def test_only_measured_networks_of_seven_labels_are_set_beside_the_public_ones(weights):
-    assert models_tab.placed(checkpoint.outline("compact", weights)).accuracy == 0.7
-    assert models_tab.placed(checkpoint.Network("cnn")) is None
+    assert models_tab.placed(checkpoint.load_meta("compact", weights)).accuracy == 0.7
+    assert models_tab.placed(checkpoint.FERModel("cnn")) is None
 
 
 def test_every_public_system_has_its_source_and_no_two_names_lie_on_each_other():
     """Sources are web addresses, but for the reports'; the names are those of the shipped networks and all others'."""
     assert all(system.source.startswith("https://") for system in PUBLIC) and "ResMaskingNet" in models_tab.sources()
-    shipped = [outline(checkpoint.WEIGHTS, name) for name in checkpoint.shipped()]
+    shipped = [outline(checkpoint.WEIGHTS, name) for name in checkpoint.list_models()]
     ours = [point for network in shipped if (point := models_tab.placed(network))]
-    figure = evaluation.sizes(ours, [*REPORTS, *PUBLIC])
+    figure = evaluation.accuracy_against_parameters(ours, [*REPORTS, *PUBLIC])
     names = {text.get_text(): text for text in figure.axes[0].texts}
     assert names.keys() == {system.name for system in (*PUBLIC, *REPORTS, *ours)}
     figure.savefig("/dev/null", format="png", dpi=72)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.app import api
+from fer.app import api, lifecycle
 from fer.app import page as app_page
 from fer.app.predict import tab as predict_tab
 from fer.app.predict import view as predict_view
 from fer.faces.framing import Box
-from fer.inference.predictor import FaceReading, Reading
+from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.models import checkpoint
 from tests.pages import HAPPY, network_that_says, sealed_off, uploaded, write_face, write_networks
 
@@ -39,15 +39,15 @@ def clicked(index) -> SimpleNamespace:
     return SimpleNamespace(index=index)
 
 
-def two_faces(unsure: bool = False) -> Reading:
+def two_faces(unsure: bool = False) -> ImagePrediction:
     """A happy face and a sad one, whose network has a label that is markup."""
 
-    def one(x: float, emotion: str) -> FaceReading:
+    def one(x: float, emotion: str) -> FacePrediction:
         probabilities = {emotion: 0.75, "<b>${alert(1)}</b>": 0.25}
         square = Box(x, 20.0, 40.0, 40.0)
-        return FaceReading(square, square, np.full((48, 48), int(x), np.uint8), probabilities, unsure=unsure)
+        return FacePrediction(square, square, np.full((48, 48), int(x), np.uint8), probabilities, unsure=unsure)
 
-    return Reading((one(10.0, "happy"), one(140.0, "sad")), "haar", (200, 100))
+    return ImagePrediction((one(10.0, "happy"), one(140.0, "sad")), "haar", (200, 100))
 
 
 # ---- handlers
@@ -92,7 +92,7 @@ def test_another_network_keeps_the_whole_picture_and_says_when_it_is_unsure(weig
 
 
 def test_the_second_face_is_chosen_by_its_number():
-    view, _, probabilities, _, seen, shown = predict_tab.choose(predict_tab.Seen(two_faces()), clicked(1))
+    view, _, probabilities, _, seen, shown = predict_tab.choose(predict_tab.PredictState(two_faces()), clicked(1))
     assert seen.chosen == 1 and shown[0, 0] == 140
     assert "<strong>Sad</strong> 75%, face 2 of 2" in view.props["sentence"]
     assert list(probabilities["value"]) == ["sad", "<b>${alert(1)}</b>"]
@@ -102,7 +102,7 @@ def test_the_second_face_is_chosen_by_its_number():
 @pytest.mark.parametrize("index", [2, -1, True, "1", 0.0, None, [0]])
 def test_a_face_that_is_not_there_cannot_be_chosen(index):
     with pytest.raises(gr.Error, match="not there any more"):
-        predict_tab.choose(predict_tab.Seen(two_faces()), clicked(index))
+        predict_tab.choose(predict_tab.PredictState(two_faces()), clicked(index))
 
 
 def test_no_face_can_be_chosen_before_there_is_a_picture():
@@ -158,7 +158,7 @@ def test_an_upload_that_is_gone_asks_for_the_picture_again(weights, face):
 def test_a_label_cannot_bring_markup_into_the_page(unsure):
     face = two_faces(unsure).faces[0]
     face.probabilities["<b>${alert(1)}</b>"] = 0.99
-    reading = Reading((face, face), "haar", (200, 100))
+    reading = ImagePrediction((face, face), "haar", (200, 100))
     pieces = [draw(reading, 0) for draw in (predict_view.boxes, predict_view.strip, predict_view.answer)]
     assert "&lt;b&gt;" in pieces[0] and not any("<b>" in piece.lower() for piece in pieces)
 
@@ -175,8 +175,8 @@ def test_templates_use_no_handlebars_since_those_would_run_a_value_as_code():
     ],
 )
 def test_boxes_are_placed_in_shares_of_the_picture_and_cut_at_its_edges(box, place):
-    face = FaceReading(box, box, np.zeros((48, 48), np.uint8), {"happy": 1.0}, unsure=False)
-    drawn = predict_view.boxes(Reading((face,), "haar", (200, 100)), 0)
+    face = FacePrediction(box, box, np.zeros((48, 48), np.uint8), {"happy": 1.0}, unsure=False)
+    drawn = predict_view.boxes(ImagePrediction((face,), "haar", (200, 100)), 0)
     assert place in drawn
     assert drawn.startswith("<div ")  # nothing to choose where there is one face
 
@@ -197,8 +197,8 @@ def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weight
     monkeypatch.setenv("SPACE_ID", space) if space else monkeypatch.delenv("SPACE_ID", raising=False)
     launched = {}
     monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
-    monkeypatch.setattr(app_page.lifecycle, "wait", lambda page, told: None)
-    monkeypatch.setattr(app_page.lifecycle, "listen", lambda: None)
+    monkeypatch.setattr(lifecycle.lifecycle, "wait", lambda page, told: None)
+    monkeypatch.setattr(lifecycle.lifecycle, "listen", lambda: None)
     app_page.main(["--port", "7999"])
     assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
 
@@ -221,9 +221,9 @@ def started(monkeypatch, tmp_path) -> list[dict]:
     launched: list[dict] = []
     page = SimpleNamespace(launch=lambda **how: launched.append(how), listening=None, share_url=None, mcp_server=True)
     monkeypatch.setattr(app_page, "build", lambda: page)
-    monkeypatch.setattr(app_page.lifecycle, "wait", lambda page, told: None)
-    monkeypatch.setattr(app_page.lifecycle, "listen", lambda: None)
-    monkeypatch.setattr(app_page.lifecycle, "own_uploads", lambda: tmp_path)
+    monkeypatch.setattr(lifecycle.lifecycle, "wait", lambda page, told: None)
+    monkeypatch.setattr(lifecycle.lifecycle, "listen", lambda: None)
+    monkeypatch.setattr(lifecycle.lifecycle, "own_uploads", lambda: tmp_path)
     monkeypatch.setattr(app_page.tempfile, "tempdir", None)
     monkeypatch.setattr(app_page, "import_module", lambda name: None)
     return launched

@@ -16,7 +16,7 @@ from fer.app.model_cache import load_network
 from fer.app.saliency import handlers as saliency_handlers
 from fer.app.saliency import method_menu
 from fer.app.saliency import view as saliency_view
-from fer.app.saliency.handlers import Wish
+from fer.app.saliency.handlers import CurrentRequest
 from fer.app.saliency.view import Drawing
 from fer.attribution import baselines, benchmark, explanation, methods
 from fer.data import ferplus
@@ -39,7 +39,7 @@ def ask(
     baseline="blurred", wish=None,
 ) -> tuple:  # fmt: skip
     """What stands on the page at last: (method, target, against, layer, hint, explained, left, shown)."""
-    question = (face, name, method, target, against, baseline, layer, keep, list(drawn), wish or Wish())
+    question = (face, name, method, target, against, baseline, layer, keep, list(drawn), wish or CurrentRequest())
     return list(saliency_handlers.show(*question, weights=weights))[-1][:8]
 
 
@@ -56,7 +56,7 @@ def test_a_question_gives_the_face_its_map_and_the_masked_face(weights, face):
 
 def test_the_scores_and_curves_come_after_the_map(weights, face):
     """Two bars with three ticks each and a verdict; what stood there belonged to another map and goes with it."""
-    wish = Wish()
+    wish = CurrentRequest()
     question = (face, "compact-ferplus", "gradient", "", "", "blurred", "", 20, [], wish)
     *_, shown, before, _, forgot, everything, found = list(saliency_handlers.show(*question, weights=weights))[-1]
     assert "Measuring" in before and forgot["visible"] is everything["visible"] is False and found is None
@@ -73,7 +73,7 @@ def test_what_breaks_within_captum_is_told_in_a_sentence_and_the_next_visitor_ge
 ):
     """In the worker's thread; the network that all visitors share has no hook afterwards, and answers as before."""
     network, before = load_network(weights, "compact-ferplus"), ask(face, weights)[-1].reason.map
-    question = (face, "compact-ferplus", "gradient", "", "", "blurred", "", 20, [], Wish())
+    question = (face, "compact-ferplus", "gradient", "", "", "blurred", "", 20, [], CurrentRequest())
     with monkeypatch.context() as patch:
         patch.setattr(attr.Saliency, "attribute", lambda *_, **__: [][0])
         with pytest.raises(IndexError):  # the page says what `guarded.UNFORESEEN` says
@@ -95,7 +95,7 @@ def test_before_there_is_a_face_the_tab_says_where_to_choose_one(weights):
     """And computes nothing."""
     hint, explained, left, shown = ask(None, weights)[4:]
     assert "in the Predict tab" in explained and (hint, left, shown) == ("", "", None)
-    (scored,) = saliency_handlers.measure(None, None, Wish(), weights=weights)
+    (scored,) = saliency_handlers.measure(None, None, CurrentRequest(), weights=weights)
     assert scored == ("", "", None)
 
 
@@ -108,7 +108,7 @@ def test_a_method_that_the_network_does_not_offer_is_not_shown_as_another(weight
 
 def test_a_network_that_looks_at_nothing_has_a_map_of_zeros_and_says_so(weights, face):
     """Its answer is the same for every face: no colour, and no better than chance."""
-    wish = Wish()
+    wish = CurrentRequest()
     *_, explained, _, shown = ask(face, weights, "compact", wish=wish)
     assert "The map is 0 everywhere." in explained
     (trust, *_), _ = saliency_handlers.measure(shown, None, wish, weights=weights)
@@ -120,7 +120,7 @@ def test_an_opened_tab_asks_anew_only_for_another_face_or_network(weights, face)
     shown = ask(face, weights, target="sad")[-1]
 
     def opened(face, name) -> tuple:
-        question = (face, name, "gradient", "blurred", 20, [], Wish(), shown)
+        question = (face, name, "gradient", "blurred", 20, [], CurrentRequest(), shown)
         return list(saliency_handlers.opened(*question, weights=weights))[-1][:8]
 
     assert opened(face, "compact-ferplus") == (gr.skip(),) * 8
@@ -143,35 +143,37 @@ def test_the_layer_and_the_baseline_are_the_visitor_s_choice(weights, face):
 @pytest.fixture
 def slow(monkeypatch) -> list[str]:
     """Every step of work shows, and what is wanted changes to the gradient at the first; lists the methods that ran."""
-    monkeypatch.setattr(saliency_handlers, "steps", lambda work, wanted=lambda: True: jobs.steps(work, wanted, 0.001))
-    ran, of = [], explanation.of
-    monkeypatch.setattr(explanation, "of", lambda *asked: (ran.append(asked[2]), of(*asked))[1])
+    monkeypatch.setattr(
+        saliency_handlers, "steps", lambda work, wanted=lambda: True: jobs.run_with_progress(work, wanted, 0.001)
+    )
+    ran, of = [], explanation.explain_face
+    monkeypatch.setattr(explanation, "explain_face", lambda *asked: (ran.append(asked[2]), of(*asked))[1])
     return ran
 
 
 def test_a_slow_method_shows_how_far_it_is_and_can_be_stopped(weights, face, slow):
     """A bar, a button, and then the map; nothing is left of it when the page stops listening."""
     question = (face, "compact-ferplus", "occlusion", "", "", "blurred", "", 20, [])
-    pages = list(saliency_handlers.show(*question, Wish(), weights=weights))
+    pages = list(saliency_handlers.show(*question, CurrentRequest(), weights=weights))
     assert "progressbar" in pages[0][5] and "data-choice" in pages[0][5] and pages[0][7] is None
     assert "legend" in pages[-1][5] and pages[-1][7] is not None
-    stopped = saliency_handlers.show(*question, Wish(), weights=weights)
+    stopped = saliency_handlers.show(*question, CurrentRequest(), weights=weights)
     next(stopped)
     stopped.close()
     network = load_network(weights, "compact-ferplus")
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
-    assert "No map." in saliency_handlers.stop(face, Wish())[1]
+    assert "No map." in saliency_handlers.stop(face, CurrentRequest())[1]
 
 
 def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_a_later_one(weights, face, monkeypatch):
     """13 outputs, the menus as they were; once another question is wanted, a failure says nothing of the page."""
-    wish = Wish()
+    wish = CurrentRequest()
     question = (face, "compact-ferplus", "gradient", "", "", "blurred", "", 20, [], wish)
 
     def failing(*_, **__):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(explanation, "of", failing)
+    monkeypatch.setattr(explanation, "explain_face", failing)
     asked = saliency_handlers.show(*question, weights=weights)
     menus, (hint, explained, *_, found) = (lambda left: (left[:4], left[4:]))(next(asked))
     assert menus == (gr.skip(),) * 4 and hint == "" and "No map." in explained and found is None
@@ -182,7 +184,7 @@ def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_
         wish.asked = "another question"
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(explanation, "of", overtaken)
+    monkeypatch.setattr(explanation, "explain_face", overtaken)
     with pytest.raises(RuntimeError, match="no memory"):
         next(saliency_handlers.show(*question, weights=weights))
     assert wish.asked == "another question"
@@ -190,16 +192,16 @@ def test_what_fails_leaves_no_map_of_an_earlier_question_and_takes_nothing_from_
 
 def test_a_question_that_was_sent_away_leaves_no_map_and_one_that_is_worked_on_is_left_alone(face):
     """What follows a failure follows a Stop as well, when the next question may have begun."""
-    wish = Wish(asked="the next", begun="the last")
+    wish = CurrentRequest(asked="the next", begun="the last")
     hint, explained, *_ = saliency_handlers.refused(face, wish)
     assert "No map." in explained and hint == "" and wish.asked is None
-    wish = Wish(asked="the next", begun="the next")
+    wish = CurrentRequest(asked="the next", begun="the next")
     assert saliency_handlers.refused(face, wish) == (gr.skip(),) * 9 and wish.asked == "the next"
 
 
 def test_a_visitor_who_asks_for_something_else_is_not_kept_waiting(weights, face, slow):
     """The old work leaves the page as it is; the handlers share what is wanted."""
-    wish = Wish()
+    wish = CurrentRequest()
     asked = saliency_handlers.show(
         face, "compact-ferplus", "occlusion", "", "", "blurred", "", 20, [], wish, weights=weights
     )
@@ -256,7 +258,9 @@ def test_what_cannot_be_asked_is_told(weights, face, question, words):
 
 
 def comparing(shown, weights, which, drawn=()) -> list[tuple]:
-    return list(saliency_handlers.compare(shown, None, list(drawn), Wish(shown.asked), which=which, weights=weights))
+    return list(
+        saliency_handlers.compare(shown, None, list(drawn), CurrentRequest(shown.asked), which=which, weights=weights)
+    )
 
 
 def test_all_methods_come_one_by_one_and_the_best_stands_first(weights, face):
@@ -321,7 +325,7 @@ def test_without_a_map_nothing_can_be_masked_or_forgotten(weights):
     with pytest.raises(gr.Error, match="no map yet"):
         saliency_handlers.forget(None, [], which="last", weights=weights)
     with pytest.raises(gr.Error, match="no map yet"):
-        next(saliency_handlers.compare(None, None, [], Wish(), which="methods", weights=weights))
+        next(saliency_handlers.compare(None, None, [], CurrentRequest(), which="methods", weights=weights))
     with pytest.raises(gr.Error, match="no map yet"):
         saliency_handlers.download(None, 20, [], weights=weights)
 
@@ -333,7 +337,7 @@ def test_what_was_measured_orders_the_methods_and_is_told(face, tmp_path):
     numbers = {"error": 0.1, "fidelity": 0.1, "forgotten": 0.9, "faces": 200}
     rows = [{"method": name, "correlation": score} | numbers for name, score in scores.items()]
     benchmark.write(rows, weights / "compact-ferplus")
-    question = (face, "compact-ferplus", "deeplift", "blurred", 20, [], Wish(), None)
+    question = (face, "compact-ferplus", "deeplift", "blurred", 20, [], CurrentRequest(), None)
     found = list(saliency_handlers.opened(*question, weights=weights))[-1]
     assert found[0]["choices"][:2] == ["occlusion", "gradient"] and found[0]["value"] == "occlusion"
     assert "Over 200 faces its region correlation is +0.61" in found[4] and "'blob'" in found[4]
@@ -364,11 +368,11 @@ def test_a_method_that_was_added_says_the_first_line_of_its_docstring(weights, m
 def test_labels_cannot_bring_markup_into_the_tab(face):
     """Whatever a checkpoint calls its labels."""
     bad = "<b>${x}</b>"
-    reason = explanation.Reason(face, "gradient", bad, bad, np.eye(48), 0.2, face, (0.5, 0.5))
+    reason = explanation.Explanation(face, "gradient", bad, bad, np.eye(48), 0.2, face, (0.5, 0.5))
     drawn = [
         saliency_view.explained(reason, Drawing()),
         saliency_view.left(reason, face, 0.5, 0.2),
         saliency_view.waiting(face, bad, 1, 2),
     ]
-    drawn += [saliency_view.side_by_side(face, [explanation.Beside(bad, np.eye(48), 0.5)], "emotions", Drawing())]
+    drawn += [saliency_view.side_by_side(face, [explanation.ComparedMap(bad, np.eye(48), 0.5)], "emotions", Drawing())]
     assert all("&lt;b&gt;" in text and "<b>${" not in text for text in drawn)

@@ -7,8 +7,8 @@ import pytest
 
 from fer.app.saliency import benchmarks
 from fer.attribution import benchmark, region_benchmark
-from fer.attribution.face_regions import PARTS
-from fer.attribution.region_benchmark import Claim, Look
+from fer.attribution.face_regions import FACE_REGIONS
+from fer.attribution.region_benchmark import RegionAttribution, RegionClaim
 
 
 @pytest.fixture
@@ -23,14 +23,16 @@ def test_a_figure_an_emotion_says_where_it_is_looked_at_most(weights):
     shares = np.tile([0.3, 0.0, 0.5, 0.05, 0.05, 0.1], (2, 1))
     maps = np.random.default_rng(0).normal(size=(2, 2, 48, 48))
     face = np.full((48, 48), 128, np.uint8)
-    look = Look(("happy", "<b>sad"), face, maps, np.array([[3, 1], [4, 0]]), shares, Claim(2.5, 2.0, 3.0, 1.1))
+    look = RegionAttribution(
+        ("happy", "<b>sad"), face, maps, np.array([[3, 1], [4, 0]]), shares, RegionClaim(2.5, 2.0, 3.0, 1.1)
+    )
     region_benchmark.write(look, weights / "net")
     drawn = benchmarks.looks(weights, "net")
     assert "<b>happy</b>mouth 50%, eyes 30%; 3 of 4 faces" in drawn and "<b>happy</b>1 of 4 faces" in drawn
     assert drawn.count("<figure>") == 4  # the parts on the mean face, two emotions read right, one also read wrong
     assert drawn.count("<rect") == 8 and "2.50 times as much of the map (95 %: 2.00 to 3.00)" in drawn
     assert "8 faces of PublicTest" in drawn and "&lt;b&gt;sad" in drawn and "<b>sad" not in drawn
-    times = look.shares[0][PARTS.index("mouth")] / (230 / 2304)
+    times = look.shares[0][FACE_REGIONS.index("mouth")] / (230 / 2304)
     assert f"<span>{times:.2f}</span>" in drawn.split("<span>mouth</span>")[1].split("<span>eyes</span>")[0]
 
 

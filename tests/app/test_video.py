@@ -9,8 +9,8 @@ import gradio as gr
 import pytest
 from gradio.utils import get_upload_folder
 
-from fer.app.predict import video as predict_video
-from fer.inference import video
+from fer.app.predict import video
+from fer.inference import video as inference_video
 from tests.inference.test_prediction import LEFT, Brightness, finding, picture
 from tests.inference.test_video import film as made_film
 
@@ -19,14 +19,14 @@ from tests.inference.test_video import film as made_film
 def payload(tmp_path, monkeypatch) -> dict:
     """Two seconds of film among the uploads, a network and a detector."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    monkeypatch.setattr(predict_video, "load_network", lambda weights, name: Brightness().eval())
-    monkeypatch.setattr(predict_video, "load_detector", lambda: finding(LEFT))
+    monkeypatch.setattr(video, "load_network", lambda weights, name: Brightness().eval())
+    monkeypatch.setattr(video, "load_detector", lambda: finding(LEFT))
     Path(get_upload_folder()).mkdir()
     return {"path": str(made_film(Path(get_upload_folder(), "clip.avi"), [picture()] * 20))}
 
 
-def watching(payload: dict, reader: ThreadPoolExecutor, turns: predict_video.Turns, stopping: dict):
-    return predict_video.watch(payload, "compact", 0.5, stopping, weights=Path(), reader=reader, turns=turns)
+def watching(payload: dict, reader: ThreadPoolExecutor, turns: video.Turns, stopping: dict):
+    return video.watch(payload, "compact", 0.5, stopping, weights=Path(), reader=reader, turns=turns)
 
 
 def text(outputs: tuple) -> str:
@@ -39,17 +39,17 @@ def folders() -> list[str]:
 
 def test_who_waits_is_told_how_many_films_come_first_and_is_read_when_they_are_done(payload, monkeypatch):
     """Three visitors; the second stops while waiting, so the third is next."""
-    monkeypatch.setattr(predict_video, "EVERY", 0.0)
+    monkeypatch.setattr(video, "EVERY", 0.0)
 
     async def visit():
         with ThreadPoolExecutor(1) as reader:
-            turns, stops = predict_video.Turns(), [{}, {}, {}]
+            turns, stops = video.Turns(), [{}, {}, {}]
             first, second, third = (watching(payload, reader, turns, stop) for stop in stops)
             assert "Opening" in text(await anext(first))
             assert "Another film is read before yours: at most 2 minutes" in text(await anext(second))
             assert "2 other films are read before yours: at most 4 minutes" in text(await anext(third))
             stops[1]["stop"] = True
-            assert [text(outputs) for outputs in [each async for each in second]] == [predict_video.EMPTY]
+            assert [text(outputs) for outputs in [each async for each in second]] == [video.EMPTY]
             assert "Another film" in text(await anext(third))
             assert "20 frames, 1.9 seconds: face 1" in text([outputs async for outputs in first][-1])
             assert "20 frames, 1.9 seconds: face 1" in text([outputs async for outputs in third][-1])
@@ -60,9 +60,9 @@ def test_who_waits_is_told_how_many_films_come_first_and_is_read_when_they_are_d
 
 def test_a_line_that_is_full_says_so(payload):
     async def visit():
-        turns = predict_video.Turns()
+        turns = video.Turns()
         with ThreadPoolExecutor(1) as reader:
-            line = [watching(payload, reader, turns, {}) for _ in range(predict_video.WAITING + 1)]
+            line = [watching(payload, reader, turns, {}) for _ in range(video.WAITING + 1)]
             for each in line:
                 await anext(each)
             with pytest.raises(gr.Error, match="6 other films wait"):
@@ -78,7 +78,7 @@ def test_a_visitor_who_leaves_leaves_nothing_and_no_error(payload, capfd):
 
     async def visit():
         with ThreadPoolExecutor(1) as reader:
-            going = watching(payload, reader, predict_video.Turns(), {})
+            going = watching(payload, reader, video.Turns(), {})
             await anext(going)
             assert "Frame 1," in text(await anext(going)) and len(folders()) == 1
             await going.aclose()
@@ -90,7 +90,7 @@ def test_a_visitor_who_leaves_leaves_nothing_and_no_error(payload, capfd):
 def test_what_is_handed_out_is_still_there_when_the_film_s_own_folder_is_gone(payload):
     async def visit():
         with ThreadPoolExecutor(1) as reader:
-            return [outputs async for outputs in watching(payload, reader, predict_video.Turns(), {})][-1]
+            return [outputs async for outputs in watching(payload, reader, video.Turns(), {})][-1]
 
     _, marked, timeline, files, _ = asyncio.run(visit())
     handed = [Path(file) for file in (marked["value"], timeline["value"], *files["value"])]
@@ -99,11 +99,11 @@ def test_what_is_handed_out_is_still_there_when_the_film_s_own_folder_is_gone(pa
 
 
 def test_a_film_beyond_its_budget_says_how_far_it_came(payload, monkeypatch):
-    monkeypatch.setattr(predict_video, "LIMITS", video.Limits(frames=5))
+    monkeypatch.setattr(video, "LIMITS", inference_video.Limits(frames=5))
 
     async def visit():
         with ThreadPoolExecutor(1) as reader:
-            return [text(outputs) async for outputs in watching(payload, reader, predict_video.Turns(), {})]
+            return [text(outputs) async for outputs in watching(payload, reader, video.Turns(), {})]
 
     assert "Stopped at the limit of 5 frames: 0.4 of 2.0 seconds were read." in asyncio.run(visit())[-1]
 
@@ -116,5 +116,5 @@ def test_the_folder_of_a_page_that_was_killed_is_deleted_and_that_of_another_pag
     for process in (child, os.getpid(), os.getppid()):
         (uploads / f"film-{process}-abc").mkdir()
         (uploads / f"film-{process}-abc" / "clip-read.webm").write_bytes(b"film")
-    with predict_video.scratch() as own:
+    with video.scratch() as own:
         assert sorted(folders()) == sorted([own.name, f"film-{os.getppid()}-abc"])

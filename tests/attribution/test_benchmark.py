@@ -45,7 +45,9 @@ def test_the_most_faithful_method_stands_first_and_what_does_not_hold_is_left_ou
 def test_the_faces_are_always_the_same_and_have_no_twin():
     """Four of six; more than there are is refused."""
     pixels = torch.arange(6).view(6, 1, 1).expand(6, 48, 48).byte()
-    split = dataset.Faces(pixels, torch.zeros(6).long(), None, torch.tensor([False, True, False, False, True, False]))
+    split = dataset.FaceDataset(
+        pixels, torch.zeros(6).long(), None, torch.tensor([False, True, False, False, True, False])
+    )
     chosen = benchmark.some(split, 4)
     assert torch.equal(chosen, benchmark.some(split, 4))
     assert sorted((255 * chosen[:, 0, 0, 0]).round().int().tolist()) == [0, 2, 3, 5]

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from fer.attribution import confusion_pairs
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 
 
-def halves() -> Chain:
+def halves() -> NamedSequential:
     """Filter 0 answers the mean of a face's left half, filter 1 that of its right; so do labels 0 and 1."""
     dense = nn.Linear(48 * 48, 2, bias=False)
     weights = torch.zeros(2, 48, 48)
@@ -19,7 +19,7 @@ def halves() -> Chain:
     last = nn.Linear(2, 2, bias=False)
     last.weight.data = torch.eye(2)
     layers = OrderedDict(flatten_1=nn.Flatten(), dense_1=dense, activation_1=nn.ReLU(), dense_2=last)
-    return Chain(layers).eval()
+    return NamedSequential(layers).eval()
 
 
 def faces(left: int, right: int, count: int = 4) -> torch.Tensor:
@@ -31,7 +31,7 @@ def faces(left: int, right: int, count: int = 4) -> torch.Tensor:
 
 def test_the_filter_that_makes_the_mistake_is_named_and_matters():
     """Faces of label 1 read as 0 are bright on the left: filter 0 answers them more, and without it the gap turns."""
-    found = confusion_pairs.of(halves(), faces(200, 100), faces(50, 100), answer=0, truth=1)
+    found = confusion_pairs.explain_pair(halves(), faces(200, 100), faces(50, 100), answer=0, truth=1)
     assert found.layer == "activation_1" and found.filters[0].number == 0 and found.filters[0].distance > 10
     before, without, chance = found.gap
     assert before == pytest.approx(100 / 255, abs=0.01) and without == pytest.approx(-101.5 / 255, abs=0.01)
@@ -41,7 +41,7 @@ def test_the_filter_that_makes_the_mistake_is_named_and_matters():
 
 
 def test_without_right_faces_the_map_is_all_there_is_to_say():
-    found = confusion_pairs.of(halves(), faces(200, 100), faces(0, 0, 0), answer=0, truth=1)
+    found = confusion_pairs.explain_pair(halves(), faces(200, 100), faces(0, 0, 0), answer=0, truth=1)
     assert found.filters == () and found.gap is None
 
 
@@ -52,4 +52,4 @@ def test_a_network_that_is_no_chain_has_no_layer_to_watch():
 
     assert confusion_pairs.watched(Whole()) is None
     with pytest.raises(ValueError, match="no face is mistaken"):
-        confusion_pairs.of(halves(), faces(0, 0, 0), faces(0, 0), answer=0, truth=1)
+        confusion_pairs.explain_pair(halves(), faces(0, 0, 0), faces(0, 0), answer=0, truth=1)

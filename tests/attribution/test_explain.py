@@ -14,13 +14,13 @@ from fer.attribution.methods import METHODS
 from fer.attribution.target_layer import default_layer, layers_for
 from fer.models import checkpoint
 from fer.models import registry as models_registry
-from fer.models.ensemble import Committee
-from fer.models.layers import Chain
+from fer.models.ensemble import Ensemble
+from fer.models.layers import NamedSequential
 from tests import pages
 
 
-def chain(*layers: nn.Module) -> Chain:
-    named = Chain()
+def chain(*layers: nn.Module) -> NamedSequential:
+    named = NamedSequential()
     for number, layer in enumerate(layers):
         named.add_module(f"layer_{number}", layer)
     return named.eval()
@@ -32,17 +32,17 @@ def dense(*rows: list[float], bias: float = 0.0) -> nn.Linear:
     return layer
 
 
-def small(seed: int = 0, activation: type[nn.Module] = nn.ReLU) -> Chain:
+def small(seed: int = 0, activation: type[nn.Module] = nn.ReLU) -> NamedSequential:
     """Two convolutions and a dense layer over faces of 48x48, with random weights."""
     torch.manual_seed(seed)
     first = (nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), activation(), nn.MaxPool2d(4))
     return chain(*first, nn.Conv2d(4, 6, 3), activation(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(600, 5))
 
 
-def shaped(architecture: str) -> Chain:
+def shaped(architecture: str) -> NamedSequential:
     """A registered network without its weights."""
     with torch.device("meta"):
-        return Chain(models_registry.layers(architecture, 7)).eval()
+        return NamedSequential(models_registry.build_layers(architecture, 7)).eval()
 
 
 def faces(count: int = 2, seed: int = 1) -> Tensor:
@@ -105,13 +105,16 @@ def test_the_parts_of_a_face_share_out_what_they_add_together():
 
     class Product(nn.Module):
         def forward(self, values: Tensor) -> Tensor:
-            eyes, mouth = (values[:, 0, places].sum(1) for places in (face_regions.masks()[0], face_regions.masks()[2]))
+            eyes, mouth = (
+                values[:, 0, places].sum(1)
+                for places in (face_regions.region_masks()[0], face_regions.region_masks()[2])
+            )
             return torch.stack([eyes * mouth / 1e4, eyes / 1e2], 1)
 
     ones = torch.ones(1, 1, 48, 48)
     product, linear = (explain(Product().eval(), ones, "region-shap", label, baseline="black") for label in (0, 1))
-    areas = face_regions.masks().sum((1, 2)).double()
-    found = [(face_regions.masks() * maps[0, 0]).sum((1, 2)).tolist() for maps in (product, linear)]
+    areas = face_regions.region_masks().sum((1, 2)).double()
+    found = [(face_regions.region_masks() * maps[0, 0]).sum((1, 2)).tolist() for maps in (product, linear)]
     half = (areas[0] * areas[2] / 2e4).item()
     assert found[0] == pytest.approx([half, 0, half, 0, 0, 0], abs=1e-4)
     assert found[1] == pytest.approx([areas[0].item() / 1e2, 0, 0, 0, 0, 0], abs=1e-4)
@@ -144,7 +147,7 @@ def test_a_baseline_of_ones_own_counts_as_nothing():
 # ---- completeness
 
 
-def shrunk(architecture: str) -> Chain:
+def shrunk(architecture: str) -> NamedSequential:
     """The layers of a registered network in their order, an eighth as wide, with random weights."""
     torch.manual_seed(0)
     layers = []
@@ -175,10 +178,10 @@ def test_the_map_sums_to_the_difference_of_the_outputs(architecture, method):
         assert sums.tolist() == pytest.approx(expected.tolist(), rel=0.01)
 
 
-@pytest.mark.parametrize("name", checkpoint.available())
+@pytest.mark.parametrize("name", checkpoint.list_checkpoints())
 def test_the_maps_of_a_shipped_network_sum_to_the_difference_of_the_outputs(name):
     """Within 1 %, or .1 % of the sum of sizes where all but cancels out, by both methods that promise it."""
-    network, pixels = checkpoint.load(name), np.array(pages.example_face(48))
+    network, pixels = checkpoint.load_model(name), np.array(pages.example_face(48))
     face = torch.from_numpy(pixels)[None, None].float() / 255
     with torch.no_grad():
         differences = (network(face) - network(attribution_explain.blurred(face)))[0]
@@ -219,7 +222,7 @@ def test_eight_visitors_at_once_get_the_maps_that_they_get_alone():
     cases = []
     for seed in range(25):
         network = nets[seed % 4]
-        names = [name for name in attribution_explain.offered(network) if name not in SLOW]
+        names = [name for name in attribution_explain.list_methods(network) if name not in SLOW]
         cases += [
             (network, faces(1 + turn % 2, seed), names[(seed + turn) % len(names)], (seed + turn) % 5)
             for turn in range(8)
@@ -327,10 +330,10 @@ def test_a_method_that_does_not_hold_is_left_out_with_a_sentence(architecture, m
     assert all(reasons[method].endswith(".") for method in missing)
 
 
-def committee(*members: nn.Module) -> Committee:
+def committee(*members: nn.Module) -> Ensemble:
     for number, member in enumerate(members):
         member.labels, member.name, member.temperature = tuple("abcde"), str(number), 1.0
-    return Committee(members).eval()
+    return Ensemble(members).eval()
 
 
 def test_a_committee_is_explained_by_its_gradients_but_not_by_layers():

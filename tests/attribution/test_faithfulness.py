@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 from fer.attribution import faithfulness
 from fer.attribution.explain import blurred, explain
-from fer.models.ensemble import Committee
-from fer.models.layers import Chain
+from fer.models.ensemble import Ensemble
+from fer.models.layers import NamedSequential
 
 
-def looking_at(*places: tuple[slice, slice]) -> Chain:
+def looking_at(*places: tuple[slice, slice]) -> NamedSequential:
     """A linear network whose logit k is the sum of the face's pixels at the k-th place, over 20."""
     weights = torch.zeros(len(places), 48, 48)
     for row, place in zip(weights, places, strict=True):
         row[place] = 0.05
     layer = nn.Linear(2304, len(places), bias=False)
     layer.weight.data = weights.flatten(1)
-    network = Chain()
+    network = NamedSequential()
     network.add_module("flatten_1", nn.Flatten())
     network.add_module("dense_1", layer)
     network.temperature, network.labels, network.name = 1.0, tuple(map(str, range(len(places)))), "looking"
@@ -49,33 +49,35 @@ def test_squares_are_49_of_one_size_that_reach_every_pixel():
 def test_the_map_of_what_a_linear_network_loses_correlates_fully():
     """The fall of its logit is the sum of weight times (face - blurred), so that map scores 1 and its negative -1."""
     network, batch = looking_at(MOUTH, EYES), faces()
-    falls = faithfulness.square_falls(network, batch, torch.tensor([0, 1]))
+    falls = faithfulness.occlusion_drops(network, batch, torch.tensor([0, 1]))
     maps = network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blurred(batch))
-    assert faithfulness.region_correlation(maps, falls).tolist() == pytest.approx([1, 1], abs=1e-4)
-    assert faithfulness.region_correlation(-1e-9 * maps, falls).tolist() == pytest.approx([-1, -1], abs=1e-4)
-    assert faithfulness.region_correlation(maps.flip(0), falls).max() < 0.5
+    assert faithfulness.faithfulness_correlation(maps, falls).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.faithfulness_correlation(-1e-9 * maps, falls).tolist() == pytest.approx([-1, -1], abs=1e-4)
+    assert faithfulness.faithfulness_correlation(maps.flip(0), falls).max() < 0.5
 
 
 def test_the_difference_of_two_labels_falls_by_the_difference():
     """Falls of 0 against 1 = falls of 0 less falls of 1."""
     network, batch = looking_at(MOUTH, EYES), faces()
-    mouth, eyes, both = (faithfulness.square_falls(network, batch, *pair) for pair in ((0,), (1,), (0, 1)))
+    mouth, eyes, both = (faithfulness.occlusion_drops(network, batch, *pair) for pair in ((0,), (1,), (0, 1)))
     assert torch.allclose(both, mouth - eyes, atol=1e-5) and both.abs().max() > 0.5
 
 
 def test_a_map_at_random_scores_about_nothing():
     """Within .1 of 0 on average over 200 maps, and a map without any difference exactly 0."""
     network, batch = looking_at(MOUTH, EYES), faces(1)
-    falls = faithfulness.square_falls(network, batch, 0)
+    falls = faithfulness.occlusion_drops(network, batch, 0)
     noise = torch.randn(200, 1, 48, 48, generator=torch.Generator().manual_seed(3))
-    assert abs(faithfulness.region_correlation(noise, falls.expand(200, -1)).mean()) < 0.1
-    assert faithfulness.region_correlation(torch.full((1, 1, 48, 48), 0.3), falls).item() == pytest.approx(0, abs=1e-6)
+    assert abs(faithfulness.faithfulness_correlation(noise, falls.expand(200, -1)).mean()) < 0.1
+    assert faithfulness.faithfulness_correlation(torch.full((1, 1, 48, 48), 0.3), falls).item() == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 # ---- fidelity
 
 
-def exact(network: Chain, batch: Tensor) -> Tensor:
+def exact(network: NamedSequential, batch: Tensor) -> Tensor:
     """What each pixel adds to the k-th logit for the k-th face, against the blurred one."""
     return network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blurred(batch))
 
@@ -83,27 +85,27 @@ def exact(network: Chain, batch: Tensor) -> Tensor:
 def test_the_amounts_of_a_linear_network_foretell_every_rise():
     """Fidelity 1 at any scale, 0 for the negative, and little for the amounts of another logit."""
     network, batch = looking_at(MOUTH, EYES), faces()
-    nudges = faithfulness.nudged(network, batch, torch.tensor([0, 1]))
+    nudges = faithfulness.perturb(network, batch, torch.tensor([0, 1]))
     maps = exact(network, batch)
-    assert faithfulness.fidelity(maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
-    assert faithfulness.fidelity(1e-9 * maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
-    assert faithfulness.fidelity(-maps, nudges).tolist() == [0, 0]
-    assert faithfulness.fidelity(maps.flip(0), nudges).max() < 0.3
+    assert faithfulness.infidelity_score(maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.infidelity_score(1e-9 * maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.infidelity_score(-maps, nudges).tolist() == [0, 0]
+    assert faithfulness.infidelity_score(maps.flip(0), nudges).max() < 0.3
 
 
 def test_a_map_at_random_foretells_nothing():
     """Below .1 on average over 200 maps; a map of zeros exactly 0."""
-    nudges = faithfulness.nudged(looking_at(MOUTH, EYES), faces(1), 0)
-    several = faithfulness.Nudges(nudges.detail, nudges.rises.expand(200, -1))
+    nudges = faithfulness.perturb(looking_at(MOUTH, EYES), faces(1), 0)
+    several = faithfulness.Perturbations(nudges.detail, nudges.rises.expand(200, -1))
     noise = torch.randn(200, 1, 48, 48, generator=torch.Generator().manual_seed(3))
-    assert faithfulness.fidelity(noise, several).mean() < 0.1
-    assert faithfulness.fidelity(torch.zeros(1, 1, 48, 48), nudges).item() == 0
+    assert faithfulness.infidelity_score(noise, several).mean() < 0.1
+    assert faithfulness.infidelity_score(torch.zeros(1, 1, 48, 48), nudges).item() == 0
 
 
 def test_fidelity_is_captums_infidelity_bounded():
     """1 - infidelity (normalised) / infidelity of a map of zeros, over the same changes."""
     network, batch = looking_at(MOUTH, EYES), faces(1)
-    nudges = faithfulness.nudged(network, batch, 0)
+    nudges = faithfulness.perturb(network, batch, 0)
     maps = exact(network, faces(2))[:1] + 0.001 * torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(1))
     rows = iter(nudges.detail)
 
@@ -119,7 +121,9 @@ def test_fidelity_is_captums_infidelity_bounded():
         ).item()
 
     bounded = 1 - infidelity(maps, True) / infidelity(torch.zeros_like(maps), False)
-    assert 0.1 < bounded < 0.99 and faithfulness.fidelity(maps, nudges).item() == pytest.approx(bounded, abs=1e-4)
+    assert 0.1 < bounded < 0.99 and faithfulness.infidelity_score(maps, nudges).item() == pytest.approx(
+        bounded, abs=1e-4
+    )
 
 
 # ---- the masked face and its curves
@@ -129,13 +133,13 @@ def test_all_of_the_face_is_the_face_and_none_of_it_its_blurred_self():
     """Bit for bit; between them, the highest share of the map stays."""
     batch = faces()
     maps = torch.arange(2304.0).view(1, 1, 48, 48).expand(2, -1, -1, -1)
-    assert torch.equal(faithfulness.masked(batch, maps, 1.0), batch)
-    assert torch.equal(faithfulness.masked(batch, maps, 0.0), blurred(batch))
-    half = faithfulness.masked(batch, maps, torch.tensor([0.5, 0.25]))
+    assert torch.equal(faithfulness.keep_top_pixels(batch, maps, 1.0), batch)
+    assert torch.equal(faithfulness.keep_top_pixels(batch, maps, 0.0), blurred(batch))
+    half = faithfulness.keep_top_pixels(batch, maps, torch.tensor([0.5, 0.25]))
     assert torch.equal(half[0, :, 24:], batch[0, :, 24:]) and torch.equal(half[0, :, :24], blurred(batch)[0, :, :24])
     assert torch.equal(half[1, :, 36:], batch[1, :, 36:]) and torch.equal(half[1, :, :36], blurred(batch)[1, :, :36])
     with pytest.raises(ValueError, match="share is .*20.0.*expected 0 to 1"):
-        faithfulness.masked(batch, maps, 20)
+        faithfulness.keep_top_pixels(batch, maps, 20)
 
 
 def test_a_smoothed_map_keeps_its_sum_and_spreads_a_pixel_to_its_neighbours():
@@ -153,12 +157,12 @@ def test_curves_run_from_the_face_to_its_blurred_self_and_back():
     """A map of the place that counts makes deletion fall and insertion rise sooner than one of another place."""
     network, batch = looking_at(MOUTH, EYES), faces()
     right, wrong = (explain(network, batch, "gradient", label) for label in (0, 1))
-    deletion, insertion = faithfulness.curves(network, batch, right, 0, steps=8)
+    deletion, insertion = faithfulness.deletion_insertion_curves(network, batch, right, 0, steps=8)
     ends = [network(end).softmax(1)[:, 0].double() for end in (batch, blurred(batch))]
     assert deletion.shape == insertion.shape == (2, 9)
     assert torch.allclose(deletion[:, [0, -1]], torch.stack(ends, 1), atol=1e-5)
     assert torch.allclose(insertion[:, [-1, 0]], torch.stack(ends, 1), atol=1e-5)
-    other = faithfulness.curves(network, batch, wrong, torch.tensor([0, 0]), steps=8)
+    other = faithfulness.deletion_insertion_curves(network, batch, wrong, torch.tensor([0, 0]), steps=8)
     assert (faithfulness.area(deletion) < faithfulness.area(other[0])).all()
     assert (faithfulness.area(insertion) > faithfulness.area(other[1])).all()
 
@@ -185,7 +189,7 @@ def test_edges_lie_where_brightness_steps_and_the_blob_in_the_middle():
 
 def test_controls_have_the_shape_of_maps():
     """For every face, and the same noise at every call."""
-    for control in faithfulness.CONTROLS.values():
+    for control in faithfulness.CONTROL_MAPS.values():
         assert control(faces(3)).shape == (3, 1, 48, 48)
     assert torch.equal(faithfulness.noise(faces()), faithfulness.noise(faces()))
 
@@ -216,28 +220,28 @@ def test_rank_correlation_compares_sizes_in_order():
 
 def test_what_is_randomised_is_a_copy():
     """The last layer alone or all of them, in every member of a committee; the network itself stays as it was."""
-    network = Chain()
+    network = NamedSequential()
     for name, layer in (("flatten", nn.Flatten()), ("dense_1", nn.Linear(2304, 8)), ("dense_2", nn.Linear(8, 3))):
         network.add_module(name, layer)
     network.labels, network.name, network.temperature = ("a", "b", "c"), "network", 1.0
     before = {key: value.clone() for key, value in network.state_dict().items()}
     for copied, changed in (
-        (faithfulness.randomised(network, "last"), ["dense_2"]),
-        (faithfulness.randomised(network, "all"), ["dense_1", "dense_2"]),
-        (faithfulness.randomised(Committee([network, network]), "last").members[1], ["dense_2"]),
+        (faithfulness.randomize_parameters(network, "last"), ["dense_2"]),
+        (faithfulness.randomize_parameters(network, "all"), ["dense_1", "dense_2"]),
+        (faithfulness.randomize_parameters(Ensemble([network, network]), "last").members[1], ["dense_2"]),
     ):
         found = [name for name in ("dense_1", "dense_2") if not torch.equal(copied[name].weight, network[name].weight)]
         assert found == changed
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-    new = faithfulness.randomised(network, "all")["dense_1"].weight
+    new = faithfulness.randomize_parameters(network, "all")["dense_1"].weight
     assert new.std().item() == pytest.approx(network["dense_1"].weight.std().item(), rel=0.05)
     with pytest.raises(ValueError, match="which is 'first': expected last or all"):
-        faithfulness.randomised(network, "first")
+        faithfulness.randomize_parameters(network, "first")
 
 
 def test_a_linear_networks_gradient_forgets_all_with_its_only_layer():
     """Its map is that layer: the rank correlation with a new one is near 0, far below the badge's .8."""
     network = looking_at(MOUTH, EYES)
     network["dense_1"].weight.data += 0.01 * torch.randn(2, 2304, generator=torch.Generator().manual_seed(9))
-    maps = [explain(which, faces(), "gradient", 0) for which in (network, faithfulness.randomised(network))]
+    maps = [explain(which, faces(), "gradient", 0) for which in (network, faithfulness.randomize_parameters(network))]
     assert faithfulness.rank_correlation(*maps).abs().max() < 0.15 < faithfulness.DEPENDENT

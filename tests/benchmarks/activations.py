@@ -23,7 +23,7 @@ from fer.app.activations import state as activations_state
 from fer.app.activations import tab as activations_tab
 from fer.models import checkpoint
 from fer.models import registry as models_registry
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from tests.benchmarks.speed import milliseconds, photograph
 
 LAYERS = ("cnn:conv2d_1", "vgg19-selu:conv2d_16", "compact:conv2d_1", "vgg19-selu:conv2d_1")
@@ -32,11 +32,11 @@ CHOICES = (activations_state.NOBODY, activations_state.ORDERS[0], activations_ta
 
 def folder_of(name: str, drawn: Path) -> Path:
     """weights/, or a folder with a network drawn at random where it is not there."""
-    if name in checkpoint.available():
+    if name in checkpoint.list_checkpoints():
         return checkpoint.WEIGHTS
-    if name not in checkpoint.available(drawn):
+    if name not in checkpoint.list_checkpoints(drawn):
         torch.manual_seed(0)
-        checkpoint.save(Network(name, models_registry.labels_of(name)), drawn / name)
+        checkpoint.save_model(FERModel(name, models_registry.label_set(name)), drawn / name)
     return drawn
 
 

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--data", metavar="DIR", help="where FER-2013 lies (default: $FER2013_ROOT, else data/)")
     parser.add_argument("--faces", type=int, default=2000)
     arguments = parser.parse_args()
-    pixels = dataset.drawn(fer2013.load(arguments.data)["PublicTest"], arguments.faces).pixels
+    pixels = dataset.random_subset(fer2013.load_fer2013(arguments.data)["PublicTest"], arguments.faces).pixels
     with tempfile.TemporaryDirectory() as place:
         folder, out = Path(place, "pictures"), Path(place, "answers.csv")
         folder.mkdir()

@@ -17,17 +17,17 @@ from contextlib import nullcontext
 import torch
 
 from fer.features import visualization
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 from fer.utils import precision
 from tests.benchmarks.explaining import network_called
 
 DEEP = ("vgg19-selu", "conv2d_15")
 
 
-def timed(network: Chain, layer: str, filters: range, steps: int) -> tuple[float, float]:
+def timed(network: NamedSequential, layer: str, filters: range, steps: int) -> tuple[float, float]:
     """Seconds to the first frame and to the last, of preset `clear`."""
     began = time.perf_counter()
-    frames = visualization.ascend(network, layer, filters, steps=steps)
+    frames = visualization.visualize(network, layer, filters, steps=steps)
     next(frames)
     first = time.perf_counter() - began
     for _ in frames:
@@ -69,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.exact:
-        precision.precision = lambda device, same: nullcontext()
+        precision.autocast = lambda device, same: nullcontext()
     told("cnn", "conv2d_1", 64, 48)
     told("compact", "conv2d_3", 16, 48)
     told("compact", "dense_1", 7, 48)

@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=10)
     repeats, weights = parser.parse_args().repeats, Path(checkpoint.WEIGHTS)
-    names = checkpoint.available(weights)
+    names = checkpoint.list_checkpoints(weights)
     print(f"{'':24} {'matrix':>8} {'against':>8} {'diagrams':>8} {'page':>8} {'loading':>8}   ms")
     for name in names:
         other = names[1] if name == names[0] else names[0]
@@ -33,7 +33,7 @@ def main() -> None:
             milliseconds(lambda asked=both: confusion_handlers.show(*asked, 11, weights=weights), repeats),
             milliseconds(lambda asked=alone: confusion_handlers.draw(*asked, None, weights=weights), repeats),
             milliseconds(lambda name=name: models_tab.show(name, weights=weights), repeats),
-            milliseconds(lambda name=name: checkpoint.load(name, weights), repeats),
+            milliseconds(lambda name=name: checkpoint.load_model(name, weights), repeats),
         )
         print(f"{name:24} " + " ".join(f"{time:8.1f}" for time in times))
     model_cache.outline(weights, names[0])

@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--network", help="average the faces that this network recognises most confidently")
     parser.add_argument("--out", type=Path, default=EXAMPLES, metavar="DIR")
     options = parser.parse_args()
-    training = fer2013.load(options.data)["Training"]
-    network = checkpoint.load(options.network) if options.network else None
+    training = fer2013.load_fer2013(options.data)["Training"]
+    network = checkpoint.load_model(options.network) if options.network else None
     for place, emotion in enumerate(labels.EMOTIONS):
         pixels = training.pixels[training.labels == place]  # (N, 48, 48)
         if network is not None:
@@ -42,15 +42,15 @@ def main() -> None:
         print(f"{emotion:8}", *(f"{key} {value}" for key, value in _seen(face, network).items()), sep="  ")
 
 
-def confident(network: checkpoint.Network, pixels: torch.Tensor, emotion: str) -> torch.Tensor:
-    rows = torch.cat([predictor.probabilities(network, block) for block in pixels.split(256)])  # (N, K)
+def confident(network: checkpoint.FERModel, pixels: torch.Tensor, emotion: str) -> torch.Tensor:
+    rows = torch.cat([predictor.predict_probabilities(network, block) for block in pixels.split(256)])  # (N, K)
     return pixels[rows[:, network.labels.index(emotion)].argsort(descending=True)[: round(CONFIDENT * len(pixels))]]
 
 
 def averaged(pixels: np.ndarray) -> np.ndarray:
     """The mean, float (48, 48), of the 60 most typical of uint8 (N, 48, 48), copies left out."""
-    rows = duplicates.standardised(torch.from_numpy(pixels)).numpy()  # (N, 2304)
-    mirrored = duplicates.standardised(torch.from_numpy(pixels).flip(-1)).numpy()
+    rows = duplicates.standardize(torch.from_numpy(pixels)).numpy()  # (N, 2304)
+    mirrored = duplicates.standardize(torch.from_numpy(pixels).flip(-1)).numpy()
     chosen: list[int] = []
     for place in np.argsort(-rows @ rows.mean(0)):
         copies = np.maximum(rows[chosen] @ rows[place], mirrored[chosen] @ rows[place])
@@ -69,7 +69,7 @@ def enlarged(face: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(face), 0, 255).astype(np.uint8)
 
 
-def _seen(face: np.ndarray, network: checkpoint.Network | None) -> dict:
+def _seen(face: np.ndarray, network: checkpoint.FERModel | None) -> dict:
     """What the detectors and the network make of the picture, to be read by whoever makes the examples anew."""
     picture = cv2.cvtColor(face, cv2.COLOR_GRAY2RGB)
     seen = {}
@@ -80,7 +80,7 @@ def _seen(face: np.ndarray, network: checkpoint.Network | None) -> dict:
             continue  # no model of YuNet at hand
         seen[name] = [box.to_list() for box in detector(picture)]
         if network is not None:
-            reading = predictor.read(picture, network, detector)
+            reading = predictor.predict_image(picture, network, detector)
             seen[f"read by {name}"] = [f"{found.emotion} {found.confidence:.2f}" for found in reading.faces]
     return seen
 

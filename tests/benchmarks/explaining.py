@@ -17,15 +17,15 @@ from fer.attribution import explain
 from fer.data import dataset
 from fer.models import checkpoint
 from fer.models import registry as models_registry
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from tests.benchmarks.speed import EXAMPLE, milliseconds
 
 
-def network_called(name: str) -> Network:
-    if name in checkpoint.available():
-        return checkpoint.load(name)
+def network_called(name: str) -> FERModel:
+    if name in checkpoint.list_checkpoints():
+        return checkpoint.load_model(name)
     torch.manual_seed(0)
-    return Network(name, models_registry.labels_of(name)).eval()
+    return FERModel(name, models_registry.label_set(name)).eval()
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     for name in options.networks:
         network, total = network_called(name), 0.0
         print(f"{name}, {options.threads} threads, one face:")
-        for method in explain.offered(network):
+        for method in explain.list_methods(network):
             took = milliseconds(
                 lambda network=network, method=method: explain.explain(network, face, method, 3), options.repeats
             )

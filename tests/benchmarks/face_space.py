@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", metavar="DIR", help="where FER-2013 lies (default: $FER2013_ROOT, else data/)")
     parser.add_argument("--ways", type=int, default=150)
     options = parser.parse_args()
-    faces = dataset.to_unit(fer2013.load(options.data)["Training"].pixels)[:, 0]  # (N, 48, 48)
+    faces = dataset.to_unit(fer2013.load_fer2013(options.data)["Training"].pixels)[:, 0]  # (N, 48, 48)
     halves = ((faces + faces.flip(-1)) / 2)[..., : faces.shape[-1] // 2].flatten(1)  # (N, 48 * 24)
     average = halves.mean(0)
     covariance = torch.cov(halves.T)

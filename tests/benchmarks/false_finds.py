@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer.data import dataset, fer2013
-from fer.data.image_io import PictureError, open_picture
-from fer.faces import detector as faces_detector
-from fer.faces import verifier
+from fer.data.image_io import ImageError, open_image
+from fer.faces import detector, verifier
 from fer.faces.framing import Box, crop, frame
 
 STEPS, LEAST = 4000, -2.5  # the score below which a crop is rejected, 1 % of PublicTest; it becomes 0 in the file
@@ -47,8 +46,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    splits = fer2013.load(options.data)
-    public = dataset.drawn(splits["PublicTest"], 1500).pixels.numpy()
+    splits = fer2013.load_fer2013(options.data)
+    public = dataset.random_subset(splits["PublicTest"], 1500).pixels.numpy()
     true, false, others = collect(options.photographs, rng)
     network = fit(splits["Training"].pixels.numpy(), false[True].crops, others, rng)
     show(network, public, true, false[False])
@@ -61,12 +60,12 @@ def main() -> None:
 
 def collect(folder: Path, rng: np.random.Generator) -> tuple[Finds, dict[bool, Finds], list[np.ndarray]]:
     """Haar's true finds, its false ones by whether they may be learned from, and other crops to learn from."""
-    yunet = faces_detector.load_detector("yunet")
+    yunet = detector.load_detector("yunet")
     true, false, others = Finds([], []), {True: Finds([], []), False: Finds([], [])}, []
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
-            picture = open_picture(file)
-        except PictureError:
+            picture = open_image(file)
+        except ImageError:
             continue
         scale = min(LONGEST / max(picture.shape[:2]), 1)
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -79,7 +78,7 @@ def collect(folder: Path, rng: np.random.Generator) -> tuple[Finds, dict[bool, F
                 face = crop(turned, frame(box, "haar"))
                 if turn == 0 and any(_shared(box, place) > TRUE for place in places):
                     true.crops.append(face), true.sums.append(score)
-                elif all(faces_detector._covered(box, place) <= CLEAR for place in places):
+                elif all(detector._covered(box, place) <= CLEAR for place in places):
                     false[learned].crops.append(face), false[learned].sums.append(score)
         others += random_crops(picture, boxes, rng) if learned else []
     return true, false, others
@@ -107,7 +106,7 @@ def random_crops(picture: np.ndarray, boxes: list[Box], rng: np.random.Generator
         side = float(np.exp(rng.uniform(np.log(24), np.log(min(picture.shape[:2]) * 0.8))))
         x, y = (rng.uniform(0, length - side) for length in picture.shape[1::-1])
         square = Box(x, y, side, side)
-        if all(faces_detector._covered(square, box) <= 0.1 for box in boxes):
+        if all(detector._covered(square, box) <= 0.1 for box in boxes):
             crops.append(crop(picture, square))
     return [found for found in crops if found.std() >= 8]
 
@@ -146,7 +145,7 @@ def _shared(find: Box, face: Box) -> float:
     """Intersection over union, the face taken as a square."""
     side = max(face.width, face.height)
     face = Box(face.centre[0] - side / 2, face.y, side, face.height)
-    shared = faces_detector._covered(find, face) * min(find.width * find.height, face.width * face.height)
+    shared = detector._covered(find, face) * min(find.width * find.height, face.width * face.height)
     return shared / (find.width * find.height + face.width * face.height - shared)
 
 

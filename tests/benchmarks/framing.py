@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument("--network", nargs="*", default=[], help="networks whose accuracy to compare as well")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    splits = fer2013.load(options.data)
-    training = dataset.drawn(splits["Training"], options.faces)
-    public = dataset.drawn(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
+    splits = fer2013.load_fer2013(options.data)
+    training = dataset.random_subset(splits["Training"], options.faces)
+    public = dataset.random_subset(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
     for name in ("yunet", "haar"):
         try:
             detector = faces_detector.load_detector(name)
@@ -42,7 +42,7 @@ def main() -> None:
             print(f"{name}: {reason}")
             continue
         print_framing(detector, training)
-        print_gain(detector, public, [checkpoint.load(network) for network in options.network])
+        print_gain(detector, public, [checkpoint.load_model(network) for network in options.network])
 
 
 def enlarged(face: np.ndarray) -> np.ndarray:
@@ -51,13 +51,13 @@ def enlarged(face: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.copyMakeBorder(big, *[BORDER] * 4, cv2.BORDER_REPLICATE), cv2.COLOR_GRAY2RGB)
 
 
-def found(detector: faces_detector.Detector, split: dataset.Faces) -> dict[int, Box]:
+def found(detector: faces_detector.Detector, split: dataset.FaceDataset) -> dict[int, Box]:
     """The largest box of each face in which there is one, by the face's place in the split."""
     boxes = {place: detector(enlarged(face)) for place, face in enumerate(split.pixels.numpy())}
     return {place: some[0] for place, some in boxes.items() if some}
 
 
-def print_framing(detector: faces_detector.Detector, split: dataset.Faces) -> None:
+def print_framing(detector: faces_detector.Detector, split: dataset.FaceDataset) -> None:
     boxes = list(found(detector, split).values())
     x, y, width, height = (
         (np.array([getattr(box, key) for box in boxes]) - shift) / FACE
@@ -98,7 +98,9 @@ def _relative(lengths: np.ndarray) -> float:
     return float(np.subtract(*np.percentile(np.median(lengths) / lengths, [75, 25])))
 
 
-def print_gain(detector: faces_detector.Detector, split: dataset.Faces, networks: list[checkpoint.Network]) -> None:
+def print_gain(
+    detector: faces_detector.Detector, split: dataset.FaceDataset, networks: list[checkpoint.FERModel]
+) -> None:
     boxes = found(detector, split)
     kept = split[torch.tensor(list(boxes))]
     pictures = [enlarged(face) for face in kept.pixels.numpy()]
@@ -130,7 +132,7 @@ def _difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @torch.inference_mode()
-def _accuracy(network: checkpoint.Network, pixels: torch.Tensor, labels: torch.Tensor) -> str:
+def _accuracy(network: checkpoint.FERModel, pixels: torch.Tensor, labels: torch.Tensor) -> str:
     names = [
         network.labels.index(name) for name in data_labels.EMOTIONS
     ]  # (7,), where the network keeps FER-2013's classes

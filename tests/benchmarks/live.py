@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_image
 
 PORT = 7889
 ROOT = Path(__file__).parent.parent.parent
@@ -93,7 +93,7 @@ def told(readings: list, seconds: float) -> str:
 
 def camera(photo: str, file: Path) -> Path:
     """A second of the photograph as a webcam shows it."""
-    picture = open_picture(photo)
+    picture = open_image(photo)
     scale = min(640 / picture.shape[1], 480 / picture.shape[0])
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1]
     frame = np.full((480, 640, 3), 128, np.uint8)

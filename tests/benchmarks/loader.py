@@ -18,10 +18,10 @@ from torchvision.transforms import v2
 
 from fer.data import dataset
 from fer.models import registry as models_registry
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.training import trainer
-from fer.training.config import OPTIMIZERS, TrainConfig, recipe
-from fer.training.distributed import Team
+from fer.training.config import OPTIMIZERS, TrainConfig, default_config
+from fer.training.distributed import DistributedContext
 
 CPU = torch.device("cpu")
 
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 class Pictures(Dataset):
     """Faces as most training scripts hold them: pictures, transformed one at a time."""
 
-    def __init__(self, faces: dataset.Faces, config: TrainConfig) -> None:
+    def __init__(self, faces: dataset.FaceDataset, config: TrainConfig) -> None:
         self.pictures = [Image.fromarray(face.numpy()) for face in faces.pixels]
         self.labels = faces.labels.tolist()
         change = config.augmentation
@@ -51,9 +51,9 @@ class Pictures(Dataset):
         return self.transform(self.pictures[index]), self.labels[index]
 
 
-def usual(faces: dataset.Faces, config: TrainConfig, workers: int) -> float:
+def usual(faces: dataset.FaceDataset, config: TrainConfig, workers: int) -> float:
     """Faces a second of a plain loop over a DataLoader."""
-    network = Network(config.network, models_registry.labels_of(config.network)).train()
+    network = FERModel(config.network, models_registry.label_set(config.network)).train()
     optimizer = OPTIMIZERS[config.optimizer]([{"params": network.parameters()}], config.learning_rate)
     loader = DataLoader(Pictures(faces, config), config.batch_size, shuffle=True, num_workers=workers)
     start = time.perf_counter()
@@ -64,10 +64,10 @@ def usual(faces: dataset.Faces, config: TrainConfig, workers: int) -> float:
     return len(faces) / (time.perf_counter() - start)
 
 
-def ours(faces: dataset.Faces, config: TrainConfig) -> float:
+def ours(faces: dataset.FaceDataset, config: TrainConfig) -> float:
     """Faces a second of the laboratory's own epoch, average of the weights included."""
-    team = Team(CPU)
-    run, generator = trainer.Run(config, team), torch.Generator().manual_seed(0)
+    team = DistributedContext(CPU)
+    run, generator = trainer.TrainState(config, team), torch.Generator().manual_seed(0)
     run.learner.train()
     start = time.perf_counter()
     for batch in trainer._batches(faces, config.batch_size, generator):
@@ -83,8 +83,8 @@ def main() -> None:
     arguments = parser.parse_args()
     count = arguments.faces
     pixels = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8)
-    faces = dataset.Faces(pixels, torch.arange(count) % 7, None, torch.zeros(count).bool())
-    config = recipe(arguments.network, votes=0.0, small_epochs=0)
+    faces = dataset.FaceDataset(pixels, torch.arange(count) % 7, None, torch.zeros(count).bool())
+    config = default_config(arguments.network, votes=0.0, small_epochs=0)
     plain = usual(faces, config, arguments.workers)
     trainer._keep_memory()
     mine = ours(faces, config)

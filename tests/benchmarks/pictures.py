@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from fer.features import atlas, quality, visualization
-from fer.features.presets import exchanged
+from fer.features.presets import preset_with
 from fer.models import checkpoint
 from fer.plotting import encode, maps
 
@@ -30,17 +30,17 @@ def main() -> None:
     parser.add_argument("--deep", default="vgg16-relu", help="of which five layers are shown")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    encode.save(
+    encode.save_image(
         np.concatenate([_classes(name) for name in (options.network, options.beside)]), PICTURES / "classes.png"
     )
-    network, rows = checkpoint.load(options.network), []
+    network, rows = checkpoint.load_model(options.network), []
     for name, parts in (("report", {}), ("clear", {}), ("clear", {"parametrise": "faces"})):
-        *_, frame = visualization.ascend(network, options.layer, range(16), exchanged(name, **parts))
-        fine = quality.spectral_share(frame.images).median().item()
+        *_, frame = visualization.visualize(network, options.layer, range(16), preset_with(name, **parts))
+        fine = quality.high_frequency_share(frame.images).median().item()
         print(f"{name} {' '.join(parts.values())}: {fine:.2f} of the energy in fine waves (noise .81)")
         rows.append(_row(frame.images, width=62))
-    encode.save(np.concatenate(rows), PICTURES / "filters.png")
-    encode.save(np.concatenate([_kept(options.deep, layer) for layer in DEPTHS]), PICTURES / "depth.png")
+    encode.save_image(np.concatenate(rows), PICTURES / "filters.png")
+    encode.save_image(np.concatenate([_kept(options.deep, layer) for layer in DEPTHS]), PICTURES / "depth.png")
 
 
 def _kept(name: str, layer: str) -> np.ndarray:
@@ -49,7 +49,7 @@ def _kept(name: str, layer: str) -> np.ndarray:
 
 
 def _classes(name: str) -> np.ndarray:
-    network = checkpoint.load(name)
+    network = checkpoint.load_model(name)
     *_, frame = visualization.classes(network)
     with torch.inference_mode():
         read = network(frame.images).argmax(1).tolist()
@@ -60,7 +60,7 @@ def _classes(name: str) -> np.ndarray:
 def _row(images: torch.Tensor, width: int = 144) -> np.ndarray:
     """Pictures (N, 1, S, S) side by side, each about `width` pixels wide, however large they are."""
     tiles = torch.nn.functional.interpolate(images, size=width, mode="nearest")[:, 0].numpy()
-    return maps.sheet(tiles, len(tiles))
+    return maps.tile_images(tiles, len(tiles))
 
 
 if __name__ == "__main__":

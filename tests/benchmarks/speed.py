@@ -24,8 +24,8 @@ from fer.inference import predictor
 from fer.models import checkpoint
 from fer.models import registry as models_registry
 from fer.training import trainer
-from fer.training.config import recipe
-from fer.training.distributed import Team
+from fer.training.config import default_config
+from fer.training.distributed import DistributedContext
 
 EXAMPLE = Path(fer.__file__).parent / "data" / "assets" / "examples" / "happy.png"
 
@@ -43,14 +43,14 @@ def milliseconds(work: Callable[[], object], repeats: int) -> float:
 
 def training_speed(name: str) -> float:
     """Faces a second of whole training steps (augmentation, forward, backward, optimiser, average), batch 128."""
-    config = recipe(name, votes=0.0, small_epochs=0)
+    config = default_config(name, votes=0.0, small_epochs=0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    team = Team(device)
-    run = trainer.Run(config, team)
+    team = DistributedContext(device)
+    run = trainer.TrainState(config, team)
     generator = torch.Generator(device).manual_seed(0)
     pixels = torch.randint(0, 256, (128, 48, 48), dtype=torch.uint8, device=device)
     labels, votes = torch.arange(128, device=device) % 7, torch.ones(128, 10, dtype=torch.uint8, device=device)
-    batch = dataset.Faces(pixels, labels, votes, torch.zeros(128, device=device).bool())
+    batch = dataset.FaceDataset(pixels, labels, votes, torch.zeros(128, device=device).bool())
     run.learner.train()
     return 128_000 / milliseconds(lambda: trainer.train_step(run, config, team, batch, 0, generator), 5)
 
@@ -72,11 +72,11 @@ def main() -> None:
     for name in arguments.networks:
         print(f"  {name:12} {training_speed(name):8.0f} faces a second", flush=True)
     torch.set_num_threads(1)
-    network, face = checkpoint.load(arguments.read_with), torch.rand(1, 1, 48, 48)
+    network, face = checkpoint.load_model(arguments.read_with), torch.rand(1, 1, 48, 48)
     with torch.inference_mode():
         print(f"one face through {network.name}, one thread: {milliseconds(lambda: network(face), 200):.2f} ms")
     detector, picture = faces_detector.load_detector(), photograph()
-    answer = milliseconds(lambda: predictor.read(picture, network, detector), 50)
+    answer = milliseconds(lambda: predictor.predict_image(picture, network, detector), 50)
     print(f"a 640x480 photograph to its answer, {detector.name}: {answer:.1f} ms")
 
 

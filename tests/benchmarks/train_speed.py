@@ -13,14 +13,14 @@ import time
 
 import torch
 
-from fer.data.dataset import SPLITS, Faces
+from fer.data.dataset import SPLITS, FaceDataset
 from fer.models.registry import ARCHITECTURES
 from fer.training import trainer
-from fer.training.config import TrainConfig, recipe
-from fer.training.distributed import Team
+from fer.training.config import TrainConfig, default_config
+from fer.training.distributed import DistributedContext
 
 
-def made_up(count: int, device: torch.device) -> Faces:
+def made_up(count: int, device: torch.device) -> FaceDataset:
     """Faces with votes and soft targets, so that every part of the recipe has its work."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8, generator=generator)
@@ -28,13 +28,13 @@ def made_up(count: int, device: torch.device) -> Faces:
     soft = torch.rand(count, 7, generator=generator).softmax(1)
     labels = torch.arange(count) % 7
     parts = (pixels, labels, votes, torch.zeros(count).bool(), soft)
-    return Faces(*(part.to(device) for part in parts))
+    return FaceDataset(*(part.to(device) for part in parts))
 
 
 def faces_a_second(config: TrainConfig, epoch: int, steps: int, warm: int, device: torch.device) -> float:
     """Of ``steps`` whole training steps as ``epoch`` takes them, after ``warm`` that are not timed."""
-    team = Team(device)
-    run, generator = trainer.Run(config, team), torch.Generator(device).manual_seed(0)
+    team = DistributedContext(device)
+    run, generator = trainer.TrainState(config, team), torch.Generator(device).manual_seed(0)
     run.learner.train()
     faces = made_up(4 * config.batch_size, device)
     for step in range(warm + steps):
@@ -60,9 +60,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one step of each")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = recipe(arguments.network, compile=arguments.compile)
+    config = default_config(arguments.network, compile=arguments.compile)
     if arguments.batch_size:
-        config = recipe(arguments.network, compile=arguments.compile, batch_size=arguments.batch_size)
+        config = default_config(arguments.network, compile=arguments.compile, batch_size=arguments.batch_size)
     steps, warm = (1, 0) if arguments.quick else (40, 10)
     kinds = {}  # epochs at each size of face
     for epoch in range(config.epochs):

@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=12)
     parser.add_argument("--address", metavar="URL", help="of a page that runs already, in place of this one")
     arguments = parser.parse_args()
-    networks = [checkpoint.outline(name) for name in checkpoint.available()]
+    networks = [checkpoint.load_meta(name) for name in checkpoint.list_checkpoints()]
     figures = {network.name: f"{network.figures['private_test']['accuracy']:.4f}" for network in networks}
     serving = nullcontext(arguments.address) if arguments.address else served()
     with serving as address, sync_playwright() as manager:

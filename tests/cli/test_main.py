@@ -15,7 +15,7 @@ from fer.data import labels
 from fer.faces import detector
 from fer.features import visualization
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.studies import runner
 
 EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
@@ -81,7 +81,7 @@ def predicting(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network to read with, and the detector that needs no network."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("FER_YUNET", raising=False)
-    checkpoint.save(Network("compact"), weights / "compact")
+    checkpoint.save_model(FERModel("compact"), weights / "compact")
 
 
 def test_predict_gives_every_face_its_box_and_probabilities(predicting: None, capsys: pytest.CaptureFixture):
@@ -190,10 +190,10 @@ def test_what_saliency_cannot_do_is_told(predicting: None, capsys, tmp_path: Pat
 
 def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights: Path, tmp_path: Path, capsys):
     """Of a cnn whose filter 3 is its filter 2: 64 rows, and the pair among those that say the same."""
-    network = Network("cnn")
+    network = FERModel("cnn")
     for part in (network["conv2d_1"].weight.data, network["conv2d_1"].bias.data):
         part[3] = part[2]
-    checkpoint.save(network, weights / "cnn")
+    checkpoint.save_model(network, weights / "cnn")
     file = tmp_path / "maps.png"
     told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--network", "cnn", "--out", file)
     assert (told["layer"], told["file"], len(told["filters"])) == ("conv2d_1", str(file), 64)
@@ -208,7 +208,7 @@ def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, fo
     """On made-up faces, of 64 neurons; what is written in the card stays, and a second run renews the first."""
     folder, asked = weights / "small", ("redundancy", "small", "--data", folder_data)
     with runner.variants():
-        checkpoint.save(Network("small"), folder)
+        checkpoint.save_model(FERModel("small"), folder)
         (folder / "README.md").write_text("Ours.\n\n## Use and limits\n\nNone.\n")
         told = [run(capsys, *asked), run(capsys, *asked, "--thin", "dense_1")]
         assert main([*map(str, asked), "--thin", "dense_2"]) == 2
@@ -224,8 +224,8 @@ def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, fo
 
 def test_ascend_writes_the_grid_and_tells_every_filter_s_value(weights: Path, tmp_path: Path, capsys):
     """Four filters of cnn's first convolution: a row of 4 tiles of 96 pixels and the gaps around them, and 4 rows."""
-    checkpoint.save(Network("cnn"), weights / "cnn")
-    *_, frame = visualization.ascend(checkpoint.load("cnn"), "conv2d_1", [0, 1, 2, 63], steps=3)
+    checkpoint.save_model(FERModel("cnn"), weights / "cnn")
+    *_, frame = visualization.visualize(checkpoint.load_model("cnn"), "conv2d_1", [0, 1, 2, 63], steps=3)
     file = tmp_path / "grid.png"
     told = run(capsys, "ascend", "cnn", "conv2d_1", "--filters", "0-2,63", "--steps", 3, "--out", file)
     assert [row["filter"] for row in told["filters"]] == [0, 1, 2, 63]
@@ -238,7 +238,7 @@ def test_ascend_writes_the_grid_and_tells_every_filter_s_value(weights: Path, tm
 
 def test_ascend_exchanges_a_part_of_its_preset(weights: Path, tmp_path: Path, capsys):
     """Within faces a filter of 3 x 3 pixels gets a whole face of 48, here with 2 pixels for each and the gaps."""
-    checkpoint.save(Network("cnn"), weights / "cnn")
+    checkpoint.save_model(FERModel("cnn"), weights / "cnn")
     file = tmp_path / "grid.png"
     run(capsys, "ascend", "cnn", "conv2d_1", "--filters", "0", "--steps", 1, "--parametrise", "faces", "--out", file)
     with Image.open(file) as grid:
@@ -297,7 +297,7 @@ def test_mistakes_are_one_line_and_status_2(weights: Path, capsys: pytest.Captur
 def test_an_ascent_that_cannot_be_is_one_line(weights: Path, capsys: pytest.CaptureFixture, asked: list, words: str):
     """Before anything is computed or held in memory."""
     if not (weights / "cnn").exists():
-        checkpoint.save(Network("cnn"), weights / "cnn")
+        checkpoint.save_model(FERModel("cnn"), weights / "cnn")
     assert main(["ascend", "cnn", "--filters", "0", *asked]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and words in printed.err and printed.err.count("\n") == 1
@@ -327,7 +327,7 @@ def test_a_name_that_is_no_text_does_not_hide_the_others(predicting: None, capsy
 
 def test_a_training_that_comes_apart_writes_nothing(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
     """A loss that is no number ends in one line; the weights that were there are as before."""
-    checkpoint.save(Network("dnn"), weights / "dnn")
+    checkpoint.save_model(FERModel("dnn"), weights / "dnn")
     before = (weights / "dnn" / "model.safetensors").read_bytes()
     asked = ["train", "dnn", "--data", str(folder_data), "--epochs", "1", "--optimizer", "sgd"]
     assert main([*asked, "--learning-rate", "1e30", "--clip", "0", "--batch-size", "16", "--json"]) == 2
@@ -337,7 +337,7 @@ def test_a_training_that_comes_apart_writes_nothing(weights: Path, folder_data: 
 
 def test_a_layer_or_filter_that_is_not_there_is_one_line_too(weights: Path, capsys: pytest.CaptureFixture):
     """The line names those that are there."""
-    checkpoint.save(Network("cnn"), weights / "cnn")
+    checkpoint.save_model(FERModel("cnn"), weights / "cnn")
     for layer, filters, words in (("conv2d_9", "0", "expected one of conv2d_1"), ("conv2d_1", "64", "0 to 63")):
         assert main(["ascend", "cnn", layer, "--filters", filters]) == 2
         printed = capsys.readouterr()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from fer.data.image_io import MOST_PIXELS, PictureError, open_picture, open_scaled, picture_suffixes
+from fer.data.image_io import MOST_PIXELS, ImageError, open_image, open_scaled, picture_suffixes
 
 
 def saved(image: Image.Image, kind: str, **options) -> bytes:
@@ -58,14 +58,14 @@ PICTURES = {
 def test_every_kind_of_picture_becomes_rgb_bytes(kind):
     """50 x 60 pixels of one colour, on white where they are transparent."""
     data, colour = PICTURES[kind]
-    picture = open_picture(data)
+    picture = open_image(data)
     assert picture.shape == (50, 60, 3) and picture.dtype == np.uint8
     assert (picture == colour).all()
 
 
 def test_cmyk_jpegs_keep_their_colour():
     """Cyan ink alone is near (0, 255, 255)."""
-    picture = open_picture(saved(Image.new("CMYK", (60, 50), (255, 0, 0, 0)), "JPEG", quality=95))
+    picture = open_image(saved(Image.new("CMYK", (60, 50), (255, 0, 0, 0)), "JPEG", quality=95))
     assert np.abs(picture.mean((0, 1)) - (0, 255, 255)).max() < 8
 
 
@@ -76,7 +76,7 @@ def test_exif_turns_the_picture(orientation, corner):
     stored[:20, :20] = 255
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = open_picture(saved(Image.fromarray(stored), "PNG", exif=exif))
+    picture = open_image(saved(Image.fromarray(stored), "PNG", exif=exif))
     assert picture.shape[:2] == ((60, 80) if orientation < 5 else (80, 60))
     rows = slice(0, 20) if corner[0] == "t" else slice(-20, None)
     columns = slice(0, 20) if corner[1] == "l" else slice(-20, None)
@@ -86,12 +86,12 @@ def test_exif_turns_the_picture(orientation, corner):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_a_broken_exif_block_is_no_reason_to_refuse():
     image = Image.new("RGB", (60, 50), (10, 20, 30))
-    assert (open_picture(saved(image, "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")) == (10, 20, 30)).all()
+    assert (open_image(saved(image, "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")) == (10, 20, 30)).all()
 
 
 def test_an_animation_shows_its_first_frame():
     frames = [Image.new("L", (60, 50), grey) for grey in (10, 200)]
-    assert (open_picture(saved(frames[0], "GIF", save_all=True, append_images=frames[1:])) == 10).all()
+    assert (open_image(saved(frames[0], "GIF", save_all=True, append_images=frames[1:])) == 10).all()
 
 
 def test_all_kinds_of_sources_give_the_same_picture(tmp_path):
@@ -100,12 +100,12 @@ def test_all_kinds_of_sources_give_the_same_picture(tmp_path):
     Image.fromarray(noise).save(path)
     with path.open("rb") as file, Image.open(path) as image:
         for source in (path, str(path), path.read_bytes(), file, image):
-            assert np.array_equal(open_picture(source), noise)
+            assert np.array_equal(open_image(source), noise)
 
 
 def test_sizes_from_24_pixels_to_24_megapixels():
-    assert open_picture(Image.new("L", (24, 30))).shape == (30, 24, 3)
-    assert open_picture(Image.new("L", (6000, 4000))).shape == (4000, 6000, 3)
+    assert open_image(Image.new("L", (24, 30))).shape == (30, 24, 3)
+    assert open_image(Image.new("L", (6000, 4000))).shape == (4000, 6000, 3)
 
 
 REFUSED = {
@@ -131,8 +131,8 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(kind, tmp_path):
     path = tmp_path / "upload"
     path.write_bytes(data)
     for source in (data, path):
-        with pytest.raises(PictureError) as refusal:
-            open_picture(source)
+        with pytest.raises(ImageError) as refusal:
+            open_image(source)
         sentence = str(refusal.value)
         assert words in sentence and str(tmp_path) not in sentence
         assert sentence.endswith(".") and "\n" not in sentence
@@ -153,14 +153,14 @@ def test_missing_files_folders_and_devices_are_refused(tmp_path):
         (tmp_path, "a folder"),
         ("/dev/zero", "no file"),
     ):
-        with pytest.raises(PictureError, match=words) as refusal:
-            open_picture(path)
+        with pytest.raises(ImageError, match=words) as refusal:
+            open_image(path)
         assert "/" not in str(refusal.value)
 
 
 def test_refusing_a_bomb_leaves_pillows_own_guard_as_it_was():
-    with pytest.raises(PictureError):
-        open_picture(declared_png(60000, 50000))
+    with pytest.raises(ImageError):
+        open_image(declared_png(60000, 50000))
     assert Image.MAX_IMAGE_PIXELS == 89478485
 
 
@@ -185,8 +185,8 @@ def test_large_jpegs_are_turned_as_exif_says():
 def test_jpegs_have_a_bound_too():
     """126 megapixels; and 63 of a progressive one, whose coefficients are held whatever the scale."""
     for size, options in (((14000, 9000), {}), ((9000, 7000), {"progressive": True})):
-        with pytest.raises(PictureError, match="so please send a smaller copy"):
-            open_picture(saved(Image.new("L", size), "JPEG", **options))
+        with pytest.raises(ImageError, match="so please send a smaller copy"):
+            open_image(saved(Image.new("L", size), "JPEG", **options))
 
 
 def test_small_pictures_are_read_with_a_note():

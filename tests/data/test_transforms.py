@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fer.data.transforms import Augmentation, augment, erase, mixup, relight, warp
+from fer.data.transforms import Augmentation, augment, jitter, mixup, random_affine, random_erase
 
 NOTHING = Augmentation(flip=0)
 
@@ -27,7 +27,7 @@ def test_flip_1_mirrors_every_face():
     """Alone it is exact; together with the resampling it is the same to a thousandth."""
     faces = torch.rand(4, 1, 48, 48)
     assert torch.equal(augment(faces, Augmentation(flip=1), generator()), faces.flip(-1))
-    resampled = warp(faces, Augmentation(flip=1, rotate=1e-4), generator(), 48)
+    resampled = random_affine(faces, Augmentation(flip=1, rotate=1e-4), generator(), 48)
     assert torch.allclose(resampled, faces.flip(-1), atol=1e-3)
 
 
@@ -65,14 +65,14 @@ def test_size_shrinks_the_faces_in_the_same_step():
 
 def test_light_keeps_to_0_and_1():
     """Even a change by the whole range is clamped, and each face gets its own."""
-    lit = relight(ramp(20), 1.0, generator())
+    lit = jitter(ramp(20), 1.0, generator())
     assert lit.min() >= 0 and lit.max() <= 1 and len(lit.mean((1, 2, 3)).unique()) == 20
 
 
 def test_erasing_blanks_one_rectangle_with_the_mean():
     """2 % to 25 % of the pixels change (a border's worth of rounding aside), all to the face's mean."""
     faces = ramp(100)
-    erased = erase(faces, 1.0, generator())
+    erased = random_erase(faces, 1.0, generator())
     share = (erased != faces).float().mean((1, 2, 3))
     assert share.min() > 0.01 and share.max() < 0.27
     assert torch.allclose(erased[erased != faces], torch.tensor(0.5), atol=1e-6)

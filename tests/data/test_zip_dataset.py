@@ -131,7 +131,7 @@ def test_the_files_of_an_archive_are_counted_before_its_directory_is_parsed(tmp_
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
     """6,000 x 6,000 black pixels fit into 35 kB; they are left out by the header alone."""
     path = zipped(tmp_path / "f.zip", {"happy/1.png": png(0, 6000), "happy/2.png": png(9)})
-    opened = image_io.open_picture
+    opened = image_io.open_image
     sizes = []
     monkeypatch.setattr(image_folder, "open_picture", lambda data: sizes.append(len(data)) or opened(data))
     own = zip_dataset.read(path)

@@ -13,7 +13,7 @@ from fer.data import dataset, fer2013, ferplus
 from fer.data import labels as data_labels
 from fer.evaluation import calibration, metrics
 from fer.models import checkpoint
-from fer.models.checkpoint import Network, logit_offsets
+from fer.models.checkpoint import FERModel, logit_offsets
 from fer.utils import artifacts
 
 PRIOR = [0.5, 0.25, 0.25]
@@ -47,9 +47,9 @@ def test_temperature_is_between_that_of_clean_and_that_of_corrupted_faces():
     """Logits that are twice too sharp want 2; with as much weight on honest ones the fit lies between 1 and 2."""
     sharp, labels = random_logits(4000, 2.0)
     honest = sharp / 2
-    assert calibration.calibrate(sharp, labels) == pytest.approx(2, abs=0.1)
+    assert calibration.fit_temperature(sharp, labels) == pytest.approx(2, abs=0.1)
     found = calibration.fit(honest, sharp.expand(5, -1, -1), labels, [1 / 3] * 3)
-    both = calibration.calibrate(torch.cat([honest, sharp]), labels.repeat(2))
+    both = calibration.fit_temperature(torch.cat([honest, sharp]), labels.repeat(2))
     assert 1.1 < found.temperature < 1.9 and found.temperature == pytest.approx(both, abs=1e-3)
 
 
@@ -59,10 +59,12 @@ def test_weights_count_as_repeated_faces_do():
     weights = torch.ones(50)
     weights[:10] = 3
     repeated = torch.cat([torch.arange(50), torch.arange(10), torch.arange(10)])
-    assert calibration.calibrate(logits, labels, weights) == calibration.calibrate(logits[repeated], labels[repeated])
+    assert calibration.fit_temperature(logits, labels, weights) == calibration.fit_temperature(
+        logits[repeated], labels[repeated]
+    )
     shares = logits.softmax(1)
-    weighted = calibration.unsure_below(shares, labels, 0.3, weights)
-    assert weighted == calibration.unsure_below(shares[repeated], labels[repeated], 0.3)
+    weighted = calibration.fit_rejection_threshold(shares, labels, 0.3, weights)
+    assert weighted == calibration.fit_rejection_threshold(shares[repeated], labels[repeated], 0.3)
 
 
 def test_prediction_sets_hold_the_true_label_for_nine_faces_in_ten():
@@ -87,16 +89,16 @@ def test_a_set_is_never_empty_and_holds_what_reaches_the_threshold():
 
 def test_an_adjusted_network_is_the_same_after_saving_and_loading(tmp_path: Path):
     """Its logits are moved by the offsets, its file is not: the weights' digest stays, twice over."""
-    network, faces = Network("dnn").eval(), torch.rand(2, 1, 48, 48)
-    checkpoint.save(network, tmp_path)
-    network = checkpoint.load(tmp_path)
+    network, faces = FERModel("dnn").eval(), torch.rand(2, 1, 48, 48)
+    checkpoint.save_model(network, tmp_path)
+    network = checkpoint.load_model(tmp_path)
     plain, before = network(faces), artifacts.weights_digest(tmp_path)
     adjustment = {"share": 0.5, "prior": [0.4, *[0.1] * 6]}
     for _ in range(2):
         network.adjust(adjustment)
         torch.testing.assert_close(network(faces), plain + logit_offsets(adjustment))
-        checkpoint.save(network, tmp_path)
-        network = checkpoint.load(tmp_path)
+        checkpoint.save_model(network, tmp_path)
+        network = checkpoint.load_model(tmp_path)
     torch.testing.assert_close(network(faces), plain + logit_offsets(adjustment))
     assert artifacts.weights_digest(tmp_path) == before
     network.adjust(None)
@@ -115,7 +117,7 @@ def test_an_adjusted_network_is_the_same_after_saving_and_loading(tmp_path: Path
 def test_impossible_adjustments_are_refused(adjustment: dict):
     """Keys, range and number of labels."""
     with pytest.raises(ValueError, match="a share, and a frequency|a prior of 1 labels: expected 7"):
-        Network("dnn", logit_adjustment=adjustment)
+        FERModel("dnn", logit_adjustment=adjustment)
 
 
 def test_faces_of_ferplus_are_labelled_by_most_votes_for_calibration():
@@ -123,9 +125,9 @@ def test_faces_of_ferplus_are_labelled_by_most_votes_for_calibration():
     votes = torch.zeros(3, 10, dtype=torch.uint8)
     votes[0, 3], votes[1, :7] = 10, torch.tensor([2, 2, 1, 1, 1, 0, 3], dtype=torch.uint8)
     votes[2, 9] = 10
-    faces = dataset.Faces(torch.zeros(3, 48, 48).byte(), torch.zeros(3).long(), votes, torch.zeros(3).bool())
+    faces = dataset.FaceDataset(torch.zeros(3, 48, 48).byte(), torch.zeros(3).long(), votes, torch.zeros(3).bool())
     assert fer2013.labelled_by_most(faces, ferplus.FERPLUS).labels.tolist() == [3, 6]
-    assert len(dataset.relabelled(faces, ferplus.FERPLUS)) == 1
+    assert len(dataset.with_label_set(faces, ferplus.FERPLUS)) == 1
     assert fer2013.labelled_by_most(replace(faces, votes=None), data_labels.EMOTIONS).labels.tolist() == [0, 0, 0]
 
 
@@ -138,7 +140,7 @@ def test_evaluate_calibrates_and_tells_of_prediction_sets(
     tmp_path: Path, folder_data: Path, capsys: pytest.CaptureFixture
 ):
     """config.json has all four, the JSON the sets' coverage, size and share of single labels, kept as well."""
-    checkpoint.save(Network("dnn"), tmp_path / "dnn")
+    checkpoint.save_model(FERModel("dnn"), tmp_path / "dnn")
     assert main(["evaluate", str(tmp_path / "dnn"), "--data", str(folder_data), "--calibrate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     config = json.loads((tmp_path / "dnn" / "config.json").read_text())
@@ -152,7 +154,7 @@ def test_a_new_adjustment_takes_out_what_was_measured_before_it(
     tmp_path: Path, folder_data: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Figures and answers of the other split would be of other logits: they go."""
-    checkpoint.save(Network("dnn"), tmp_path / "dnn")
+    checkpoint.save_model(FERModel("dnn"), tmp_path / "dnn")
     command = ["evaluate", str(tmp_path / "dnn"), "--data", str(folder_data), "--json"]
     assert main(command) == 0
     config = json.loads((tmp_path / "dnn" / "config.json").read_text())

@@ -10,7 +10,7 @@ from fer.cli.main import main
 from fer.data import dataset
 from fer.evaluation import corruptions
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 
 PIXELS = torch.arange(300 * 48 * 48).remainder(251).byte().view(300, 48, 48)
 
@@ -66,7 +66,7 @@ def test_robust_figures_count_faces_and_not_pictures():
     logits = torch.zeros(33, 4, 7)
     logits[:, :, 6] = 1
     logits[:, 0, 0] = logits[:11, 1, 1] = 2
-    faces = dataset.Faces(torch.zeros(4, 48, 48).byte(), labels, None, twin)
+    faces = dataset.FaceDataset(torch.zeros(4, 48, 48).byte(), labels, None, twin)
     found = corruptions.robust_figures(logits, faces)
     assert (found["accuracy"], found["n"]) == (pytest.approx(1 / 3), 4)
     assert (found["accuracy_without_twins"], found["n_without_twins"]) == (pytest.approx(1 / 3), 3)
@@ -79,7 +79,7 @@ def test_robust_figures_count_faces_and_not_pictures():
 
 def test_the_command_prints_and_keeps_the_mean(tmp_path: Path, folder_data: Path, capsys: pytest.CaptureFixture):
     """JSON with 33 rows; config.json and card have the mean; it does not go with --tta."""
-    checkpoint.save(Network("dnn"), tmp_path / "dnn")
+    checkpoint.save_model(FERModel("dnn"), tmp_path / "dnn")
     arguments = ["evaluate", str(tmp_path / "dnn"), "--data", str(folder_data), "--corruptions"]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

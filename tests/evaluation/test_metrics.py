@@ -8,7 +8,7 @@ import torch
 from sklearn import metrics
 from torch import nn
 
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.evaluation import calibration, inference, predictions
 from fer.evaluation import metrics as evaluation_metrics
 
@@ -25,7 +25,7 @@ def guesses() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_figures_agree_with_scikit_learn(guesses: tuple):
     """Accuracy, macro-F1, balanced accuracy, confusion, precision and recall."""
     logits, labels, twin = guesses
-    ours, predicted = evaluation_metrics.figures(logits, labels, twin), logits.argmax(1)
+    ours, predicted = evaluation_metrics.classification_metrics(logits, labels, twin), logits.argmax(1)
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predicted))
     assert ours["macro_f1"] == pytest.approx(metrics.f1_score(labels, predicted, average="macro"))
     assert ours["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
@@ -38,7 +38,7 @@ def test_figures_agree_with_scikit_learn(guesses: tuple):
 def test_faces_without_a_twin_are_counted_apart(guesses: tuple):
     """Every tenth face is a twin: 450 of 500 are left, and their accuracy is their own."""
     logits, labels, twin = guesses
-    ours = evaluation_metrics.figures(logits, labels, twin)
+    ours = evaluation_metrics.classification_metrics(logits, labels, twin)
     right = (logits.argmax(1) == labels)[~twin]
     assert (ours["n"], ours["n_without_twins"]) == (500, 450)
     assert ours["accuracy_without_twins"] == pytest.approx(right.float().mean().item())
@@ -46,9 +46,9 @@ def test_faces_without_a_twin_are_counted_apart(guesses: tuple):
 
 def test_wilson_interval_by_hand():
     """2,500 of 3,589 right is .6966, and .6813 to .7114; 0 of 10 still has an interval."""
-    assert evaluation_metrics.wilson(2500, 3589) == pytest.approx([0.68134, 0.71141], abs=1e-4)
-    assert evaluation_metrics.wilson(0, 10) == pytest.approx([0.0, 0.2775], abs=1e-4)
-    assert evaluation_metrics.wilson(0, 0) == [0.0, 1.0]
+    assert evaluation_metrics.wilson_interval(2500, 3589) == pytest.approx([0.68134, 0.71141], abs=1e-4)
+    assert evaluation_metrics.wilson_interval(0, 10) == pytest.approx([0.0, 0.2775], abs=1e-4)
+    assert evaluation_metrics.wilson_interval(0, 0) == [0.0, 1.0]
 
 
 def test_calibration_error_by_hand():
@@ -62,7 +62,7 @@ def test_a_planted_temperature_is_found():
     generator = torch.Generator().manual_seed(0)
     logits = 5 * torch.randn(20000, 7, generator=generator)
     labels = torch.multinomial((logits / 2.5).softmax(1), 1, generator=generator).flatten()
-    assert calibration.calibrate(logits, labels) == pytest.approx(2.5, abs=0.1)
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(2.5, abs=0.1)
 
 
 def test_the_threshold_keeps_as_many_answers_as_it_may():
@@ -70,15 +70,15 @@ def test_the_threshold_keeps_as_many_answers_as_it_may():
     confidence = torch.tensor([0.95, 0.9, 0.85, 0.8, 0.7, 0.6])
     probabilities = torch.stack([confidence, 1 - confidence], 1)
     labels = torch.tensor([0, 0, 1, 0, 0, 1])
-    assert calibration.unsure_below(probabilities, labels, wrong=0.2) == pytest.approx(0.7)
-    assert calibration.unsure_below(probabilities, labels, wrong=0.5) == 0.0
-    assert calibration.unsure_below(probabilities, 1 - labels, wrong=0.1) == 1.0
+    assert calibration.fit_rejection_threshold(probabilities, labels, wrong=0.2) == pytest.approx(0.7)
+    assert calibration.fit_rejection_threshold(probabilities, labels, wrong=0.5) == 0.0
+    assert calibration.fit_rejection_threshold(probabilities, 1 - labels, wrong=0.1) == 1.0
 
 
 def test_ten_views_are_the_face_four_shifts_and_their_mirrors():
     """The first is the face itself, the second its mirror image; all ten of a textured face differ."""
     face = torch.rand(1, 1, 48, 48)
-    views = list(inference.ten_views(face))
+    views = list(inference.ten_crop(face))
     assert len(views) == 10 and all(view.shape == face.shape for view in views)
     assert torch.equal(views[0], face) and torch.equal(views[1], face.flip(-1))
     assert torch.equal(views[2][:, :, 3:, 3:], face[:, :, :-3, :-3])
@@ -108,10 +108,10 @@ def test_ten_views_average_out_what_is_not_symmetric():
 def test_predictions_of_two_splits_share_a_file_that_is_written_only_on_change(tmp_path: Path):
     """PrivateTest joins PublicTest; the same logits once more leave the file's time as it is."""
     path = tmp_path / "predictions.npz"
-    faces = Faces(torch.zeros(2, 48, 48), torch.tensor([1, 0]), None, torch.tensor([True, False]))
+    faces = FaceDataset(torch.zeros(2, 48, 48), torch.tensor([1, 0]), None, torch.tensor([True, False]))
     logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    predictions.keep_predictions(path, "PublicTest", logits, faces)
-    predictions.keep_predictions(path, "PrivateTest", logits + 1, faces)
+    predictions.save_predictions(path, "PublicTest", logits, faces)
+    predictions.save_predictions(path, "PrivateTest", logits + 1, faces)
     stored = predictions.read_predictions(path)
     assert stored["PublicTest_logits"].tolist() == [[1, 2], [3, 4]] and stored["PublicTest_twin"].tolist() == [
         True,
@@ -119,5 +119,5 @@ def test_predictions_of_two_splits_share_a_file_that_is_written_only_on_change(t
     ]
     assert stored["PrivateTest_logits"].dtype == np.float16 and stored["PrivateTest_labels"].tolist() == [1, 0]
     before = path.stat().st_mtime_ns
-    predictions.keep_predictions(path, "PrivateTest", logits + 1, faces)
+    predictions.save_predictions(path, "PrivateTest", logits + 1, faces)
     assert path.stat().st_mtime_ns == before

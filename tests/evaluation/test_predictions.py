@@ -15,24 +15,24 @@ from fer.data import dataset, ferplus, labels
 from fer.data import fer2013 as data_fer2013
 from fer.data.image_folder import LabelledFaces
 from fer.evaluation import comparison, predictions
-from fer.evaluation.predictions import Answers
+from fer.evaluation.predictions import Predictions
 from fer.models import checkpoint
 
-SHIPPED = checkpoint.available()
-SEVEN = [name for name in SHIPPED if checkpoint.outline(name).labels == labels.EMOTIONS]
+SHIPPED = checkpoint.list_checkpoints()
+SEVEN = [name for name in SHIPPED if checkpoint.load_meta(name).labels == labels.EMOTIONS]
 
 
-def made(logits: torch.Tensor, truth: torch.Tensor, name: str = "a", **changes) -> Answers:
+def made(logits: torch.Tensor, truth: torch.Tensor, name: str = "a", **changes) -> Predictions:
     """Answers of seven labels to faces that are no twins and on which nobody voted."""
     rows = {"twin": torch.zeros(len(truth), dtype=torch.bool), "face": torch.arange(len(truth)), "votes": None}
-    found = Answers(name, labels.EMOTIONS, 1.0, logits, truth, faces=len(truth), **rows)
+    found = Predictions(name, labels.EMOTIONS, 1.0, logits, truth, faces=len(truth), **rows)
     return replace(found, **changes)
 
 
 @pytest.mark.parametrize("name", SEVEN)
 def test_the_matrix_of_private_test_has_the_counts_of_fer_2013(name):
     """It sums to 3,589, with rows 491 55 528 879 594 416 626."""
-    matrix = predictions.load_predictions(checkpoint.outline(name), "PrivateTest").confusion()
+    matrix = predictions.load_predictions(checkpoint.load_meta(name), "PrivateTest").confusion()
     assert matrix.sum(1).tolist() == [491, 55, 528, 879, 594, 416, 626] and matrix.sum() == 3589
 
 
@@ -40,7 +40,7 @@ def test_the_matrix_of_private_test_has_the_counts_of_fer_2013(name):
 @pytest.mark.parametrize("split", predictions.SPLITS)
 def test_shipped_answers_have_the_figures_that_evaluate_wrote_into_config_json(name, split):
     """Rounded to five digits, as config.json keeps them."""
-    network = checkpoint.outline(name)
+    network = checkpoint.load_meta(name)
     figures = predictions.kept_figures(network, split, checkpoint.WEIGHTS / name)
     for key, value in network.figures[split.replace("Test", "_test").lower()].items():
         assert np.round(figures[key], 5) == pytest.approx(value, abs=1e-9), key
@@ -50,7 +50,9 @@ def test_shipped_answers_have_the_figures_that_evaluate_wrote_into_config_json(n
 def test_shipped_answers_agree_with_scikit_learn(name):
     """Accuracy, macro-F1, balanced accuracy, precision, recall and confusion, without twins and above a threshold."""
     found = (
-        predictions.load_predictions(checkpoint.outline(name), "PrivateTest").asked(without_twins=True).surer_than(0.5)
+        predictions.load_predictions(checkpoint.load_meta(name), "PrivateTest")
+        .asked(without_twins=True)
+        .surer_than(0.5)
     )
     ours, truth, read = found.figures(), found.truth, found.read
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(truth, read))
@@ -61,7 +63,7 @@ def test_shipped_answers_agree_with_scikit_learn(name):
     for key, values in (("precision", precision), ("recall", recall), ("f1", f1), ("support", support)):
         assert [row[key] for row in ours["per_class"]] == pytest.approx(values.tolist())
     assert ours["answered"] == pytest.approx(len(found) / int((~predictions.load_predictions(
-        checkpoint.outline(name), "PrivateTest").twin).sum()))  # fmt: skip
+        checkpoint.load_meta(name), "PrivateTest").twin).sum()))  # fmt: skip
 
 
 @pytest.mark.data
@@ -72,11 +74,11 @@ def test_evaluate_and_confusion_print_the_same_numbers(fer2013, monkeypatch, cap
         pytest.skip("dnn and cnn are not shipped")
     faces = fer2013["PrivateTest"][:200]
     for member in ("dnn", "cnn"):
-        network = checkpoint.load(member)
-        checkpoint.save(network, tmp_path / member)
+        network = checkpoint.load_model(member)
+        checkpoint.save_model(network, tmp_path / member)
         predictions.evaluate(network, "PrivateTest", faces, folder=tmp_path / member)
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(data_fer2013, "load", lambda root: {"PrivateTest": faces})
+    monkeypatch.setattr(data_fer2013, "load_fer2013", lambda root: {"PrivateTest": faces})
     printed = {}
     for command in ("evaluate", "confusion"):
         assert cli_main.main([command, name, "--split", "PrivateTest", "--json"]) == 0
@@ -89,8 +91,8 @@ def test_a_committee_answers_with_its_members_mean_probability():
     """The kept answers of two networks, each at its own temperature, averaged by hand for one face."""
     if len(SEVEN) < 2:
         pytest.skip("needs two shipped networks")
-    members = [predictions.load_predictions(checkpoint.outline(name), "PrivateTest") for name in SEVEN[:2]]
-    both = predictions.load_predictions(checkpoint.outline("committee:" + "+".join(SEVEN[:2])), "PrivateTest")
+    members = [predictions.load_predictions(checkpoint.load_meta(name), "PrivateTest") for name in SEVEN[:2]]
+    both = predictions.load_predictions(checkpoint.load_meta("committee:" + "+".join(SEVEN[:2])), "PrivateTest")
     mean = (members[0].probabilities[7] + members[1].probabilities[7]) / 2
     assert both.probabilities[7].tolist() == pytest.approx(mean.tolist(), abs=1e-6)
 
@@ -138,16 +140,16 @@ def test_the_taggers_judge_by_their_majority():
     votes[0, 1] = votes[1, 3] = votes[2, 7] = 10  # happy, sad, contempt
     votes[3, :2] = 5
     truth, read = torch.tensor([3, 6, 3, 3]), torch.tensor([3, 4, 0, 3])  # happy neutral happy happy; happy sad angry
-    facts = comparison.judged(made(torch.eye(7)[read], truth, votes=votes))
+    facts = comparison.annotator_agreement(made(torch.eye(7)[read], truth, votes=votes))
     assert (facts["n"], facts["mistakes"], facts["as_taggers"]) == (3, 2, 1)
     assert facts["accuracy"] == pytest.approx(2 / 3) and facts["label"] == pytest.approx(1 / 3)
-    assert comparison.judged(made(torch.eye(7)[read], truth)) is None
+    assert comparison.annotator_agreement(made(torch.eye(7)[read], truth)) is None
 
 
 def test_coverage_starts_with_the_surest():
     """At .9 right, at .6 wrong: a half answered is all right, all answered is half right."""
     found = replace(made(torch.tensor([[0.4, 0.6], [0.9, 0.1]]).log(), torch.tensor([0, 0])), labels=("a", "b"))
-    sure, answered, right = comparison.coverage(found)
+    sure, answered, right = comparison.risk_coverage(found)
     assert (answered.tolist(), right.tolist()) == ([0.5, 1.0], [1.0, 0.5])
     assert sure.tolist() == pytest.approx([0.9, 0.6])
 
@@ -155,22 +157,24 @@ def test_coverage_starts_with_the_surest():
 def test_own_faces_whose_label_a_network_does_not_tell_are_left_out():
     """Contempt is none of seven labels; three faces stay, in their places."""
     own = LabelledFaces("x", torch.zeros(4, 48, 48), ("happy", "contempt", "sad", "happy"))
-    network = checkpoint.Network("dnn")
-    found = predictions.of_own(own, network, torch.eye(7)[[3, 3, 3, 4]])
+    network = checkpoint.FERModel("dnn")
+    found = predictions.predict_own_faces(own, network, torch.eye(7)[[3, 3, 3, 4]])
     assert (found.truth.tolist(), found.read.tolist(), found.face.tolist()) == ([3, 4, 3], [3, 3, 4], [0, 2, 3])
     with pytest.raises(ValueError, match="tells none of contempt"):
-        predictions.of_own(replace(own, pixels=own.pixels[:1], names=("contempt",)), network, torch.eye(7)[:1])
+        predictions.predict_own_faces(
+            replace(own, pixels=own.pixels[:1], names=("contempt",)), network, torch.eye(7)[:1]
+        )
 
 
 def test_networks_of_ferplus_s_labels_know_their_faces_by_the_votes(tmp_path: Path):
     """Of 3,589 faces the taggers agree on 3,153: the answers to these have the numbers of theirs."""
-    agreed = ferplus.majority(ferplus.shipped("PrivateTest")) >= 0
+    agreed = ferplus.majority_vote(ferplus.load_shipped_votes("PrivateTest")) >= 0
     count = int(agreed.sum())
-    network = checkpoint.Network("compact-ferplus", ferplus.FERPLUS)
-    checkpoint.save(network, tmp_path / "compact-ferplus")
-    faces = dataset.Faces(torch.zeros(count, 48, 48), torch.zeros(count).long(), None, torch.zeros(count).bool())
+    network = checkpoint.FERModel("compact-ferplus", ferplus.FERPLUS)
+    checkpoint.save_model(network, tmp_path / "compact-ferplus")
+    faces = dataset.FaceDataset(torch.zeros(count, 48, 48), torch.zeros(count).long(), None, torch.zeros(count).bool())
     path = tmp_path / "compact-ferplus" / predictions.PREDICTIONS
-    predictions.keep_predictions(path, "PrivateTest", torch.zeros(count, 8), faces)
+    predictions.save_predictions(path, "PrivateTest", torch.zeros(count, 8), faces)
     found = predictions.load_predictions(network, "PrivateTest", tmp_path)
     assert count == 3153 and torch.equal(found.face, agreed.nonzero()[:, 0]) and len(found.votes) == count
 

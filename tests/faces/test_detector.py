@@ -14,7 +14,7 @@ import pytest
 
 import fer
 from fer.data import labels
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_image
 from fer.faces import detector as faces_detector
 from fer.faces.detector import Detector, load_detector
 from fer.faces.framing import Box, crop, frame, whole
@@ -24,7 +24,7 @@ EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 
 def example(emotion: str = "happy", size: int = 240) -> np.ndarray:
     """A face that is nobody's, RGB uint8 (size, size, 3)."""
-    face = open_picture(EXAMPLES / f"{emotion}.png")
+    face = open_image(EXAMPLES / f"{emotion}.png")
     return cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if size < 240 else cv2.INTER_CUBIC)
 
 
@@ -140,7 +140,7 @@ def test_a_small_tilt_is_not_made_larger(detector, angle):
 )
 def test_photographs_of_one_person_have_one_face(detector):
     files = sorted(path for path in Path(os.environ["FER_PHOTOS"]).iterdir() if path.suffix in (".jpg", ".png"))
-    assert {path.name: len(detector(open_picture(path))) for path in files} == {path.name: 1 for path in files}
+    assert {path.name: len(detector(open_image(path))) for path in files} == {path.name: 1 for path in files}
 
 
 # ------------------------------------------------------------------------------------------------ Detector

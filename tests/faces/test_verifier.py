@@ -9,7 +9,7 @@ import pytest
 import fer
 from fer.data import labels
 from fer.data.crop import whole_picture
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_image
 from fer.faces.verifier import FILE, face_score
 
 EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
@@ -18,7 +18,7 @@ EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 @pytest.mark.parametrize("emotion", labels.EMOTIONS)
 def test_faces_are_faces(emotion):
     """The seven examples, and the same mirrored, darker, and of 24 pixels only."""
-    face = whole_picture(open_picture(EXAMPLES / f"{emotion}.png"))
+    face = whole_picture(open_image(EXAMPLES / f"{emotion}.png"))
     small = cv2.resize(cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA), (48, 48))
     assert all(face_score(crop) >= 0 for crop in (face, np.ascontiguousarray(face[:, ::-1]), face // 2, small))
 
@@ -41,7 +41,7 @@ def test_textures_are_none():
 
 def test_the_score_does_not_depend_on_the_light():
     """Half the contrast and 60 greys brighter: the same to within a tenth of its own size."""
-    face = whole_picture(open_picture(EXAMPLES / "happy.png")).astype(np.float32)
+    face = whole_picture(open_image(EXAMPLES / "happy.png")).astype(np.float32)
     dim = np.rint(face / 2 + 60).astype(np.uint8)
     assert face_score(dim) == pytest.approx(face_score(face.astype(np.uint8)), rel=0.3)
 

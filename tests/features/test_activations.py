@@ -10,23 +10,23 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fer.data import ferplus
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.features import activations, layer_report, pruning, pruning_curve, receptive_field, redundancy, similarity
 from fer.models import checkpoint, summary
 from fer.models import registry as models_registry
-from fer.models.layers import Chain
+from fer.models.layers import NamedSequential
 from fer.plotting import maps
 
 
-def network_of(*named: tuple[str, nn.Module]) -> Chain:
-    return Chain(OrderedDict(named)).eval()
+def network_of(*named: tuple[str, nn.Module]) -> NamedSequential:
+    return NamedSequential(OrderedDict(named)).eval()
 
 
 def pixels(count: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-def small(seed: int = 0, activation: type[nn.Module] = nn.ReLU, norm: bool = False) -> Chain:
+def small(seed: int = 0, activation: type[nn.Module] = nn.ReLU, norm: bool = False) -> NamedSequential:
     """Six filters of 3x3, pooled, four of 3x3, pooled, and two classes."""
     torch.manual_seed(seed)
     layers = [("conv2d_1", nn.Conv2d(1, 6, 3))]
@@ -48,18 +48,18 @@ def small(seed: int = 0, activation: type[nn.Module] = nn.ReLU, norm: bool = Fal
 def test_maps_are_exactly_what_a_plain_forward_has_passed_through(architecture):
     """Every layer, to the last bit; the other networks are of the same kinds of layers."""
     torch.manual_seed(0)
-    network = checkpoint.Network(architecture, models_registry.labels_of(architecture)).eval()
+    network = checkpoint.FERModel(architecture, models_registry.label_set(architecture)).eval()
     values = faces = torch.rand(1, 1, 48, 48)
     with torch.no_grad():
         for name, layer in network.named_children():
             values = layer(values)
-            assert torch.equal(activations.maps(network, name, faces), values), name
+            assert torch.equal(activations.activation_maps(network, name, faces), values), name
 
 
 def test_only_what_makes_something_new_is_a_step():
     """Neither dropout nor flattening."""
-    network = checkpoint.Network("cnn").eval()
-    assert activations.layers(network)[:5] == [
+    network = checkpoint.FERModel("cnn").eval()
+    assert activations.active_layers(network)[:5] == [
         "conv2d_1",
         "activation_1",
         "conv2d_2",
@@ -76,10 +76,10 @@ def test_only_what_makes_something_new_is_a_step():
 def test_eight_visitors_at_once_get_each_their_own():
     """Forty maps each, of one network."""
     network, faces = small(), pixels(8)
-    expected = [activations.maps(network, "conv2d_2", face[None, None] / 255) for face in faces]
+    expected = [activations.activation_maps(network, "conv2d_2", face[None, None] / 255) for face in faces]
 
     def visit(number: int) -> bool:
-        found = (activations.maps(network, "conv2d_2", faces[number][None, None] / 255) for _ in range(40))
+        found = (activations.activation_maps(network, "conv2d_2", faces[number][None, None] / 255) for _ in range(40))
         return all(torch.equal(each, expected[number]) for each in found)
 
     with ThreadPoolExecutor(8) as visitors:
@@ -92,9 +92,9 @@ def test_eight_visitors_at_once_get_each_their_own():
 )
 def test_what_has_no_maps_is_told(layer, faces, words):
     with pytest.raises(ValueError, match=words):
-        activations.maps(small(), layer, faces)
+        activations.activation_maps(small(), layer, faces)
     with pytest.raises(ValueError, match="training mode"):
-        activations.maps(small().train(), "conv2d_1", torch.zeros(1, 1, 48, 48))
+        activations.activation_maps(small().train(), "conv2d_1", torch.zeros(1, 1, 48, 48))
 
 
 @pytest.mark.parametrize("layer, place", [("conv2d_1", (3, 5)), ("max_pooling2d_1", (7, 2)), ("conv2d_2", (0, 20))])
@@ -111,14 +111,14 @@ def test_the_window_holds_exactly_the_pixels_that_can_change_a_place(layer, plac
     smooth[:layer](face)[0, :, *place].sum().backward()
     rows, columns = face.grad[0, 0].abs().sum(1).nonzero(), face.grad[0, 0].abs().sum(0).nonzero()
     seen = (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
-    assert receptive_field.window(small(), layer, *place) == tuple(int(edge) for edge in seen)
+    assert receptive_field.receptive_box(small(), layer, *place) == tuple(int(edge) for edge in seen)
 
 
 def test_a_padded_window_ends_with_the_face():
     """Place 0 of a padded 3x3 sees two pixels a side; a dense layer sees all of them."""
     network = network_of(("conv2d_1", nn.Conv2d(1, 1, 3, padding=1)), ("flatten_1", nn.Flatten()))
-    assert receptive_field.window(network, "conv2d_1", 0, 47) == (0, 46, 2, 48)
-    assert receptive_field.window(network, "flatten_1", 0, 0) == (0, 0, 48, 48)
+    assert receptive_field.receptive_box(network, "conv2d_1", 0, 47) == (0, 46, 2, 48)
+    assert receptive_field.receptive_box(network, "flatten_1", 0, 0) == (0, 0, 48, 48)
 
 
 def test_a_map_lies_over_the_face_where_its_windows_have_their_middles():
@@ -126,11 +126,11 @@ def test_a_map_lies_over_the_face_where_its_windows_have_their_middles():
     network = small()
     values = torch.zeros(46, 46)
     values[10, 20] = 1
-    assert receptive_field.on_face(network, "conv2d_1", values).nonzero().tolist() == [[11, 21]]
-    assert receptive_field.on_face(network, "conv2d_1", torch.ones(46, 46)).sum() == 46 * 46
+    assert receptive_field.upsample_to_input(network, "conv2d_1", values).nonzero().tolist() == [[11, 21]]
+    assert receptive_field.upsample_to_input(network, "conv2d_1", torch.ones(46, 46)).sum() == 46 * 46
     pooled = torch.zeros(23, 23)
     pooled[5, 6] = 1  # sees rows 10 to 13 and columns 12 to 15
-    assert receptive_field.on_face(network, "max_pooling2d_1", pooled).nonzero().tolist() == [
+    assert receptive_field.upsample_to_input(network, "max_pooling2d_1", pooled).nonzero().tolist() == [
         [11, 13], [11, 14], [12, 13], [12, 14]
     ]  # fmt: skip
 
@@ -141,18 +141,18 @@ def test_a_map_lies_over_the_face_where_its_windows_have_their_middles():
 def test_likeness_is_the_correlation_and_a_flat_filter_is_like_none():
     values = torch.tensor([[1.0, 2, 3, 4], [2, 4, 6, 8], [4, 3, 2, 1], [5, 5, 5, 5]])
     expected = [[1, 1, -1, 0], [1, 1, -1, 0], [-1, -1, 1, 0], [0, 0, 0, 0]]
-    assert torch.allclose(similarity.likeness(values), torch.tensor(expected, dtype=torch.double))
+    assert torch.allclose(similarity.map_correlation(values), torch.tensor(expected, dtype=torch.double))
 
 
 def test_each_filter_is_followed_by_the_most_like_it():
     alike = torch.tensor([[1, 0.1, 0.9, 0.2], [0.1, 1, 0.3, 0.8], [0.9, 0.3, 1, 0.4], [0.2, 0.8, 0.4, 1]])
-    assert similarity.by_likeness(alike) == [0, 2, 3, 1]
+    assert similarity.seriate(alike) == [0, 2, 3, 1]
 
 
 def test_a_stand_in_is_a_near_twin_of_each_that_it_stands_for():
     """1 is near 0 and 2, which are not near each other: 1 stands for all three; 3 stands alone."""
     alike = torch.tensor([[1, 0.97, 0.9, 0], [0.97, 1, 0.96, 0], [0.9, 0.96, 1, 0], [0, 0, 0, 1]])
-    assert similarity.stand_ins(alike).tolist() == [1, 1, 1, 3]
+    assert similarity.representatives(alike).tolist() == [1, 1, 1, 3]
 
 
 def test_filters_differ_by_0_from_themselves_and_by_1_from_their_negative():
@@ -164,7 +164,7 @@ def test_filters_differ_by_0_from_themselves_and_by_1_from_their_negative():
 # ---- redundancy
 
 
-def planted() -> Chain:
+def planted() -> NamedSequential:
     """Filter 3 is filter 1 half as loud, filter 4 is dead behind its ReLU, filter 5 is always on."""
     network = small()
     first = network["conv2d_1"]
@@ -188,7 +188,7 @@ def test_a_planted_duplicate_and_a_planted_dead_filter_are_found():
 def test_what_is_summed_block_by_block_is_the_correlation_of_all_answers():
     """70 faces are two blocks."""
     network, faces = small(1), pixels(70)
-    values = activations.maps(network, "conv2d_1", faces[:, None] / 255).transpose(0, 1).flatten(1)
+    values = activations.activation_maps(network, "conv2d_1", faces[:, None] / 255).transpose(0, 1).flatten(1)
     expected = torch.corrcoef(values).fill_diagonal_(-2).topk(3)
     layer = redundancy.measure(network, faces, quiet=True)["conv2d_1"]
     assert np.allclose(layer.alike, expected.values, atol=1e-3)
@@ -212,7 +212,7 @@ def test_a_sigmoid_is_not_called_always_on():
 @pytest.fixture
 def folder(tmp_path):
     torch.manual_seed(0)
-    checkpoint.save(checkpoint.Network("dnn"), tmp_path / "dnn")
+    checkpoint.save_model(checkpoint.FERModel("dnn"), tmp_path / "dnn")
     return tmp_path / "dnn"
 
 
@@ -225,7 +225,7 @@ def test_what_is_kept_beside_the_weights_is_read_back_and_belongs_to_them_alone(
     assert read.rows() == found.rows() and read.faces == 9 and read.thinned == found.thinned
     assert all((read.layers["conv2d_2"].twins == found.layers["conv2d_2"].twins).flatten())
     torch.manual_seed(1)
-    checkpoint.save(checkpoint.Network("dnn"), folder)
+    checkpoint.save_model(checkpoint.FERModel("dnn"), folder)
     assert redundancy.read(folder) is None
     (folder / redundancy.FILE).write_bytes(b"broken")
     assert redundancy.read(folder) is None
@@ -236,21 +236,25 @@ def test_what_is_kept_beside_the_weights_is_read_back_and_belongs_to_them_alone(
 
 def test_a_network_with_all_its_filters_answers_as_before():
     network, faces = small(), pixels(5)[:, None] / 255
-    first = next(iter(pruning.thin(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(5)), "merged")))
+    first = next(
+        iter(pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(5)), "merged"))
+    )
     assert torch.allclose(first.network()(faces), network(faces), atol=1e-6)
 
 
-@pytest.mark.parametrize("way", pruning.WAYS)
+@pytest.mark.parametrize("way", pruning.STRATEGIES)
 @pytest.mark.parametrize("layer, norm", [("conv2d_1", False), ("conv2d_1", True), ("conv2d_2", False)])
 def test_filters_really_go_one_by_one(way, layer, norm):
     """From all of them to one; the smaller network has the shapes of one that was built so."""
     network = small(norm=norm)
-    steps = list(pruning.thin(network, layer, pruning.moments(network, layer, pixels(20)), way))
+    steps = list(pruning.prune_sequence(network, layer, pruning.moments(network, layer, pixels(20)), way))
     filters = len(network[layer].weight)
     assert [len(step.kept) for step in steps] == list(range(filters, 0, -1))
     smaller = steps[-2].network()
-    assert activations.maps(smaller, layer, torch.rand(1, 1, 48, 48)).shape[1] == 2
-    assert summary.count(smaller) < summary.count(network) and smaller(torch.rand(3, 1, 48, 48)).shape == (3, 2)
+    assert activations.activation_maps(smaller, layer, torch.rand(1, 1, 48, 48)).shape[1] == 2
+    assert summary.count_parameters(smaller) < summary.count_parameters(network) and smaller(
+        torch.rand(3, 1, 48, 48)
+    ).shape == (3, 2)
 
 
 @pytest.mark.parametrize("way", ["merged", "twin"])
@@ -258,7 +262,7 @@ def test_a_duplicate_and_a_dead_filter_go_first_and_nothing_changes(way):
     """A twin half as loud is spoken for exactly."""
     network, faces = planted(), pixels(40)
     network["conv2d_1"].bias.data[5] = 0
-    steps = list(pruning.thin(network, "conv2d_1", pruning.moments(network, "conv2d_1", faces), way))
+    steps = list(pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", faces), way))
     assert set(range(6)) - set(steps[2].kept) in ({1, 4}, {3, 4})
     fresh = pixels(10, seed=7)[:, None] / 255
     assert torch.allclose(steps[2].network()(fresh), network(fresh), atol=1e-4)
@@ -268,7 +272,7 @@ def test_the_mean_of_a_filter_that_is_cut_stays():
     """A filter that always says the same loses nothing by being cut."""
     network = small()
     network["conv2d_1"].weight.data[2], network["conv2d_1"].bias.data[2] = 0, 3
-    steps = list(pruning.thin(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(9)), "cut"))
+    steps = list(pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(9)), "cut"))
     faces = pixels(5, seed=3)[:, None] / 255
     assert 2 not in steps[1].kept and torch.allclose(steps[1].network()(faces), network(faces), atol=1e-5)
 
@@ -276,7 +280,7 @@ def test_the_mean_of_a_filter_that_is_cut_stays():
 def test_the_network_that_is_thinned_keeps_its_own_weights():
     network = small()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    *_, last = pruning.thin(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(9)), "merged")
+    *_, last = pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(9)), "merged")
     last.network()["conv2d_2"].weight.data.fill_(9)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -291,9 +295,9 @@ def test_a_curve_ends_where_too_much_is_lost_and_finds_the_last_filter_that_can_
     """Labels are the network's own answers, of which it loses none until a filter goes that matters."""
     network, faces = planted(), pixels(200)
     labels = network(faces[:, None] / 255).argmax(1)
-    judged = Faces(faces, labels, None, torch.zeros(200, dtype=torch.bool))
+    judged = FaceDataset(faces, labels, None, torch.zeros(200, dtype=torch.bool))
     found = pruning_curve.measure(network, "conv2d_1", pixels(50, seed=5), judged, quiet=True)
-    assert found["filters"] == 6 and list(found["ways"]) == list(pruning.WAYS)
+    assert found["filters"] == 6 and list(found["ways"]) == list(pruning.STRATEGIES)
     for curve in found["ways"].values():
         kept = [row["kept"] for row in curve["rows"]]
         assert kept[0] == 6 and kept == sorted(kept, reverse=True) and curve["rows"][0]["accuracy"] == 1
@@ -306,7 +310,7 @@ def test_a_curve_ends_where_too_much_is_lost_and_finds_the_last_filter_that_can_
 @pytest.mark.parametrize("accuracies, gone", [([0.6, 0.598, 0.58], 1), ([0.6, 0.59, 0.6], 0), ([0.6, 0.61, 0.596], 2)])
 def test_what_can_go_is_counted_down_to_the_first_loss_of_half_a_point(accuracies, gone):
     rows = [{"kept": 3 - number, "accuracy": accuracy} for number, accuracy in enumerate(accuracies)]
-    assert pruning_curve.can_go(rows) == gone
+    assert pruning_curve.removable_filters(rows) == gone
 
 
 # ---- pictures
@@ -340,12 +344,12 @@ def test_a_layer_s_answer_names_its_filters_and_those_that_say_the_same():
     network = planted()
     network.labels, network.temperature = ("happy", "sad"), 1.0
     face = pixels(1)[0].numpy()
-    found = layer_report.of(network, "activation_1", face).summary()
+    found = layer_report.layer_report(network, "activation_1", face).summary()
     assert found["layer"] == "activation_1" and len(found["filters"]) == 6 and found["redundant_over"] == "this face"
     assert {(row["filter"], row["twin"]) for row in found["redundant"]} & {(1, 3), (3, 1)}
     assert found["filters"][4] == {"filter": 4, "mean": 0.0, "lowest": 0.0, "highest": 0.0}
-    assert layer_report.of(network, "dense_1", face).name(1) == "sad"
-    assert layer_report.of(network, "probabilities", face).values.sum() == pytest.approx(1)
+    assert layer_report.layer_report(network, "dense_1", face).name(1) == "sad"
+    assert layer_report.layer_report(network, "probabilities", face).values.sum() == pytest.approx(1)
 
 
 def test_a_layer_is_drawn_into_a_file(tmp_path):
@@ -353,7 +357,7 @@ def test_a_layer_is_drawn_into_a_file(tmp_path):
     network = small()
     network.labels, network.temperature = ("happy", "sad"), 1.0
     for layer in ("conv2d_1", "dense_1"):
-        layer_report.draw(layer_report.of(network, layer, pixels(1)[0].numpy()), tmp_path / f"{layer}.png")
+        layer_report.draw(layer_report.layer_report(network, layer, pixels(1)[0].numpy()), tmp_path / f"{layer}.png")
     with Image.open(tmp_path / "conv2d_1.png") as picture:
         assert picture.size == (6 * (46 * 2 + 2) - 2, 46 * 2)
     assert (tmp_path / "dense_1.png").stat().st_size > 1000
@@ -363,8 +367,8 @@ def test_a_network_of_other_labels_is_thinned_by_those():
     """Of 12 faces, eight that all FER+'s taggers call neutral and four on which they differ: 8 count."""
     votes = torch.zeros(12, 10, dtype=torch.uint8)
     votes[:8, 0], votes[8:, :5] = 10, 2
-    faces = Faces(pixels(12), torch.zeros(12, dtype=torch.long), votes, torch.zeros(12, dtype=torch.bool))
-    network = checkpoint.Network("compact-ferplus", ferplus.FERPLUS).eval()
+    faces = FaceDataset(pixels(12), torch.zeros(12, dtype=torch.long), votes, torch.zeros(12, dtype=torch.bool))
+    network = checkpoint.FERModel("compact-ferplus", ferplus.FERPLUS).eval()
     splits = {"Training": faces, "PublicTest": faces}
     (found,) = pruning_curve.record(network, None, splits, 12, "conv2d_1", quiet=True).thinned
     assert found["ways"]["cut"]["rows"][0]["n"] == 8

@@ -14,16 +14,16 @@ FACES = torch.randint(0, 256, (40, 48, 48), generator=torch.Generator().manual_s
 
 
 @pytest.fixture(scope="module")
-def network() -> checkpoint.Network:
+def network() -> checkpoint.FERModel:
     torch.manual_seed(0)
-    return checkpoint.Network("cnn").eval()
+    return checkpoint.FERModel("cnn").eval()
 
 
 @pytest.fixture(scope="module")
-def folder(network: checkpoint.Network, tmp_path_factory) -> Path:
+def folder(network: checkpoint.FERModel, tmp_path_factory) -> Path:
     """`cnn` before training, with the atlas of its first convolution."""
     folder = tmp_path_factory.mktemp("weights") / "cnn"
-    checkpoint.save(network, folder)
+    checkpoint.save_model(network, folder)
     best = atlas.best_faces(network, ["conv2d_1"], FACES, quiet=True)
     atlas.write(folder, "conv2d_1", atlas.grow(network, "conv2d_1", best["conv2d_1"], quiet=True))
     return folder
@@ -35,7 +35,7 @@ def test_an_atlas_holds_every_convolution_and_the_classes(network):
 
 def test_what_is_kept_is_what_the_ascent_gives(network, folder):
     """Ascent values exactly, pictures within webp's loss: a correlation above .98 for each of 64 filters."""
-    *_, frame = visualization.ascend(network, "conv2d_1", same=False)
+    *_, frame = visualization.visualize(network, "conv2d_1", same=False)
     kept = atlas.read(folder, "conv2d_1")
     assert np.allclose(kept.values, frame.values, atol=1e-4) and kept.curves.shape == (64, 7)
     assert not kept.dead.any() and (0.5 < kept.agreement).all()
@@ -82,13 +82,13 @@ def test_other_weights_make_it_stale(network, folder, tmp_path):
         (copy / file.relative_to(folder)).write_bytes(file.read_bytes())
     assert atlas.read(copy, "conv2d_1") is not None and not atlas.stale(copy, "conv2d_1")
     torch.manual_seed(1)
-    checkpoint.save(checkpoint.Network("cnn"), copy)
+    checkpoint.save_model(checkpoint.FERModel("cnn"), copy)
     assert atlas.read(copy, "conv2d_1") is None and atlas.stale(copy, "conv2d_1")
     assert not atlas.stale(copy, "conv2d_2")
 
 
 def test_broken_files_are_as_good_as_none(folder, tmp_path):
-    checkpoint.save(checkpoint.Network("cnn"), tmp_path)
+    checkpoint.save_model(checkpoint.FERModel("cnn"), tmp_path)
     (tmp_path / "atlas").mkdir()
     (tmp_path / "atlas" / "conv2d_1.npz").write_bytes(b"broken")
     assert atlas.read(tmp_path, "conv2d_1") is None
@@ -105,7 +105,7 @@ def test_the_command_goes_on_where_it_was_stopped(network, folder, monkeypatch, 
     assert len(grown) == 3 and "conv2d_1     64 filters,   0 dead, two seeds agree" in capsys.readouterr().out
 
 
-def small(network: checkpoint.Network, layer: str) -> atlas.Layer:
+def small(network: checkpoint.FERModel, layer: str) -> atlas.Layer:
     count = len(network[layer].weight)
     rest = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
     return atlas.Layer(

@@ -19,7 +19,7 @@ def test_dead_units_are_those_that_answer_no_face():
         conv.weight[:, 0, 0, 0] = torch.tensor([0.0, 2.0, 1.0, -1.0])
         conv.bias.copy_(torch.tensor([-20.0, -1.0, 0.5, 0.5]))
     for activation, dead in ((nn.ReLU(), 1), (nn.SELU(), 0)):
-        chain = layers.Chain(OrderedDict(conv2d_1=conv, activation_1=activation))
+        chain = layers.NamedSequential(OrderedDict(conv2d_1=conv, activation_1=activation))
         assert redundancy.count_dead(chain, pixels) == [redundancy.Units("activation_1", 4, dead, 1)]
     with pytest.raises(ValueError, match="no faces"):
         redundancy.count_dead(chain, pixels[:0])

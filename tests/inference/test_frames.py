@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.data.image_folder import VIDEOS
-from fer.inference.frames import Clock, Sampler, VideoError, is_film, opened
+from fer.inference.frames import Clock, Sampler, VideoError, is_film, open_video
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_opencv_opens_is_a_film_by_name_and_by_contents(tmp_path: Path, end
     for level in range(10):
         writer.write(np.full((48, 64, 3), 20 * level, np.uint8))
     writer.release()
-    with opened(file) as film:
+    with open_video(file) as film:
         frames = list(film.frames(640))
     assert [frame.seconds for frame in frames] == pytest.approx([number / rate for number in range(10)], abs=0.001)
     assert ending in VIDEOS and film.exhausted
@@ -70,5 +70,5 @@ def test_a_transport_stream_may_begin_within_a_packet(size: int, first: int):
 )
 def test_a_list_of_other_files_is_no_film(tmp_path: Path, content: bytes):
     (tmp_path / "film.ts").write_bytes(content * 100)
-    with pytest.raises(VideoError, match="'film.ts' is no video that can be read"), opened(tmp_path / "film.ts"):
+    with pytest.raises(VideoError, match="'film.ts' is no video that can be read"), open_video(tmp_path / "film.ts"):
         pass

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fer.faces.detector import Detector
 from fer.faces.framing import Box, frame
-from fer.inference.predictor import probabilities, read
+from fer.inference.predictor import predict_image, predict_probabilities
 
 
 class Brightness(nn.Sequential):
@@ -46,7 +46,7 @@ LEFT, RIGHT = Box(40, 100, 120, 120, 0.9), Box(250, 100, 100, 100, 0.9)
 def test_each_face_is_read_for_itself_and_all_in_one_batch():
     """sigmoid(4) = .982 for the white one; the larger first."""
     network = Brightness().eval()
-    reading = read(picture(), network, finding(RIGHT, LEFT))
+    reading = predict_image(picture(), network, finding(RIGHT, LEFT))
     assert network.batches == [2]
     assert [face.emotion for face in reading.faces] == ["bright", "dark"]
     assert [face.confidence for face in reading.faces] == pytest.approx([0.98201, 0.98201], abs=1e-4)
@@ -54,14 +54,14 @@ def test_each_face_is_read_for_itself_and_all_in_one_batch():
 
 
 def test_a_reading_carries_the_box_its_square_and_the_crop_that_was_read():
-    face = read(picture(), Brightness(), finding(LEFT)).faces[0]
+    face = predict_image(picture(), Brightness(), finding(LEFT)).faces[0]
     assert face.box == LEFT and face.square == frame(LEFT, "haar")
     assert face.crop.shape == (48, 48) and (face.crop == 255).all()
 
 
 def test_probabilities_are_calibrated_and_sum_to_one():
     """Logits (0, 4) at temperature 2 are odds of e to the 2."""
-    face = read(picture(), Brightness(temperature=2.0), finding(LEFT)).faces[0]
+    face = predict_image(picture(), Brightness(temperature=2.0), finding(LEFT)).faces[0]
     assert math.fsum(face.probabilities.values()) == pytest.approx(1, abs=1e-12)
     assert face.probabilities["bright"] / face.probabilities["dark"] == pytest.approx(math.e**2, rel=1e-4)
     assert list(face.probabilities) == ["dark", "bright"]
@@ -70,23 +70,23 @@ def test_probabilities_are_calibrated_and_sum_to_one():
 def test_unsure_is_below_the_network_s_own_threshold():
     """.982 is sure at .98 and unsure at .99; a threshold of 0 never is."""
     for threshold, unsure in ((0.0, False), (0.98, False), (0.99, True)):
-        assert read(picture(), Brightness(unsure=threshold), finding(LEFT)).faces[0].unsure is unsure
+        assert predict_image(picture(), Brightness(unsure=threshold), finding(LEFT)).faces[0].unsure is unsure
 
 
 def test_no_face_is_an_empty_reading_and_no_call_of_the_network():
     network = Brightness()
-    assert read(picture(), network, finding()).faces == () and network.batches == []
+    assert predict_image(picture(), network, finding()).faces == () and network.batches == []
 
 
 def test_the_whole_picture_can_be_taken_as_a_face():
     """Half white: logits (0, 0)."""
-    face = read(picture(), Brightness(), finding(), whole_picture=True).faces[0]
+    face = predict_image(picture(), Brightness(), finding(), whole_picture=True).faces[0]
     assert face.box == face.square == Box(0, 0, 400, 400)
     assert face.confidence == pytest.approx(0.5, abs=1e-3)
 
 
 def test_reading_leaves_no_gradient():
-    rows = probabilities(Brightness(), torch.zeros(3, 48, 48, dtype=torch.uint8))
+    rows = predict_probabilities(Brightness(), torch.zeros(3, 48, 48, dtype=torch.uint8))
     assert rows.shape == (3, 2) and rows.dtype == torch.float64 and not rows.requires_grad
 
 
@@ -95,5 +95,5 @@ def test_a_prediction_set_holds_the_labels_that_reach_the_threshold():
     grey, model = np.full((48, 48, 3), 150, np.uint8), Brightness()  # sigmoid(.706) = .67 bright
     for threshold, expected in ((0.2, ["bright", "dark"]), (0.6, ["bright"]), (0.99, ["bright"]), (0.0, [])):
         model.prediction_set = threshold
-        (found,) = read(grey, model, finding(), whole_picture=True).faces
+        (found,) = predict_image(grey, model, finding(), whole_picture=True).faces
         assert found.probabilities["bright"] == pytest.approx(0.67, abs=0.01) and found.prediction_set == expected

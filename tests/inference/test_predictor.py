@@ -29,7 +29,7 @@ def predictor() -> Predictor:
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
     """A face as RGB uint8 (H, W, 3)."""
-    return image_io.open_picture(EXAMPLE)
+    return image_io.open_image(EXAMPLE)
 
 
 def test_a_network_is_named_by_text_or_path(tmp_path: Path):
@@ -37,15 +37,15 @@ def test_a_network_is_named_by_text_or_path(tmp_path: Path):
     folder = checkpoint.WEIGHTS / "cnn"
     for name in ("cnn", Path("cnn"), folder, str(folder)):
         assert Predictor(name, detector.load_detector("haar")).network.name == "cnn"
-    assert checkpoint.load("cnn", str(checkpoint.WEIGHTS)).name == "cnn"
+    assert checkpoint.load_model("cnn", str(checkpoint.WEIGHTS)).name == "cnn"
     with pytest.raises(checkpoint.CheckpointError, match="no network 'owner/none'"):
-        checkpoint.load(Path("owner/none"), tmp_path)
+        checkpoint.load_model(Path("owner/none"), tmp_path)
 
 
 @pytest.mark.parametrize("name", [None, 5, b"cnn", ["cnn"]])
 def test_what_names_no_network_is_refused_in_a_sentence(name: object):
     """With what came, and what would be right."""
-    for load in (checkpoint.load, Predictor):
+    for load in (checkpoint.load_model, Predictor):
         with pytest.raises(TypeError, match=r"the network is .*: expected a name such as 'compact', a path"):
             load(name)
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_image
 from fer.faces.detector import load_detector
-from fer.inference.frames import opened
-from fer.inference.predictor import read
-from fer.inference.tracker import Tracker
+from fer.inference.frames import open_video
+from fer.inference.predictor import predict_image
+from fer.inference.tracker import FaceTracker
 from fer.models import checkpoint
 
 pytestmark = pytest.mark.skipif(not os.environ.get("FER_PHOTOS"), reason="FER_PHOTOS names no folder of photographs")
@@ -24,7 +24,7 @@ RATE = 15  # frames a second
 
 @pytest.fixture(scope="module")
 def network():
-    return checkpoint.load("compact")
+    return checkpoint.load_model("compact")
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,10 @@ def two(network, detector) -> list[np.ndarray]:
     """Two frames whose faces are read surely and differently."""
     found = {}
     for path in sorted(Path(os.environ["FER_PHOTOS"]).glob("*.[jp][pn]g")):
-        picture = open_picture(path)
-        for face in read(picture, network, detector).faces[:1]:
+        picture = open_image(path)
+        for face in predict_image(picture, network, detector).faces[:1]:
             frame = framed(picture, face.box)
-            seen = read(frame, network, detector).faces
+            seen = predict_image(frame, network, detector).faces
             if len(seen) == 1 and not seen[0].unsure:
                 found.setdefault(seen[0].emotion, frame)
     if len(found) < 2:
@@ -58,7 +58,7 @@ def two(network, detector) -> list[np.ndarray]:
 
 def test_a_word_switches_once_a_change(two, network, detector):
     """Two photographs in turn, two seconds each, four times: one face, four words, three switches, no word twice."""
-    tracker, words, numbers = Tracker(network, detector, seconds=0.5), [], set()
+    tracker, words, numbers = FaceTracker(network, detector, seconds=0.5), [], set()
     for step in range(8 * RATE):
         (face,) = tracker.read(two[step // (2 * RATE) % 2], step / RATE).faces
         words.append(face.settled)
@@ -71,10 +71,10 @@ def test_without_smoothing_a_frame_is_a_photograph(two, network, detector):
     """Probabilities within 1e-5 of the photograph's own, frame after frame, whatever came before."""
     if detector.slow:
         pytest.skip("Haar looks around the last box, which may move it by a pixel; YuNet is not at hand: set FER_YUNET")
-    tracker = Tracker(network, detector, seconds=0)
+    tracker = FaceTracker(network, detector, seconds=0)
     for step in range(6):
         (face,) = tracker.read(two[step % 2], step / RATE).faces
-        (alone,) = read(two[step % 2], network, detector).faces
+        (alone,) = predict_image(two[step % 2], network, detector).faces
         assert face.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
@@ -85,8 +85,8 @@ def test_a_film_says_what_the_photograph_says(two, network, detector, tmp_path: 
     for _ in range(RATE):
         writer.write(two[0][..., ::-1])
     writer.release()
-    (alone,) = read(two[0], network, detector).faces
-    with opened(file) as clip:
+    (alone,) = predict_image(two[0], network, detector).faces
+    with open_video(file) as clip:
         for frame in list(clip.frames(640))[::5]:
-            (face,) = Tracker(network, detector, seconds=0).read(frame.picture, frame.seconds).faces
+            (face,) = FaceTracker(network, detector, seconds=0).read(frame.picture, frame.seconds).faces
             assert face.probabilities == pytest.approx(alone.probabilities, abs=0.05)

@@ -7,24 +7,24 @@ import numpy as np
 import pytest
 
 from fer.faces.framing import Box
-from fer.inference.predictor import FaceReading, Reading, read
-from fer.inference.tracker import Tracker
+from fer.inference.predictor import FacePrediction, ImagePrediction, predict_image
+from fer.inference.tracker import FaceTracker
 from tests.inference.test_prediction import LEFT, RIGHT, Brightness, finding, picture
 
 A, B = Box(20.0, 20.0, 60.0, 60.0), Box(200.0, 30.0, 80.0, 80.0)
 HAPPY, SAD = {"happy": 0.9, "sad": 0.05, "neutral": 0.05}, {"happy": 0.05, "sad": 0.9, "neutral": 0.05}
 
 
-def face(box: Box, probabilities: dict[str, float]) -> FaceReading:
-    return FaceReading(box, box, np.zeros((48, 48), np.uint8), probabilities, unsure=False)
+def face(box: Box, probabilities: dict[str, float]) -> FacePrediction:
+    return FacePrediction(box, box, np.zeros((48, 48), np.uint8), probabilities, unsure=False)
 
 
-def seen(*faces: FaceReading) -> Reading:
-    return Reading(faces, "haar", (320, 240))
+def seen(*faces: FacePrediction) -> ImagePrediction:
+    return ImagePrediction(faces, "haar", (320, 240))
 
 
-def tracker(seconds: float = 0.5, unsure: float = 0.0, **options) -> Tracker:
-    return Tracker(Brightness(unsure=unsure), finding(), seconds, **options)
+def tracker(seconds: float = 0.5, unsure: float = 0.0, **options) -> FaceTracker:
+    return FaceTracker(Brightness(unsure=unsure), finding(), seconds, **options)
 
 
 def moved(box: Box, across: float) -> Box:
@@ -111,8 +111,8 @@ def test_single_frames_that_differ_change_no_word():
 def test_a_frame_is_read_as_a_photograph_is_and_all_of_its_faces_in_one_batch():
     """With smoothing off, the probabilities are the photograph's own, to 1e-12."""
     network = Brightness().eval()
-    reading = Tracker(network, finding(LEFT, RIGHT), seconds=0).read(picture(), 0.0)
+    reading = FaceTracker(network, finding(LEFT, RIGHT), seconds=0).read(picture(), 0.0)
     assert network.batches == [2]
-    for followed, own in zip(reading.faces, read(picture(), network, finding(LEFT, RIGHT)).faces, strict=True):
+    for followed, own in zip(reading.faces, predict_image(picture(), network, finding(LEFT, RIGHT)).faces, strict=True):
         assert followed.probabilities == pytest.approx(own.probabilities, abs=1e-12)
         assert followed.emotion == own.emotion

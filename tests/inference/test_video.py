@@ -20,7 +20,7 @@ from fer.cli import predict
 from fer.faces import detector
 from fer.inference import frames as inference_frames
 from fer.inference import tracker, video
-from fer.inference.predictor import read
+from fer.inference.predictor import predict_image
 from tests.inference.test_prediction import LEFT, Brightness, finding, picture
 from tests.inference.test_scenes import scene
 
@@ -89,7 +89,7 @@ def clip(tmp_path_factory) -> Path:
 
 
 def follow(clip: Path, out: Path, **options) -> list[video.Step]:
-    return list(video.follow(clip, out, Brightness().eval(), finding(LEFT), **options))
+    return list(video.process_video(clip, out, Brightness().eval(), finding(LEFT), **options))
 
 
 def test_every_frame_and_face_is_a_row_and_the_same_is_json(clip, tmp_path):
@@ -106,7 +106,7 @@ def test_every_frame_and_face_is_a_row_and_the_same_is_json(clip, tmp_path):
 
 def test_a_frame_says_what_the_photograph_says(clip, tmp_path):
     """Compression may move a probability by .02, and no more."""
-    own = read(picture(), Brightness().eval(), finding(LEFT)).faces[0].probabilities
+    own = predict_image(picture(), Brightness().eval(), finding(LEFT)).faces[0].probabilities
     for step in follow(clip, tmp_path, smoothing=0)[:10]:
         assert step.reading.faces[0].probabilities == pytest.approx(own, abs=0.02)
 
@@ -127,7 +127,7 @@ def test_the_annotated_film_has_every_frame_and_the_box_on_it(clip, tmp_path):
 
 
 def test_who_stops_half_way_keeps_what_was_read(clip, tmp_path):
-    steps = video.follow(clip, tmp_path, Brightness().eval(), finding(LEFT))
+    steps = video.process_video(clip, tmp_path, Brightness().eval(), finding(LEFT))
     for _ in range(5):
         files = next(steps).files
     steps.close()
@@ -259,18 +259,18 @@ def test_after_a_cut_nobody_keeps_a_number_or_is_blended_with_who_was_there_befo
 def test_ctrl_c_keeps_what_was_read_and_ends_the_command(tmp_path, clip, capsys, monkeypatch):
     """After the seventh frame; the film after it is not begun."""
     from fer.cli.main import main
-    from fer.inference.tracker import Tracker
+    from fer.inference.tracker import FaceTracker
     from fer.models import checkpoint
 
-    calls, usual = itertools.count(1), Tracker.read
+    calls, usual = itertools.count(1), FaceTracker.read
 
     def read_(self, *given):
         if next(calls) == 8:
             raise KeyboardInterrupt
         return usual(self, *given)
 
-    monkeypatch.setattr(Tracker, "read", read_)
-    monkeypatch.setattr(checkpoint, "load", lambda name: Brightness().eval())
+    monkeypatch.setattr(FaceTracker, "read", read_)
+    monkeypatch.setattr(checkpoint, "load_model", lambda name: Brightness().eval())
     monkeypatch.setattr("fer.faces.detector.load_detector", lambda: finding(LEFT))
     arguments = ["predict", str(clip), str(clip), "--films", str(tmp_path), "--json"]
     assert main(arguments) == 130
@@ -283,7 +283,7 @@ def test_ctrl_c_keeps_what_was_read_and_ends_the_command(tmp_path, clip, capsys,
 def test_the_timeline_has_so_many_places_and_no_more_however_long_the_film():
     """An hour at ten frames a second: 1,200 places of four seconds hold 36,000 frames of one face."""
     network, timeline = Brightness(), video.Timeline(["dark", "bright"])
-    reading = tracker.Tracker(network, finding(LEFT)).read(picture(), 0.0)
+    reading = tracker.FaceTracker(network, finding(LEFT)).read(picture(), 0.0)
     for frame in range(36_000):
         timeline.add(reading, frame / 10)
     seconds, shares = timeline.shares(1)

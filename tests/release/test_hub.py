@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 
 COMMIT = "0" * 40
 
@@ -77,8 +77,8 @@ def command(environment: dict[str, str], *arguments: str) -> subprocess.Complete
 
 def test_what_is_pushed_is_what_is_loaded(hub: dict[str, str], tmp_path: Path):
     """`push` sends the folder but for an unfinished run, and `load` of OWNER/NAME gives the same logits back."""
-    network = Network("dnn").eval()
-    checkpoint.save(network, tmp_path / "small")
+    network = FERModel("dnn").eval()
+    checkpoint.save_model(network, tmp_path / "small")
     (tmp_path / "small" / "unfinished.pt").write_bytes(b"half")
     pushed = command(hub, "-m", "fer", "push", str(tmp_path / "small"), "someone/small", "--json")
     assert json.loads(pushed.stdout)["repository"] == "someone/small", pushed.stderr
@@ -87,13 +87,13 @@ def test_what_is_pushed_is_what_is_loaded(hub: dict[str, str], tmp_path: Path):
     ask = "import torch; from fer.models import checkpoint; "
     ask += f"print(checkpoint.load('someone/small')({face}).tolist()[0])"
     loaded = command(hub, "-c", ask)
-    expected = checkpoint.load(str(tmp_path / "small"))(torch.full((1, 1, 48, 48), 0.5))[0].tolist()
+    expected = checkpoint.load_model(str(tmp_path / "small"))(torch.full((1, 1, 48, 48), 0.5))[0].tolist()
     assert json.loads(loaded.stdout) == pytest.approx(expected, abs=1e-5), loaded.stderr
 
 
 def test_a_name_that_the_hub_does_not_take_is_one_line(hub: dict[str, str], tmp_path: Path):
     """Exit status 2, and what was expected; so for a network that is not there."""
-    checkpoint.save(Network("dnn"), tmp_path / "small")
+    checkpoint.save_model(FERModel("dnn"), tmp_path / "small")
     for network, repository, words in (
         (str(tmp_path / "small"), "a/b/c", "OWNER/NAME"),
         ("nothing", "a/b", "no folder"),

@@ -9,14 +9,14 @@ from huggingface_hub import ModelCard
 
 from fer.features import redundancy
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.release import model_card
 from fer.training import config as training_config
 from fer.training import history
-from fer.training.config import recipe
+from fer.training.config import default_config
 
 README = Path(__file__).parents[2] / "README.md"
-SHIPPED = checkpoint.available()
+SHIPPED = checkpoint.list_checkpoints()
 
 
 def figures(accuracy: float, split: str = "PrivateTest") -> dict:
@@ -28,18 +28,18 @@ def figures(accuracy: float, split: str = "PrivateTest") -> dict:
 
 def test_a_card_says_accuracy_n_and_interval(tmp_path: Path):
     """The measured line stands in the card, and goes when the figure does."""
-    network = Network("dnn")
-    model_card.record(network, tmp_path, figures(0.4321))
+    network = FERModel("dnn")
+    model_card.record_metrics(network, tmp_path, figures(0.4321))
     assert "| PrivateTest | 0.4321 (n 3,589; 0.417 to 0.447) |" in (tmp_path / "README.md").read_text()
-    model_card.record(network, tmp_path, figures(0.5))
+    model_card.record_metrics(network, tmp_path, figures(0.5))
     assert "0.4321" not in (tmp_path / "README.md").read_text()
 
 
 def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
     """Four metrics of PrivateTest, of which the second is .6 of 3,279 faces; a second measurement replaces them."""
-    network = Network("dnn")
+    network = FERModel("dnn")
     for accuracy in (0.5, 0.6):
-        model_card.record(network, tmp_path, figures(accuracy))
+        model_card.record_metrics(network, tmp_path, figures(accuracy))
     told = ModelCard.load(tmp_path / "README.md").data
     assert told.license == "mit" and len(told.eval_results) == 4
     second = told.eval_results[1]
@@ -48,23 +48,23 @@ def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
 
 def test_a_setting_that_is_empty_is_written_so_that_a_shell_hands_it_over():
     """vgg16-selu is taught by another network unless told otherwise."""
-    told = training_config.commands(asdict(recipe("vgg16-selu", teacher="")))
+    told = training_config.training_commands(asdict(default_config("vgg16-selu", teacher="")))
     assert told == "python -m fer train vgg16-selu --teacher ''"
 
 
 def test_a_card_gives_the_commands_of_both_stages():
     """Only what differs from the network's own recipe is a flag; one that teaches what comes of it is EARLIER too."""
-    first = asdict(recipe("dnn", epochs=9))
-    second = asdict(recipe("dnn", start="weights/dnn", rotate=5.0)) | {"earlier": first}
+    first = asdict(default_config("dnn", epochs=9))
+    second = asdict(default_config("dnn", start="weights/dnn", rotate=5.0)) | {"earlier": first}
     lines = ["python -m fer train dnn --epochs 9 --out EARLIER", "python -m fer train dnn --start EARLIER --rotate 5.0"]
-    assert training_config.commands(second).splitlines() == lines
-    taught = training_config.commands(second | {"teacher": "weights/dnn"}).splitlines()
+    assert training_config.training_commands(second).splitlines() == lines
+    taught = training_config.training_commands(second | {"teacher": "weights/dnn"}).splitlines()
     assert taught[1] == "python -m fer train dnn --start EARLIER --teacher EARLIER --rotate 5.0"
 
 
 def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():
     """dnn is measured on PrivateTest only."""
-    network = Network("dnn", figures={"private_test": figures(0.4321), model_card.SPEED: 1.25})
+    network = FERModel("dnn", figures={"private_test": figures(0.4321), model_card.SPEED: 1.25})
     line = model_card.networks_table([network]).splitlines()[2]
     assert line == "| `dnn` | 3,151,367 | 6.3 MB | - | 0.4321 (0.417 to 0.447) | 0.4321 | - | - | 0.500 | 0.500 | 1.2 |"
 
@@ -73,7 +73,7 @@ def test_the_readmes_table_agrees_with_the_shipped_networks():
     """`python -m fer networks --readme` was run after the last measurement."""
     start, end = model_card.README_MARKS
     stands = README.read_text().split(start)[1].split(end)[0].strip()
-    assert stands == model_card.networks_table([checkpoint.load(name) for name in checkpoint.shipped()])
+    assert stands == model_card.networks_table([checkpoint.load_model(name) for name in checkpoint.list_models()])
 
 
 def test_the_readme_says_of_five_networks_how_many_first_filters_can_be_merged_as_was_measured():
@@ -87,7 +87,7 @@ def test_the_readme_says_of_five_networks_how_many_first_filters_can_be_merged_a
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_shipped_card_agrees_with_its_config(name: str):
     """The figures between the card's marks are those of config.json, and all faces of PrivateTest are among them."""
-    network = checkpoint.load(name)
+    network = checkpoint.load_model(name)
     card = (checkpoint.WEIGHTS / name / "README.md").read_text()
     assert model_card.figures_table(network) in card and card.startswith(
         f"---\n{model_card.front_matter(network)}\n---\n"
@@ -98,7 +98,7 @@ def test_each_shipped_card_agrees_with_its_config(name: str):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_float16_changes_the_accuracy_of_no_shipped_network_by_more_than_a_thousandth(name: str):
     """On PublicTest: the epoch that was chosen, measured while it was trained in float32, and what was kept of it."""
-    network, key = checkpoint.load(name), "public_accuracy_without_twins"
+    network, key = checkpoint.load_model(name), "public_accuracy_without_twins"
     epochs = history.read_history(checkpoint.WEIGHTS / name)[-network.recipe["epochs"] :]
     before = max(epochs, key=lambda row: row[key])
     after = network.figures["public_test"]

@@ -24,14 +24,14 @@ pytest.importorskip("onnxscript")
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("onnx") / "cnn.onnx"
-    onnx.to_onnx(checkpoint.load("cnn"), file)
+    onnx.export_onnx(checkpoint.load_model("cnn"), file)
     return file
 
 
 def test_the_file_answers_as_the_network_does(written: Path):
     """Within 1e-4 on 500 faces of noise, in batches of 256 and 244: no number of faces is built in."""
     pixels = torch.randint(0, 256, (500, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert onnx.largest_difference(checkpoint.load("cnn"), written, pixels) < 1e-4
+    assert onnx.largest_difference(checkpoint.load_model("cnn"), written, pixels) < 1e-4
 
 
 def test_the_file_says_which_probability_is_whose(written: Path):
@@ -44,27 +44,27 @@ def test_the_file_says_which_probability_is_whose(written: Path):
 
 def test_a_network_with_another_temperature_differs(written: Path):
     """Calibration is inside the file: at twice the temperature the probabilities are others by more than .001."""
-    network = checkpoint.load("cnn")
+    network = checkpoint.load_model("cnn")
     network.temperature *= 2
     assert onnx.largest_difference(network, written, torch.zeros(1, 48, 48, dtype=torch.uint8)) > 1e-3
 
 
 def test_the_file_is_a_network_to_read_with(written: Path, tmp_path: Path):
     """`--network cnn.onnx` has cnn's labels, threshold and probabilities; any other file is refused in one line."""
-    network, portable = checkpoint.load("cnn"), checkpoint.load(str(written))
+    network, portable = checkpoint.load_model("cnn"), checkpoint.load_model(str(written))
     faces = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(0))
-    expected = predictor.calibrated(network, faces)
-    torch.testing.assert_close(predictor.calibrated(portable, faces), expected, atol=1e-5, rtol=0)
+    expected = predictor.calibrated_probabilities(network, faces)
+    torch.testing.assert_close(predictor.calibrated_probabilities(portable, faces), expected, atol=1e-5, rtol=0)
     assert (portable.labels, portable.unsure) == (network.labels, network.unsure)
     (tmp_path / "other.onnx").write_bytes(b"no network")
     for file in ("other.onnx", "none.onnx"):
         with pytest.raises(checkpoint.CheckpointError, match="no network that `python -m fer export` wrote"):
-            checkpoint.load(str(tmp_path / file))
+            checkpoint.load_model(str(tmp_path / file))
 
 
 def test_the_file_answers_in_another_process_too(written: Path):
     """In eval mode; its copy and a forked process answer as it does, within half a minute."""
-    portable, faces = checkpoint.load(str(written)), torch.rand(1, 1, 48, 48)
+    portable, faces = checkpoint.load_model(str(written)), torch.rand(1, 1, 48, 48)
     assert not any(module.training for module in portable.modules())
     expected = portable(faces)
     for twin in (pickle.loads(pickle.dumps(portable)), copy.deepcopy(portable)):
@@ -82,8 +82,12 @@ def test_the_file_answers_in_another_process_too(written: Path):
 
 def test_the_file_is_explained_by_methods_that_need_no_gradients(written: Path):
     """As the network itself is, within .001; those that need them are left out with a sentence."""
-    network, portable, faces = checkpoint.load("cnn"), checkpoint.load(str(written)), torch.rand(1, 1, 48, 48)
-    assert explain.offered(portable) == ["occlusion", "ablation", "region-shap"]
+    network, portable, faces = (
+        checkpoint.load_model("cnn"),
+        checkpoint.load_model(str(written)),
+        torch.rand(1, 1, 48, 48),
+    )
+    assert explain.list_methods(portable) == ["occlusion", "ablation", "region-shap"]
     for against in (None, 4):
         ours = explain.explain(portable, faces, "region-shap", 3, against)
         logits = explain.explain(network, faces, "region-shap", 3, against) / network.temperature
@@ -95,7 +99,9 @@ def test_the_file_is_explained_by_methods_that_need_no_gradients(written: Path):
 
 def test_without_the_data_set_made_up_faces_are_compared_and_that_is_said(tmp_path, monkeypatch, capsys):
     """By the command, on both streams; a folder that was named has to be there."""
-    monkeypatch.setattr(data_fer2013, "load", lambda root: (_ for _ in ()).throw(dataset.DataError("no FER-2013")))
+    monkeypatch.setattr(
+        data_fer2013, "load_fer2013", lambda root: (_ for _ in ()).throw(dataset.DataError("no FER-2013"))
+    )
     deploy.export("dnn", str(tmp_path / "dnn.onnx"), None, as_json=True)
     out, err = capsys.readouterr()
     told = json.loads(out)
@@ -105,7 +111,7 @@ def test_without_the_data_set_made_up_faces_are_compared_and_that_is_said(tmp_pa
 
 
 @pytest.mark.data
-def test_real_faces_are_read_alike(written: Path, fer2013: dict[str, dataset.Faces]):
+def test_real_faces_are_read_alike(written: Path, fer2013: dict[str, dataset.FaceDataset]):
     """500 faces of PublicTest, within 1e-4."""
-    pixels = dataset.drawn(fer2013["PublicTest"], 500).pixels
-    assert onnx.largest_difference(checkpoint.load("cnn"), written, pixels) < 1e-4
+    pixels = dataset.random_subset(fer2013["PublicTest"], 500).pixels
+    assert onnx.largest_difference(checkpoint.load_model("cnn"), written, pixels) < 1e-4

@@ -19,12 +19,12 @@ from fer.data import dataset
 from fer.data.transforms import Augmentation
 from fer.features import redundancy
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.studies import augmentation, dead_units, duplicates, normalization, pseudo_labels, runner, seeds
 from fer.studies import registry as studies_registry
-from fer.studies.runner import Settings
+from fer.studies.runner import StudyConfig
 from fer.training import trainer
-from fer.training.config import recipe
+from fer.training.config import default_config
 
 TRAINING = ["cnn-against-dnn", "pseudo-labels", "normalisation", "augmentation", "twins"]
 
@@ -58,8 +58,8 @@ def tables(root: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) 
     return made
 
 
-def quick(root: Path, folder: Path, **changes: object) -> Settings:
-    return Settings(folder, root, quick=True, quiet=True, **changes)
+def quick(root: Path, folder: Path, **changes: object) -> StudyConfig:
+    return StudyConfig(folder, root, quick=True, quiet=True, **changes)
 
 
 # ------------------------------------------------------------------------------------------------ the command
@@ -153,7 +153,7 @@ def ship_cnn(weights: Path, first: dict) -> None:
     shares = dict.fromkeys(("accuracy", "accuracy_without_twins", "macro_f1", "balanced_accuracy", "ece"), 0.3)
     counts = {"n": 3589, "n_without_twins": 3295, "ci95": [0.28, 0.32], "ci95_without_twins": [0.28, 0.32]}
     public = {"public_test": shares | counts}
-    checkpoint.save(Network("cnn", recipe={"epochs": 5, "earlier": first}, figures=public), weights / "cnn")
+    checkpoint.save_model(FERModel("cnn", recipe={"epochs": 5, "earlier": first}, figures=public), weights / "cnn")
     keys = ("loss", "accuracy", "public_loss", "public_accuracy", "public_accuracy_without_twins")
     lines = [",".join([str(n), *[str(n / 100)] * 5]) for n in range(1, 31)]
     (weights / "cnn" / "history.csv").write_text("\n".join([f"epoch,{','.join(keys)}", *lines]) + "\n")
@@ -162,17 +162,17 @@ def ship_cnn(weights: Path, first: dict) -> None:
 def test_a_shipped_network_is_compared_by_its_first_25_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The later stage's five are left off; its card's 3,589 faces are the n; parameters are counted."""
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
-    stored = json.loads(json.dumps(recipe("cnn"), default=vars))
+    stored = json.loads(json.dumps(default_config("cnn"), default=vars))
     del stored["start"]  # as in a config.json older than that setting
     ship_cnn(tmp_path, stored)
-    course = normalization.course(Settings(tmp_path / "study", "nowhere"), recipe("cnn"))
+    course = normalization.course(StudyConfig(tmp_path / "study", "nowhere"), default_config("cnn"))
     assert (course.parameters, course.faces, len(course.history)) == (3_484_935, 3589, 25)
     assert course.history[-1]["public_accuracy"] == 0.25
     assert course.source == "weights/cnn/history.csv, epochs 1 to 25"
     ship_cnn(tmp_path, stored | {"optimizer": "sgd"})
-    assert normalization.shipped_course(recipe("cnn")) is None
+    assert normalization.shipped_course(default_config("cnn")) is None
     ship_cnn(tmp_path, stored)
-    assert normalization.shipped_course(recipe("cnn", seed=1)) is None
+    assert normalization.shipped_course(default_config("cnn", seed=1)) is None
 
 
 def test_what_is_not_shipped_is_trained_and_said_to_be(tables: dict):
@@ -187,11 +187,11 @@ def test_what_is_not_shipped_is_trained_and_said_to_be(tables: dict):
 # ------------------------------------------------------------------------------------------------ pseudo-labels
 
 
-def faces_of(count: int) -> dataset.Faces:
+def faces_of(count: int) -> dataset.FaceDataset:
     """Faces that are told apart by their first pixel, 0, 1, 2 ..., all angry."""
     pixels = torch.zeros(count, 48, 48, dtype=torch.uint8)
     pixels[:, 0, 0] = torch.arange(count) % 256
-    return dataset.Faces(pixels, torch.zeros(count, dtype=torch.long), None, torch.zeros(count, dtype=torch.bool))
+    return dataset.FaceDataset(pixels, torch.zeros(count, dtype=torch.long), None, torch.zeros(count, dtype=torch.bool))
 
 
 def test_training_is_split_four_to_one_to_one():
@@ -228,7 +228,7 @@ def test_the_last_run_learns_the_labelled_faces_and_the_sure_ones(
     """94 labelled faces, and with all 23 unlabelled ones sure 117; both go on from the run of 40 epochs."""
     calls = []
 
-    def trained(_: Settings, run: str, config: object, faces: dataset.Faces) -> nn.Module:
+    def trained(_: StudyConfig, run: str, config: object, faces: dataset.FaceDataset) -> nn.Module:
         calls.append((run, len(faces), Path(config.start).name if config.start else ""))
         return nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 7))
 
@@ -251,11 +251,11 @@ def test_relu_and_selu_are_compared_layer_by_layer(root: Path, tmp_path: Path, m
     """
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with runner.variants():
-        shut, open_ = Network("small-plain", name="shut"), Network("small-plain", name="open")
+        shut, open_ = FERModel("small-plain", name="shut"), FERModel("small-plain", name="open")
         for network, bias in ((shut, -100.0), (open_, 100.0)):
             nn.init.constant_(network["dense_1"].bias, bias)
             network["dense_1"].weight.data[0] = network["dense_1"].weight.data[1]
-            checkpoint.save(network, tmp_path / network.name)
+            checkpoint.save_model(network, tmp_path / network.name)
         pixels = torch.randint(0, 256, (20, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         alike = redundancy.measure(open_.eval(), pixels, quiet=True)
         redundancy.write(redundancy.Redundancy(20, alike), tmp_path / "open")
@@ -276,8 +276,8 @@ def test_three_seeds_have_their_mean_and_the_deviation_of_a_sample(
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with runner.variants():
         for seed, labels in enumerate(([0, 1, 2, 3, 4, 5, 6], [1, 1, 2, 3, 4, 5, 6], [1, 2, 2, 3, 4, 5, 6])):
-            told = asdict(recipe("small", seed=seed, start="compact-small")) | {"earlier": {}}
-            checkpoint.save(Network("small", recipe=told), tmp_path / str(seed))
+            told = asdict(default_config("small", seed=seed, start="compact-small")) | {"earlier": {}}
+            checkpoint.save_model(FERModel("small", recipe=told), tmp_path / str(seed))
             kept = {
                 "logits": np.eye(7, dtype=np.float16),
                 "labels": np.array(labels, np.uint8),
@@ -329,10 +329,10 @@ def test_the_augmentations_are_what_the_runs_were_trained_with(tables: dict):
 def test_faces_with_and_without_a_twin_are_read_apart():
     """Of four faces two have a twin, both read right; of the others one is. Without any twin there is no figure."""
     logits, labels = torch.eye(7)[[0, 1, 2, 3]], torch.tensor([0, 1, 2, 6])
-    row = duplicates.twin_row("a", "PublicTest", logits, labels, torch.tensor([True, True, False, False]))
+    row = duplicates.duplicate_row("a", "PublicTest", logits, labels, torch.tensor([True, True, False, False]))
     assert (row["accuracy"], row["with_twin"], row["without_twin"]) == (0.75, 1.0, 0.5)
     assert (row["n"], row["n_with_twin"], row["n_without_twin"]) == (4, 2, 2)
-    none = duplicates.twin_row("a", "PublicTest", logits, labels, torch.zeros(4, dtype=torch.bool))
+    none = duplicates.duplicate_row("a", "PublicTest", logits, labels, torch.zeros(4, dtype=torch.bool))
     assert none["with_twin"] is None and none["ci95_with_twin"] is None and none["without_twin"] == 0.75
 
 
@@ -356,7 +356,7 @@ def test_shipped_networks_are_read_from_their_kept_answers(
     np.savez(folder / "predictions.npz", **{f"PublicTest_{key}": value for key, value in kept.items()})
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with runner.variants():
-        result = duplicates.twins(quick(root, tables["twins"][0]))
+        result = duplicates.duplicates(quick(root, tables["twins"][0]))
     assert [(row["network"], row["n_with_twin"]) for row in result.rows] == [
         ("dnn", 2),
         ("small-plain trained with twins", 1),

@@ -12,9 +12,9 @@ from fer.evaluation import metrics
 from fer.models import layers as models_layers
 from fer.models import registry as models_registry
 from fer.studies import runner
-from fer.studies.runner import Settings
+from fer.studies.runner import StudyConfig
 from fer.training import trainer
-from fer.training.config import recipe
+from fer.training.config import default_config
 from fer.utils import tables
 
 
@@ -22,34 +22,36 @@ def test_a_study_holds_training_and_public_test_alone(
     folder_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """PrivateTest is not handed on, though it was read; 20 quick faces are the same 20 every time."""
-    splits = fer2013.load(folder_data)
-    monkeypatch.setattr(fer2013, "load", lambda _: splits | {"PrivateTest": splits["PublicTest"][:3]})
-    assert [len(part) for part in Settings(tmp_path).splits] == [140, 28]
-    assert torch.equal(dataset.drawn(splits["Training"], 20).pixels, dataset.drawn(splits["Training"], 20).pixels)
-    assert len(dataset.drawn(splits["Training"], 20)) == 20
+    splits = fer2013.load_fer2013(folder_data)
+    monkeypatch.setattr(fer2013, "load_fer2013", lambda _: splits | {"PrivateTest": splits["PublicTest"][:3]})
+    assert [len(part) for part in StudyConfig(tmp_path).splits] == [140, 28]
+    assert torch.equal(
+        dataset.random_subset(splits["Training"], 20).pixels, dataset.random_subset(splits["Training"], 20).pixels
+    )
+    assert len(dataset.random_subset(splits["Training"], 20)) == 20
 
 
 def test_a_run_of_other_settings_or_other_faces_is_not_taken_for_this_one(folder_data: Path, tmp_path: Path):
     """The message names the setting, or how many faces there were, and what to do."""
-    settings = Settings(tmp_path, folder_data, quick=True, quiet=True)
+    settings = StudyConfig(tmp_path, folder_data, quick=True, quiet=True)
     with runner.variants():
         config = replace(settings.config("dnn"), epochs=1)
-        runner.trained(settings, "a", config, settings.splits[0])
+        runner.train_or_load(settings, "a", config, settings.splits[0])
         with pytest.raises(ValueError, match="runs/a holds a run with another epochs: delete it"):
-            runner.trained(settings, "a", replace(config, epochs=2), settings.splits[0])
+            runner.train_or_load(settings, "a", replace(config, epochs=2), settings.splits[0])
         with pytest.raises(ValueError, match="runs/a holds a run on .*140 faces.*, not .*139 faces"):
-            runner.trained(settings, "a", config, settings.splits[0][:139])
+            runner.train_or_load(settings, "a", config, settings.splits[0][:139])
 
 
 def test_a_run_that_was_stopped_goes_on_and_is_judged_on_public_test(
     folder_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """fit() is called again for a folder with unfinished.pt, on PublicTest's 28 faces; for a finished one not."""
-    settings, fit, judged = Settings(tmp_path, folder_data, quick=True, quiet=True), trainer.fit, []
+    settings, fit, judged = StudyConfig(tmp_path, folder_data, quick=True, quiet=True), trainer.fit, []
 
-    def spy(config: object, faces: dataset.Faces, validation: dataset.Faces, *rest: object) -> None:
+    def spy(config: object, faces: dataset.FaceDataset, validation: dataset.FaceDataset, *rest: object) -> None:
         judged.append(duplicates.fingerprint(validation))
-        state = runner.run_folder(settings, "a") / trainer.UNFINISHED
+        state = runner.run_folder(settings, "a") / trainer.RESUME_FILE
         state.unlink(missing_ok=True)
         fit(config, faces, validation, *rest)
 
@@ -58,14 +60,14 @@ def test_a_run_that_was_stopped_goes_on_and_is_judged_on_public_test(
         config = replace(settings.config("dnn"), epochs=1)
         for stopped in (False, False, True):
             if stopped:
-                (runner.run_folder(settings, "a") / trainer.UNFINISHED).touch()
-            runner.trained(settings, "a", config, settings.splits[0])
+                (runner.run_folder(settings, "a") / trainer.RESUME_FILE).touch()
+            runner.train_or_load(settings, "a", config, settings.splits[0])
     assert judged == [duplicates.fingerprint(settings.splits[1])] * 2
 
 
 def test_one_changed_pixel_changes_the_fingerprint(folder_data: Path):
     """And so does one changed label; the same faces have the same."""
-    faces = fer2013.load(folder_data)["PublicTest"]
+    faces = fer2013.load_fer2013(folder_data)["PublicTest"]
     brighter, other = replace(faces, pixels=faces.pixels.clone()), replace(faces, labels=faces.labels.clone())
     brighter.pixels[7, 40, 40] += 1
     other.labels[7] += 1
@@ -102,7 +104,7 @@ def test_scores_are_means_over_seeds_with_the_interval_of_one():
     assert (row["accuracy"], row["n"], row["seeds"]) == (0.625, 4, 2)
     assert (row["lowest"], row["highest"]) == (0.5, 0.75)
     assert row["without_twins"] == pytest.approx(0.5)
-    assert row["ci95"] == metrics.wilson(2, 4)  # Python rounds 2.5 right answers to the even 2
+    assert row["ci95"] == metrics.wilson_interval(2, 4)  # Python rounds 2.5 right answers to the even 2
     assert "seeds" not in runner.scores(rights[:1], twins[:1])
 
 
@@ -121,12 +123,12 @@ def test_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Two processes would write into the same runs."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="WORLD_SIZE is above 1"):
-        Settings(tmp_path)
+        StudyConfig(tmp_path)
 
 
 def test_a_recipe_of_before_a_setting_was_added_is_the_same_one():
     """What a stored recipe does not name is the default, in its augmentation too; what it names otherwise is told."""
-    config = recipe("cnn")
+    config = default_config("cnn")
     stored = asdict(config)
     del stored["augmentation"]["degrade"], stored["seed"]
     assert runner.differences(stored, config) == []

@@ -10,7 +10,7 @@ import torch
 from fer.data import dataset, duplicates, fer2013
 from fer.models import checkpoint
 from fer.training import distillation, trainer
-from fer.training.config import TrainConfig, recipe
+from fer.training.config import TrainConfig, default_config
 
 QUICK = {"epochs": 1, "small_epochs": 0, "batch_size": 32, "votes": 0.0, "ema": 0.0}
 
@@ -21,13 +21,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     from fer.data import transforms
     from fer.training import config as training_config
 
-    monkeypatch.setitem(training_config.RECIPES, "dnn", QUICK | {"augmentation": transforms.Augmentation()})
-    return recipe("dnn", folds=3, fold_teacher="dnn", teaching=0.5)
+    monkeypatch.setitem(training_config.DEFAULT_CONFIGS, "dnn", QUICK | {"augmentation": transforms.Augmentation()})
+    return default_config("dnn", folds=3, fold_teacher="dnn", teaching=0.5)
 
 
 @pytest.fixture
-def splits(folder_data: Path) -> tuple[dataset.Faces, dataset.Faces]:
-    training_faces, validation = fer2013.require(fer2013.load(folder_data), "Training", "PublicTest")
+def splits(folder_data: Path) -> tuple[dataset.FaceDataset, dataset.FaceDataset]:
+    training_faces, validation = fer2013.get_splits(fer2013.load_fer2013(folder_data), "Training", "PublicTest")
     return training_faces, replace(validation, twin=torch.zeros_like(validation.twin))
 
 
@@ -55,7 +55,7 @@ def test_every_face_is_answered_for_by_the_teacher_that_did_not_see_it(
     parts = distillation.split_folds(faces.pixels, 3)
     for fold in range(3):
         folder = tmp_path / "teachers" / str(fold)
-        teacher, kept = checkpoint.load(str(folder)), np.load(folder / distillation.SOFT_TARGETS)["probabilities"]
+        teacher, kept = checkpoint.load_model(str(folder)), np.load(folder / distillation.SOFT_TARGETS)["probabilities"]
         assert teacher.recipe["faces"] == int((parts != fold).sum())
         expected = (distillation.answer(teacher, faces.pixels[parts == fold]) / teacher.temperature).softmax(1)
         assert np.abs(kept - expected.numpy()).max() < 0.005
@@ -82,7 +82,9 @@ def test_teachers_of_other_faces_or_settings_are_refused(
     distillation.fit(quick, faces, validation, tmp_path, quiet=True, fold=0)
     with pytest.raises(ValueError, match="0 holds a run on"):
         distillation.fit(quick, faces[:100], validation, tmp_path, quiet=True, fold=0)
-    monkeypatch.setitem(training_config.RECIPES, "dnn", training_config.RECIPES["dnn"] | {"learning_rate": 0.01})
+    monkeypatch.setitem(
+        training_config.DEFAULT_CONFIGS, "dnn", training_config.DEFAULT_CONFIGS["dnn"] | {"learning_rate": 0.01}
+    )
     with pytest.raises(ValueError, match="another learning_rate"):
         distillation.fit(quick, faces, validation, tmp_path, quiet=True, fold=0)
 
@@ -101,7 +103,7 @@ def test_fit_without_soft_targets_is_refused(quick: TrainConfig, splits: tuple, 
 
 def test_the_shipped_recipe_is_distilled_from_three_folds_of_teachers_that_see_clean_faces():
     """compact's student sees degraded faces, its teachers do not; its last epochs are of whole faces."""
-    config = recipe("compact")
+    config = default_config("compact")
     assert (config.folds, config.augmentation.degrade > 0, config.whole_epochs > 0) == (3, True, True)
     assert distillation.teacher_config(config, 2).augmentation.degrade == 0
     assert distillation.teacher_config(config, 2).seed == 2

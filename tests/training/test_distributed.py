@@ -16,9 +16,9 @@ from torch import Generator, multiprocessing, nn
 
 from fer.data import dataset
 from fer.training import trainer
-from fer.training.config import recipe
-from fer.training.distributed import Team, assembled
-from fer.utils.precision import _seconds, halves_pay, precision
+from fer.training.config import default_config
+from fer.training.distributed import DistributedContext, distributed_context
+from fer.utils.precision import _seconds, autocast, bf16_is_faster
 
 
 def one_of_two(rank: int, port: int, out: Path) -> None:
@@ -30,13 +30,16 @@ def one_of_two(rank: int, port: int, out: Path) -> None:
 
 def three_steps(out: Path) -> None:
     """Three steps of dnn without dropout, in float32; the process that leads writes the weights."""
-    config = recipe("dnn", votes=1.0, optimizer="sgd", learning_rate=0.05, rotate=10.0, erase=0.5, mixup=0.2)
+    config = default_config("dnn", votes=1.0, optimizer="sgd", learning_rate=0.05, rotate=10.0, erase=0.5, mixup=0.2)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (30, 48, 48), dtype=torch.uint8, generator=generator)
     votes = torch.randint(0, 10, (30, 10), dtype=torch.uint8, generator=generator)
-    batch = dataset.Faces(pixels, torch.arange(30) % 7, votes, torch.zeros(30).bool())
-    with assembled() as team, patch.object(trainer, "precision", nullcontext):  # bfloat16 rounds with the batch
-        run = trainer.Run(config, team)
+    batch = dataset.FaceDataset(pixels, torch.arange(30) % 7, votes, torch.zeros(30).bool())
+    with (
+        distributed_context() as team,
+        patch.object(trainer, "precision", nullcontext),
+    ):  # bfloat16 rounds with the batch
+        run = trainer.TrainState(config, team)
         for layer in run.learner.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
@@ -57,7 +60,9 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path):
     three_steps(tmp_path / "one.pt")
     multiprocessing.spawn(one_of_two, (free_port(), tmp_path / "two.pt"), nprocs=2)
     one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
-    start = trainer.Run(recipe("dnn", votes=1.0), Team(torch.device("cpu"))).measured.state_dict()
+    start = trainer.TrainState(
+        default_config("dnn", votes=1.0), DistributedContext(torch.device("cpu"))
+    ).measured.state_dict()
     for key, value in one["weights"].items():
         assert torch.allclose(value, two["weights"][key], atol=1e-6)
     assert not torch.allclose(one["weights"]["dense_4.weight"], start["dense_4.weight"], atol=1e-5)
@@ -76,14 +81,14 @@ def test_torchrun_trains_and_one_process_writes(folder_data: Path, tmp_path: Pat
     assert run.stdout.count('"accuracy"') == 1
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
     assert len(list((tmp_path / "teachers").glob("?/soft_targets.npz"))) == 2
-    assert not (tmp_path / trainer.UNFINISHED).exists()
+    assert not (tmp_path / trainer.RESUME_FILE).exists()
 
 
 def test_the_choice_of_precision_draws_no_random_number_and_may_be_made_where_nothing_learns():
     """A seed gives the same weights whichever processor chooses; a network's first use may be a reading."""
-    halves_pay.cache_clear()
+    bf16_is_faster.cache_clear()
     torch.manual_seed(0)
-    with torch.inference_mode(), precision(torch.device("cpu")):
+    with torch.inference_mode(), autocast(torch.device("cpu")):
         drawn = torch.rand(())
     torch.manual_seed(0)
     assert drawn == torch.rand(())

@@ -17,14 +17,14 @@ from fer.evaluation import inference
 from fer.models import checkpoint
 from fer.studies.runner import PLAIN
 from fer.training import trainer
-from fer.training.config import SCHEDULES, TrainConfig, commands, recipe
+from fer.training.config import SCHEDULES, TrainConfig, default_config, training_commands
 
 QUICK = {"epochs": 2, "batch_size": 32, "votes": 0.0}
 
 
 @pytest.fixture(scope="module")
-def splits(folder_data: Path) -> dict[str, dataset.Faces]:
-    return fer2013.load(folder_data)
+def splits(folder_data: Path) -> dict[str, dataset.FaceDataset]:
+    return fer2013.load_fer2013(folder_data)
 
 
 def rows(folder: Path) -> list[dict]:
@@ -32,13 +32,13 @@ def rows(folder: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def fit(config: TrainConfig, splits: dict[str, dataset.Faces], folder: Path) -> checkpoint.Network:
+def fit(config: TrainConfig, splits: dict[str, dataset.FaceDataset], folder: Path) -> checkpoint.FERModel:
     return trainer.fit(config, splits["Training"], splits["PublicTest"], folder, quiet=True)
 
 
 def test_a_network_learns_what_can_be_learnt(splits: dict, tmp_path: Path):
     """A bright band that moves with the emotion: 12 epochs of dnn read at least 90 % of faces never trained on."""
-    network = fit(recipe("dnn", epochs=12, batch_size=16, ema=0.9, flip=0.0), splits, tmp_path)
+    network = fit(default_config("dnn", epochs=12, batch_size=16, ema=0.9, flip=0.0), splits, tmp_path)
     logits = inference.predict_logits(network, splits["PublicTest"].pixels)
     assert (logits.argmax(1) == splits["PublicTest"].labels).float().mean() >= 0.9
 
@@ -47,7 +47,7 @@ def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
     """compact's training loss on 14 faces falls below a tenth of log(7): forward, backward and step fit together."""
     batch = splits["Training"][:14]
     quiet = {"label_smoothing": 0.0, "flip": 0.0, "rotate": 0.0, "shift": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
-    config = recipe("compact", **PLAIN | quiet, epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02)
+    config = default_config("compact", **PLAIN | quiet, epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02)
     trainer.fit(config, batch, batch, tmp_path, quiet=True)
     assert float(rows(tmp_path)[-1]["loss"]) < 0.19
 
@@ -56,12 +56,12 @@ def test_faces_that_are_all_trained_on_are_nothing_to_choose_on(splits: dict, tm
     """If every held-out face has a twin in Training, no epoch can honestly be chosen."""
     seen = replace(splits["PublicTest"], twin=torch.ones(28, dtype=torch.bool))
     with pytest.raises(ValueError, match="all 28 faces to choose on are in Training as well"):
-        trainer.fit(recipe("dnn", **QUICK), splits["Training"], seen, tmp_path, quiet=True)
+        trainer.fit(default_config("dnn", **QUICK), splits["Training"], seen, tmp_path, quiet=True)
 
 
 def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
     """Bit by bit, with dropout, order and augmentation drawn; another seed gives another."""
-    config = recipe("dnn", **QUICK, rotate=10.0, erase=0.5, mixup=0.2)
+    config = default_config("dnn", **QUICK, rotate=10.0, erase=0.5, mixup=0.2)
     first, again = (fit(config, splits, tmp_path / name).state_dict() for name in ("first", "again"))
     other = fit(replace(config, seed=1), splits, tmp_path / "other").state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
@@ -70,20 +70,20 @@ def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
 
 def test_the_folder_holds_the_best_whole_face_epoch_and_its_recipe(splits: dict, tmp_path: Path):
     """config.json, model.safetensors and a history with a line an epoch; small epochs are never shipped."""
-    config = recipe("compact", **PLAIN, epochs=3, small_epochs=2, batch_size=64, votes=0.0)
+    config = default_config("compact", **PLAIN, epochs=3, small_epochs=2, batch_size=64, votes=0.0)
     network = fit(config, splits, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv", "model.safetensors"]
     assert [row["size"] for row in rows(tmp_path)] == ["32", "32", "48"]
-    shipped = checkpoint.load(str(tmp_path))
+    shipped = checkpoint.load_model(str(tmp_path))
     assert shipped.recipe["small_epochs"] == 2 and shipped.recipe["augmentation"]["rotate"] == 10
-    accuracy = trainer.measure(network, splits["PublicTest"])["public_accuracy"]
+    accuracy = trainer.eval_model(network, splits["PublicTest"])["public_accuracy"]
     assert float(rows(tmp_path)[2]["public_accuracy"]) == pytest.approx(accuracy, abs=1e-5)
 
 
 def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
     """FER+'s votes change what is learnt, and the head does not ship; without votes the setting is refused."""
     voted = replace(splits["Training"], votes=torch.eye(10, dtype=torch.uint8)[splits["Training"].labels] * 10)
-    config = recipe("dnn", **QUICK | {"votes": 1.0})
+    config = default_config("dnn", **QUICK | {"votes": 1.0})
     with pytest.raises(ValueError, match="fer2013new.csv is not beside FER-2013"):
         fit(config, splits, tmp_path / "none")
     with_votes = fit(config, splits | {"Training": voted}, tmp_path / "with").state_dict()
@@ -94,22 +94,22 @@ def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
 
 def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs(splits: dict, tmp_path: Path):
     """At a rate of nearly nothing its weights stay, the history has both runs' lines, and the recipe both settings."""
-    before = fit(recipe("dnn", **QUICK), splits, tmp_path / "before")
+    before = fit(default_config("dnn", **QUICK), splits, tmp_path / "before")
     settings = {"start": str(tmp_path / "before"), "learning_rate": 1e-9, "ema": 0.0}
-    after = fit(recipe("dnn", **QUICK | settings), splits, tmp_path / "after")
+    after = fit(default_config("dnn", **QUICK | settings), splits, tmp_path / "after")
     torch.testing.assert_close(after["dense_4"].weight, before["dense_4"].weight, atol=1e-3, rtol=0)  # float16 between
     assert [row["epoch"] for row in rows(tmp_path / "after")] == ["1", "2", "3", "4"]
     assert after.recipe["earlier"]["learning_rate"] == 1.0
     with pytest.raises(ValueError, match="start is a dnn: its layers are not those of cnn"):
-        fit(recipe("cnn", **QUICK | settings), splits, tmp_path / "other")
+        fit(default_config("cnn", **QUICK | settings), splits, tmp_path / "other")
 
 
 def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_last_layer(tmp_path: Path):
     """compact-ferplus takes compact-small's convolutions over, to float16, and draws eight rows of its own."""
-    earlier = checkpoint.Network("compact-small")
-    checkpoint.save(earlier, tmp_path)
+    earlier = checkpoint.FERModel("compact-small")
+    checkpoint.save_model(earlier, tmp_path)
     pixels = torch.zeros(2, 48, 48, dtype=torch.uint8)
-    begun = trainer._begun(recipe("compact-ferplus", start=str(tmp_path)), pixels)
+    begun = trainer._init_model(default_config("compact-ferplus", start=str(tmp_path)), pixels)
     torch.testing.assert_close(begun["conv2d_7"].weight, earlier["conv2d_7"].weight, atol=1e-3, rtol=0)
     assert begun["dense_1"].weight.shape == (8, 512)
 
@@ -141,29 +141,29 @@ def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, 
     killed, whole = tmp_path / "killed" / "dnn", tmp_path / "unbroken" / "dnn"
     arguments = ["train", "dnn", "--data", str(folder_data), "--out", str(killed), "--json", *flags]
     for epochs in (1, 3):
-        train_and_kill(arguments, killed / trainer.UNFINISHED, epochs)
+        train_and_kill(arguments, killed / trainer.RESUME_FILE, epochs)
     unbroken = [*arguments[:5], str(whole), *arguments[6:]]
     for command in (arguments, unbroken):
         subprocess.run([sys.executable, "-c", IN_FLOAT32, *command], check=True, stdout=subprocess.DEVNULL)
     for name in ("history.csv", "model.safetensors", "config.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
     assert len(rows(killed)) == 8
-    assert not (killed / trainer.UNFINISHED).exists()
+    assert not (killed / trainer.RESUME_FILE).exists()
 
 
 def test_a_run_is_not_mixed_with_other_settings(splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A half-finished run stays as it is when called with another learning rate, and the change is named."""
     monkeypatch.setattr(trainer, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        fit(recipe("dnn", **QUICK), splits, tmp_path)
+        fit(default_config("dnn", **QUICK), splits, tmp_path)
     with pytest.raises(ValueError, match="begun with another learning_rate"):
-        fit(recipe("dnn", **QUICK, learning_rate=0.5), splits, tmp_path)
+        fit(default_config("dnn", **QUICK, learning_rate=0.5), splits, tmp_path)
 
 
 def test_the_reports_settings_are_the_defaults_of_their_networks():
     """Adadelta, 25 epochs, batches of 128, flips and nothing else."""
     for name in ("cnn", "dnn"):
-        config = recipe(name)
+        config = default_config(name)
         assert (config.optimizer, config.epochs, config.batch_size) == ("adadelta", 25, 128)
         assert {key: value for key, value in vars(config.augmentation).items() if value} == {"flip": 0.5}
 
@@ -183,7 +183,7 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
 def test_impossible_settings_are_refused_before_anything_is_read(changes: dict, words: str):
     """The message names the field, the value and what would be right."""
     with pytest.raises(ValueError, match=words):
-        replace(recipe("compact"), **changes)
+        replace(default_config("compact"), **changes)
 
 
 def test_one_cycle_rises_then_falls_to_nothing():
@@ -211,13 +211,13 @@ def test_a_last_batch_of_one_is_added_to_the_one_before(faces: int, size: int, p
 
 def test_batch_normalisation_trains_on_a_set_that_leaves_one_face_over(splits: dict, tmp_path: Path):
     """3 faces in batches of 2: vgg16-selu, whose dense layers are normalised, learns from all of them."""
-    config = recipe("vgg16-selu", epochs=1, batch_size=2, votes=0.0, start="")
+    config = default_config("vgg16-selu", epochs=1, batch_size=2, votes=0.0, start="")
     trainer.fit(config, splits["Training"][:3], splits["PublicTest"][:2], tmp_path, quiet=True)
     assert len(rows(tmp_path)) == 1
 
 
 def test_batches_of_one_face_are_refused_before_an_epoch_where_they_cannot_be_normalised(splits: dict, tmp_path: Path):
-    config = recipe("vgg16-selu", epochs=1, batch_size=1, votes=0.0, start="")
+    config = default_config("vgg16-selu", epochs=1, batch_size=1, votes=0.0, start="")
     with pytest.raises(ValueError, match="batch_size is 1 for 3 faces"):
         trainer.fit(config, splits["Training"][:3], splits["PublicTest"], tmp_path, quiet=True)
     assert not list(tmp_path.iterdir())
@@ -236,7 +236,9 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_an_epoch(splits, t
         monkeypatch.setattr(trainer.tempfile, "TemporaryFile", denied)
     monkeypatch.setattr(trainer, "_train", None)
     with pytest.raises(ValueError, match="cannot be written to"):
-        trainer.fit(recipe("dnn", votes=0.0, folds=0), splits["Training"], splits["PublicTest"], folder, quiet=True)
+        trainer.fit(
+            default_config("dnn", votes=0.0, folds=0), splits["Training"], splits["PublicTest"], folder, quiet=True
+        )
 
 
 def test_an_epoch_with_mirror_images_takes_twice_the_steps(
@@ -246,7 +248,7 @@ def test_an_epoch_with_mirror_images_takes_twice_the_steps(
     steps, step = [], trainer.train_step
     monkeypatch.setattr(trainer, "train_step", lambda *given: steps.append(given[3]) or step(*given))
     for mirror in (False, True):
-        fit(recipe("dnn", epochs=1, batch_size=70, mirror=mirror, flip=0.0), splits, tmp_path / str(mirror))
+        fit(default_config("dnn", epochs=1, batch_size=70, mirror=mirror, flip=0.0), splits, tmp_path / str(mirror))
     assert [len(batch) for batch in steps] == [70] * 6
 
 
@@ -260,4 +262,4 @@ def test_mirror_is_a_switch_on_the_command_line_and_in_a_cards_command():
     parser = parser_for(COMMANDS)
     told = [parser.parse_args(["train", "cnn", *flags]).mirror for flags in ([], ["--mirror"], ["--no-mirror"])]
     assert told == [None, True, False]
-    assert commands(asdict(recipe("dnn", mirror=True))) == "python -m fer train dnn --mirror"
+    assert training_commands(asdict(default_config("dnn", mirror=True))) == "python -m fer train dnn --mirror"

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from fer.app import integrity
-from fer.data.dataset import Faces
+from fer.data.dataset import FaceDataset
 from fer.evaluation import ensemble_selection, predictions
 from fer.models import checkpoint
 from fer.utils import artifacts
 from fer.utils.artifacts import Artifact, ArtifactError, StaleError
 
-FACES = Faces(torch.zeros(4, 48, 48).byte(), torch.arange(4), None, torch.zeros(4).bool())
+FACES = FaceDataset(torch.zeros(4, 48, 48).byte(), torch.arange(4), None, torch.zeros(4).bool())
 LOGITS = 4 * torch.eye(7)[:4]
 KINDS = [Artifact("figures.npz", "regions"), Artifact("figures.json", "trust")]
 
@@ -24,13 +24,13 @@ def folder(tmp_path: Path) -> Path:
     """weights/dnn with weights and predictions of both splits."""
     train_anew(tmp_path / "dnn", 0)
     for split in predictions.SPLITS:
-        predictions.keep_predictions(tmp_path / "dnn" / "predictions.npz", split, LOGITS, FACES)
+        predictions.save_predictions(tmp_path / "dnn" / "predictions.npz", split, LOGITS, FACES)
     return tmp_path / "dnn"
 
 
 def train_anew(folder: Path, seed: int) -> None:
     torch.manual_seed(seed)
-    checkpoint.save(checkpoint.Network("dnn", name=folder.name), folder)
+    checkpoint.save_model(checkpoint.FERModel("dnn", name=folder.name), folder)
 
 
 @pytest.mark.parametrize("artifact", KINDS, ids=lambda artifact: artifact.name)
@@ -61,14 +61,14 @@ def test_a_file_is_used_with_the_weights_that_it_was_made_with_alone(artifact: A
 def test_predictions_of_earlier_weights_are_named_and_never_used(folder: Path):
     """By the Confusion tab's and the command's reader, by the election and by the page's notice alike."""
     assert (
-        len(predictions.load_predictions(checkpoint.outline("dnn", folder.parent), "PrivateTest", folder.parent)) == 4
+        len(predictions.load_predictions(checkpoint.load_meta("dnn", folder.parent), "PrivateTest", folder.parent)) == 4
     )
     train_anew(folder, 1)
     words = "predictions.npz was made with other weights: `python -m fer evaluate dnn --split PrivateTest`"
     with pytest.raises(ValueError, match=words):
-        predictions.load_predictions(checkpoint.outline("dnn", folder.parent), "PrivateTest", folder.parent)
+        predictions.load_predictions(checkpoint.load_meta("dnn", folder.parent), "PrivateTest", folder.parent)
     assert any(words in trouble.words for trouble in integrity.look(folder.parent))
-    predictions.keep_predictions(folder / "predictions.npz", "PublicTest", LOGITS, FACES)
+    predictions.save_predictions(folder / "predictions.npz", "PublicTest", LOGITS, FACES)
     assert len(predictions.load_logits(folder, "PublicTest")[1]) == 4
     with pytest.raises(predictions.NotMeasuredError):  # the old weights' answers are not taken over
         predictions.load_logits(folder, "PrivateTest")
@@ -87,22 +87,22 @@ def test_an_ensemble_of_earlier_weights_is_left_out(folder: Path):
     weights, other = folder.parent, folder.parent / "cnn"
     train_anew(other, 2)
     for split in predictions.SPLITS:
-        predictions.keep_predictions(other / "predictions.npz", split, LOGITS, FACES)
+        predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
     ensemble_selection.write(["dnn", "cnn"], weights)
     assert not any(trouble.network == "committee" for trouble in integrity.look(weights))
     train_anew(other, 3)
-    for load in (checkpoint.load, checkpoint.outline):
+    for load in (checkpoint.load_model, checkpoint.load_meta):
         with pytest.raises(checkpoint.CheckpointError, match="other weights of cnn: `python -m fer committee`"):
             load("committee", weights)
     with pytest.raises(ValueError, match="other weights"):
         ensemble_selection.write(["dnn", "cnn"], weights)
     for split in predictions.SPLITS:
-        predictions.keep_predictions(other / "predictions.npz", split, LOGITS, FACES)
+        predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
     assert ensemble_selection.write(["dnn", "cnn"], weights).name == "committee:dnn+cnn"
     path = weights / "committee.json"
     path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "weights"}))
     with pytest.raises(checkpoint.CheckpointError, match="other weights of dnn, cnn"):
-        checkpoint.load("committee", weights)
+        checkpoint.load_model("committee", weights)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_an_ensemble_of_earlier_weights_is_left_out(folder: Path):
         ({"logits": LOGITS + 0.01}, False),
         ({"logits": LOGITS + 0.2}, True),
         ({"logits": torch.full_like(LOGITS, torch.nan)}, True),
-        ({"faces": Faces(FACES.pixels, FACES.labels.flip(0), None, FACES.twin)}, True),
-        ({"faces": Faces(FACES.pixels, FACES.labels, None, ~FACES.twin)}, True),
+        ({"faces": FaceDataset(FACES.pixels, FACES.labels.flip(0), None, FACES.twin)}, True),
+        ({"faces": FaceDataset(FACES.pixels, FACES.labels, None, ~FACES.twin)}, True),
         ({"always": True}, True),
     ],
 )
@@ -122,5 +122,5 @@ def test_predictions_are_written_only_where_something_that_matters_changed(folde
     path = folder / "predictions.npz"
     before = path.stat().st_mtime_ns
     told = {"logits": LOGITS, "faces": FACES} | change
-    predictions.keep_predictions(path, "PublicTest", **told)
+    predictions.save_predictions(path, "PublicTest", **told)
     assert (path.stat().st_mtime_ns != before) == written

@@ -25,9 +25,9 @@ from fer.studies import registry as studies_registry
 from fer.studies import runner
 from fer.training import config as training_config
 from fer.training import history, trainer
-from fer.training.distributed import Team
+from fer.training.distributed import DistributedContext
 from fer.utils import io
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 REPORT = ReadReport({})
 
@@ -44,20 +44,22 @@ def full_disk(most: int = 2048) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def faces(count: int = 40) -> dataset.Faces:
+def faces(count: int = 40) -> dataset.FaceDataset:
     pixels = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(count))
-    return dataset.Faces(pixels, torch.zeros(count).long(), None, torch.zeros(count).bool())
+    return dataset.FaceDataset(pixels, torch.zeros(count).long(), None, torch.zeros(count).bool())
 
 
 def save_run(folder: Path) -> None:
-    config = training_config.recipe("dnn", epochs=1)
-    trainer.Run(config, Team(torch.device("cpu"))).save(folder / trainer.UNFINISHED, config)
+    config = training_config.default_config("dnn", epochs=1)
+    trainer.TrainState(config, DistributedContext(torch.device("cpu"))).save(folder / trainer.RESUME_FILE, config)
 
 
 def write_look(folder: Path) -> None:
     maps = np.random.default_rng(0).random((7, 2, 48, 48))
-    look = region_benchmark.Look(labels.EMOTIONS, np.zeros((48, 48), np.uint8), maps, np.ones((7, 2)), np.ones((7, 6)),
-                        region_benchmark.Claim(1.0, 1.0, 1.0, 1.0))  # fmt: skip
+    claim = region_benchmark.RegionClaim(1.0, 1.0, 1.0, 1.0)
+    look = region_benchmark.RegionAttribution(
+        labels.EMOTIONS, np.zeros((48, 48), np.uint8), maps, np.ones((7, 2)), np.ones((7, 6)), claim
+    )
     region_benchmark.write(look, folder)
 
 
@@ -69,7 +71,7 @@ def write_layer(folder: Path) -> None:
 
 
 def save_config(folder: Path) -> None:
-    checkpoint.save_config(checkpoint.Network("dnn", recipe={"a": list(range(999))}), folder)
+    checkpoint.save_config(checkpoint.FERModel("dnn", recipe={"a": list(range(999))}), folder)
 
 
 def write_history(folder: Path) -> None:
@@ -77,12 +79,12 @@ def write_history(folder: Path) -> None:
 
 
 def keep(folder: Path) -> None:
-    predictions.keep_predictions(folder / "predictions.npz", "PublicTest", torch.rand(999, 7), faces(999))
+    predictions.save_predictions(folder / "predictions.npz", "PublicTest", torch.rand(999, 7), faces(999))
 
 
 def write_table(folder: Path) -> None:
     rows = [{"row": number, "accuracy": 0.5} for number in range(99)]
-    runner.keep("twins", "Which?", runner.Result(rows), runner.Settings(folder))
+    runner.write_results("twins", "Which?", runner.Result(rows), runner.StudyConfig(folder))
 
 
 def draw_figure(folder: Path) -> None:
@@ -91,11 +93,11 @@ def draw_figure(folder: Path) -> None:
 
 
 def save_noise(folder: Path) -> None:
-    encode.save(np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8), folder / "a.png")
+    encode.save_image(np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8), folder / "a.png")
 
 
 WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "weights": ("model.safetensors", lambda folder: checkpoint.save(checkpoint.Network("dnn"), folder)),
+    "weights": ("model.safetensors", lambda folder: checkpoint.save_model(checkpoint.FERModel("dnn"), folder)),
     "config": ("config.json", save_config),
     "history": ("history.csv", write_history),
     "predictions": ("predictions.npz", keep),
@@ -133,9 +135,9 @@ def test_a_folder_that_cannot_be_written_only_costs_the_cache(folder_data: Path,
     for part in ("train", "test"):
         (root / part).symlink_to(folder_data / part)
     with full_disk():
-        assert len(fer2013.load(root)["Training"]) == 140
+        assert len(fer2013.load_fer2013(root)["Training"]) == 140
     assert sorted(path.name for path in root.iterdir()) == ["test", "train"]
-    assert len(fer2013.load(root)["Training"]) == 140 and (root / "cache.safetensors").exists()
+    assert len(fer2013.load_fer2013(root)["Training"]) == 140 and (root / "cache.safetensors").exists()
 
 
 def write_cache(cache: Path, count: int) -> None:
@@ -183,7 +185,7 @@ def test_a_cache_that_is_replaced_while_it_is_read_is_read_anew(tmp_path: Path, 
 @pytest.mark.parametrize("spoil", [{}, {"Training.pixels": torch.zeros(3, 48, 48)}])
 def test_a_cache_that_lacks_something_is_read_anew(tmp_path: Path, spoil: dict):
     """One of the right stamp, but without any labels."""
-    with whole(tmp_path / "cache.safetensors") as partial:
+    with atomic_write(tmp_path / "cache.safetensors") as partial:
         fer2013.save_file(spoil, partial, {"stamp": "stamp", "report": REPORT.dumped()})
     assert fer2013._read_cache(tmp_path / "cache.safetensors", "stamp") is None
 
@@ -191,7 +193,7 @@ def test_a_cache_that_lacks_something_is_read_anew(tmp_path: Path, spoil: dict):
 def test_what_fails_half_way_is_taken_away(tmp_path: Path):
     """An exception within the block: the earlier file, and nothing beside it."""
     (tmp_path / "a").write_text("earlier")
-    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "a") as partial:
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a") as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "earlier" and len(list(tmp_path.iterdir())) == 1

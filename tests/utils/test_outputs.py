@@ -16,7 +16,7 @@ from PIL import Image
 from fer.cli.main import main
 from fer.faces import detector
 from fer.models import checkpoint
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.utils import outputs
 from tests.inference.test_prediction import LEFT, finding
 from tests.inference.test_prediction import picture as half
@@ -39,7 +39,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(detector, "load_detector", lambda: finding(LEFT))
     monkeypatch.chdir(tmp_path)
-    checkpoint.save(Network("compact"), tmp_path / "weights" / "compact")
+    checkpoint.save_model(FERModel("compact"), tmp_path / "weights" / "compact")
     (tmp_path / "in" / "happy").mkdir(parents=True)
     for name in ("a.png", "happy/b.jpg", "happy/c.png"):
         Image.fromarray(half()).save(tmp_path / "in" / name)

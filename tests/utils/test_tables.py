@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.inference.batch import Answers
+from fer.inference.batch import ResumableResults
 from fer.training import history
 from fer.utils import tables
 
@@ -52,7 +52,7 @@ def test_a_resumed_run_doubles_nothing_and_invents_nothing(tmp_path: Path, kind:
     rows = [{"path": name, "faces": [box] * (place % 3)} for place, name in enumerate(names)]
 
     def finish() -> bytes:
-        answers = Answers(file, ("dark", "bright"))
+        answers = ResumableResults(file, ("dark", "bright"))
         for row in rows:
             if row["path"] not in answers.done:
                 answers.add(row)
@@ -69,11 +69,11 @@ def test_a_resumed_run_doubles_nothing_and_invents_nothing(tmp_path: Path, kind:
 def test_a_table_that_passed_through_other_programs_is_gone_on_with(tmp_path: Path):
     """A byte order mark and Windows' line ends: both pictures but the last are known."""
     file = tmp_path / "x.csv"
-    answers = Answers(file, ("dark",))
+    answers = ResumableResults(file, ("dark",))
     for name in ("a.png", "b.png"):
         answers.add({"path": name, "faces": []})
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
-    assert Answers(file, ("dark",)).done == {"a.png"}
+    assert ResumableResults(file, ("dark",)).done == {"a.png"}
 
 
 def test_no_table_of_the_page_or_of_a_training_is_executed(tmp_path: Path):

@@ -8,8 +8,8 @@ from torch import nn
 
 from fer.app import components
 from fer.features import activations, receptive_field
-from fer.features.layer_report import PIXELS, PROBABILITIES, Answer
-from fer.models.checkpoint import Network
+from fer.features.layer_report import PIXELS, PROBABILITIES, LayerReport
+from fer.models.checkpoint import FERModel
 from fer.plotting import encode, maps
 
 HINT = '<div class="empty">Click a map, or a bar, to look closer: what excites its filter, and which are like it.</div>'
@@ -71,7 +71,7 @@ element.addEventListener('click', event => {
 _BARS = 24  # of a histogram
 
 
-def card(chain: Network, network: str, answer: Answer, number: int, face: np.ndarray, faces: int) -> str:
+def card(chain: FERModel, network: str, answer: LayerReport, number: int, face: np.ndarray, faces: int) -> str:
     """One filter's card as markup. face: uint8 (48, 48). faces: over how many `answer.known` was measured."""
     name = answer.name(number)
     title = escape(f"{name[0].upper()}{name[1:]}, {answer.layer} of {network}")
@@ -87,17 +87,17 @@ def card(chain: Network, network: str, answer: Answer, number: int, face: np.nda
 # ------------------------------------------------------------------------------------------------ pictures
 
 
-def _figures(chain: Network, answer: Answer, number: int, face: np.ndarray) -> str:
+def _figures(chain: FERModel, answer: LayerReport, number: int, face: np.ndarray) -> str:
     values = answer.values[number]
     if answer.layer == PIXELS:
         return _figure(face, "48 x 48 pixels, from 0 for black to 1 for white")
     spot = np.unravel_index(values.argmax(), values.shape)
-    top, left, bottom, right = receptive_field.window(chain, answer.layer, *map(int, spot))
-    laid = receptive_field.on_face(chain, answer.layer, torch.from_numpy(values)).numpy()
+    top, left, bottom, right = receptive_field.receptive_box(chain, answer.layer, *map(int, spot))
+    laid = receptive_field.upsample_to_input(chain, answer.layer, torch.from_numpy(values)).numpy()
     frame = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
     box = f'<svg viewBox="0 0 48 48" aria-hidden="true"><rect {frame}/><rect {frame}/></svg>'
-    if maps.flatness(values):
-        return _figure(maps.overlay(face, laid), f"{maps.flatness(values)} No spot stands out.")
+    if maps.constant_map_message(values):
+        return _figure(maps.overlay(face, laid), f"{maps.constant_map_message(values)} No spot stands out.")
     over = _figure(
         maps.overlay(face, laid), "Its map over the face, and a frame around what made its brightest spot", box
     )
@@ -110,14 +110,14 @@ def _figures(chain: Network, answer: Answer, number: int, face: np.ndarray) -> s
     return over + alone + _kernel(chain, answer.layer, number) + little
 
 
-def _kernel(chain: Network, layer: str, number: int) -> str:
+def _kernel(chain: FERModel, layer: str, number: int) -> str:
     """The filter's own weights where they can be looked at: those of a first convolution, or right behind it."""
-    source = receptive_field.source(chain, layer)
+    source = receptive_field.parent_layer(chain, layer)
     module = chain[source] if source else None
     if not isinstance(module, nn.Conv2d) or module.in_channels > 1:
         return ""
     weights = module.weight[number, 0].detach().numpy()
-    return _figure(maps.signed_colours(weights), "Its weights: red for, blue against", kind="little")
+    return _figure(maps.signed_rgb(weights), "Its weights: red for, blue against", kind="little")
 
 
 def _square(pixels: np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def _figure(picture: np.ndarray | str, caption: str, over: str = "", kind: str =
 
 def _histogram(values: np.ndarray) -> str:
     """How often which value occurs in a map, from its lowest to its highest."""
-    if maps.flatness(values):
+    if maps.constant_map_message(values):
         return ""
     counts, edges = np.histogram(values, _BARS)
     bars = "".join(
@@ -154,7 +154,7 @@ def _histogram(values: np.ndarray) -> str:
 # ------------------------------------------------------------------------------------------------ words
 
 
-def _facts(answer: Answer, number: int, faces: int) -> str:
+def _facts(answer: LayerReport, number: int, faces: int) -> str:
     values, known = answer.values[number], answer.known
     facts = {}
     if answer.values.ndim == 1:
@@ -172,7 +172,7 @@ def _facts(answer: Answer, number: int, faces: int) -> str:
     return f"<dl>{rows}</dl>"
 
 
-def _twins(answer: Answer, number: int, faces: int) -> str:
+def _twins(answer: LayerReport, number: int, faces: int) -> str:
     """The filters whose maps are most like this one's, as buttons that open them."""
     if answer.known is not None:
         found = zip(answer.known.twins[number].tolist(), answer.known.alike[number].tolist(), strict=True)
@@ -191,7 +191,7 @@ def _twins(answer: Answer, number: int, faces: int) -> str:
     return f'<h4>Most like it, over {over}</h4><div class="twins">{buttons}</div>'
 
 
-def _twin(answer: Answer, other: int, likeness: float) -> str:
+def _twin(answer: LayerReport, other: int, likeness: float) -> str:
     picture = ""
     if answer.values.ndim == 3:
         own = answer.values[other][None]
@@ -203,15 +203,17 @@ def _twin(answer: Answer, other: int, likeness: float) -> str:
     )
 
 
-def _button(chain: Network, answer: Answer) -> str:
+def _button(chain: FERModel, answer: LayerReport) -> str:
     if filters_of(chain, answer.layer) is None:
         return ""
     what = "emotion" if answer.labels else "filter" if answer.values.ndim == 3 else "neuron"
     return f'<button type="button" class="jump">See what this {what} looks for</button>'
 
 
-def filters_of(chain: Network, layer: str) -> str | None:
+def filters_of(chain: FERModel, layer: str) -> str | None:
     """The layer whose filters a step shows, as the Filters tab names it; None before the first one."""
     if layer == PIXELS:
         return None
-    return receptive_field.source(chain, activations.layers(chain)[-1] if layer == PROBABILITIES else layer)
+    return receptive_field.parent_layer(
+        chain, activations.active_layers(chain)[-1] if layer == PROBABILITIES else layer
+    )

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from fer.app.filters import view as filters_view
-from fer.features.layer_report import PIXELS, Answer
+from fer.features.layer_report import PIXELS, LayerReport
 from fer.plotting import encode, maps
 
 COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
@@ -60,7 +60,12 @@ NOTHING = {"status": "", "picture": "", "size": "", "columns": 1, "rows": 1, "sh
 
 
 def sheet(
-    answer: Answer, places: list[int], opened: int | None, common: bool, face: np.ndarray, other: Answer | None = None
+    answer: LayerReport,
+    places: list[int],
+    opened: int | None,
+    common: bool,
+    face: np.ndarray,
+    other: LayerReport | None = None,
 ) -> tuple[str, dict]:
     """The tiles or bars of a layer's filters in the order of `places`, and what else the template takes.
 
@@ -111,7 +116,7 @@ def _size(count: int, pairs: bool) -> str:
     return "one" if count == 1 else "tiny" if count >= TINY else "small" if count >= SMALL else ""
 
 
-def _tile(answer: Answer, number: int, place: str, chosen: bool) -> str:
+def _tile(answer: LayerReport, number: int, place: str, chosen: bool) -> str:
     words, note = _known(answer, number)
     label = f"{answer.name(number)}{words}"
     return (
@@ -120,7 +125,7 @@ def _tile(answer: Answer, number: int, place: str, chosen: bool) -> str:
     )
 
 
-def _known(answer: Answer, number: int) -> tuple[str, str]:
+def _known(answer: LayerReport, number: int) -> tuple[str, str]:
     """What is known of a filter over many faces: in words, and as the note under its tile."""
     if answer.known is None:
         return "", ""
@@ -135,7 +140,7 @@ def _known(answer: Answer, number: int) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-def _numbers(answer: Answer, places: list[int], opened: int | None, other: Answer | None) -> tuple[str, dict]:
+def _numbers(answer: LayerReport, places: list[int], opened: int | None, other: LayerReport | None) -> tuple[str, dict]:
     both = [answer.values] if other is None else [answer.values, other.values]
     top = max(float(np.abs(values).max()) for values in both) or 1.0
     draw = _class if answer.labels else _bar
@@ -144,7 +149,7 @@ def _numbers(answer: Answer, places: list[int], opened: int | None, other: Answe
     return rows, NOTHING | {"size": "classes" if answer.labels else "bars"}
 
 
-def _bar(answer: Answer, number: int, top: float, signed: bool, chosen: bool, other: Answer | None) -> str:
+def _bar(answer: LayerReport, number: int, top: float, signed: bool, chosen: bool, other: LayerReport | None) -> str:
     """A column that rises from the foot, or from the middle of a layer with numbers below 0; the other's beside it."""
     columns = [answer.values[number]] + ([] if other is None else [other.values[number]])
     wide = 100 / len(columns)
@@ -163,7 +168,7 @@ def _bar(answer: Answer, number: int, top: float, signed: bool, chosen: bool, ot
     )
 
 
-def _class(answer: Answer, number: int, top: float, signed: bool, chosen: bool, other: Answer | None) -> str:
+def _class(answer: LayerReport, number: int, top: float, signed: bool, chosen: bool, other: LayerReport | None) -> str:
     """A row of an emotion's name, its bar and its number; the other face's below it, pale."""
     values = [answer.values[number]] + ([] if other is None else [other.values[number]])
     high = 100 / len(values)

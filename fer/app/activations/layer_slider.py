@@ -9,7 +9,7 @@ from torch import nn
 
 from fer.features import activations, layer_report, receptive_field
 from fer.models import layers, summary
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 
 # Blocks are as high as their layer's maps are wide; the sentence about a layer is there before the server answers.
 # One step is asked for at a time; where the visitor has slid on meanwhile, the next one is the last.
@@ -58,9 +58,9 @@ output { display: block; min-height: 1.4em; font-size: var(--text-lg); color: va
 """
 
 
-def drawn(chain: Network, layer: str) -> str:
+def drawn(chain: FERModel, layer: str) -> str:
     """The slider of a network at a layer, as markup."""
-    rows = {row.name: row for row in summary.table(chain)}
+    rows = {row.name: row for row in summary.layer_table(chain)}
     names = layer_report.steps(chain)
     words = [line(chain, rows.get(name), name) for name in names]
     blocks = "".join(
@@ -76,12 +76,12 @@ def drawn(chain: Network, layer: str) -> str:
     )
 
 
-def line(chain: Network, row: summary.LayerRow | None, name: str) -> str:
+def line(chain: FERModel, row: summary.LayerSummary | None, name: str) -> str:
     """What there is to know of a step before it is looked at."""
     if row is None:
         return "pixels: the face as the network gets it" if name == layer_report.PIXELS else f"{name}: its answer"
     if len(row.shape) == 1 or row.shape[1:] == (1, 1):
-        classes = name == activations.layers(chain)[-1]
+        classes = name == activations.active_layers(chain)[-1]
         return f"{name}: a logit for each of {row.shape[0]} emotions" if classes else f"{name}: {row.shape[0]} neurons"
     count, high, wide = row.shape
     field = min(receptive_field.receptive_field(chain, name).size, layers.SIDE)
@@ -89,12 +89,12 @@ def line(chain: Network, row: summary.LayerRow | None, name: str) -> str:
     return f"{name}: {what}, {high} x {wide} places each" + (f" that see {field} x {field} pixels" * (field > 1))
 
 
-def _classes(chain: Network, name: str, chosen: bool) -> str:
+def _classes(chain: FERModel, name: str, chosen: bool) -> str:
     module = chain[name] if name in dict(chain.named_children()) else None
     return " ".join(["weights"] * isinstance(module, nn.Conv2d | nn.Linear) + ["on"] * chosen)
 
 
-def _high(row: summary.LayerRow | None, name: str) -> str:
+def _high(row: summary.LayerSummary | None, name: str) -> str:
     """The block's height as a share: that of the maps' side; a little of it for numbers."""
     side = layers.SIDE if name == layer_report.PIXELS else row.shape[1] if row and len(row.shape) == 3 else 1
     return f"{side / layers.SIDE:.2f}"

@@ -10,7 +10,7 @@ from torch import nn
 
 from fer.app.components import fold
 from fer.app.model_cache import load_network
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.features import redundancy
 from fer.features.redundancy import Layer, Redundancy
 from fer.plotting import encode, training
@@ -87,7 +87,7 @@ def _bound(module: nn.Module) -> str:
 
 @functools.lru_cache(maxsize=32)  # matplotlib is slow
 def _curve(row: str) -> str:
-    drawn = encode.figure_url(training.thinning(json.loads(row)))
+    drawn = encode.figure_url(training.pruning_curves(json.loads(row)))
     return f'<img src="{drawn}" alt="Accuracy against the filters that are kept">'
 
 
@@ -130,6 +130,6 @@ def _networks(weights: Path) -> str:
     return f'<p>{words}</p><div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
-def section(shared: Shared) -> None:
+def section(shared: Session) -> None:
     """Lays it out, closed, and follows the network."""
     fold(shared, TITLE, partial(told, shared.weights), css_template=CSS, elem_id="repeats")

@@ -14,12 +14,12 @@ import torch
 from fer.app import webcam
 from fer.app.activations import grid
 from fer.app.activations.redundancy import sentence
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 from fer.app.model_cache import load_network
 from fer.app.predict.tab import example_files
-from fer.data.image_io import open_picture
+from fer.data.image_io import open_image
 from fer.features import activations, layer_report, pruning, redundancy, similarity
-from fer.features.layer_report import Answer
+from fer.features.layer_report import LayerReport
 
 STRENGTH, LIKENESS = "by strength", "by likeness"
 ORDERS = ("by number", STRENGTH, LIKENESS)
@@ -29,21 +29,21 @@ FALLBACK = "happy"  # the example that is shown to who has not chosen a face
 
 
 @dataclass(frozen=True)
-class Seen:
+class ActivationState:
     """What a visitor has before them; kept in a `gr.State`."""
 
     network: str
     face: np.ndarray  # uint8 (48, 48)
     whose: str  # in words
-    answer: Answer
-    other: Answer | None = None  # to the example beside
+    answer: LayerReport
+    other: LayerReport | None = None  # to the example beside
     beside: str = NOBODY
     live: bool = False  # the face is the webcam's
 
 
 def see(
     network: str, layer: str | None, face: np.ndarray | None, beside: str, *, weights: Path, live: bool = False
-) -> Seen:
+) -> ActivationState:
     """The answers of a layer to a face, or to an example where there is none, and to the example beside it, if any.
 
     A layer that the network does not have gives way to the first one with weights.
@@ -54,20 +54,22 @@ def see(
         face, whose = example(FALLBACK), f"The {FALLBACK} example"
     if layer not in layer_report.steps(chain):
         layer = pruning.removable(chain)[0]
-    other = layer_report.of(chain, layer, example(beside), known) if beside != NOBODY else None
-    return Seen(network, face, whose, layer_report.of(chain, layer, face, known), other, beside, live)
+    other = layer_report.layer_report(chain, layer, example(beside), known) if beside != NOBODY else None
+    return ActivationState(
+        network, face, whose, layer_report.layer_report(chain, layer, face, known), other, beside, live
+    )
 
 
 def example(name: str) -> np.ndarray:
     """An example face as a network sees it, uint8 (48, 48). Raises gr.Error for any other name than theirs."""
     if name not in _examples():
-        raise refusal(f"There is no example {str(name)[:40]!r}. Choose one of: {', '.join(_examples())}.")
+        raise user_error(f"There is no example {str(name)[:40]!r}. Choose one of: {', '.join(_examples())}.")
     return _examples()[name]
 
 
 @functools.lru_cache(maxsize=1)
 def _examples() -> dict[str, np.ndarray]:
-    return {file.stem: webcam.face_of(open_picture(file)) for file in example_files()}
+    return {file.stem: webcam.face_of(open_image(file)) for file in example_files()}
 
 
 def measured(weights: Path, network: str) -> redundancy.Redundancy | None:
@@ -81,16 +83,16 @@ def _measured(folder: Path, changed: int) -> redundancy.Redundancy | None:
     return redundancy.read(folder)
 
 
-def placed(answer: Answer, other: Answer | None, order: str) -> list[int]:
+def placed(answer: LayerReport, other: LayerReport | None, order: str) -> list[int]:
     """The filters in the order asked for; of many neurons, and of pairs, only the first."""
     values = torch.from_numpy(answer.values)
-    strength = activations.strength(values)
+    strength = activations.mean_activation(values)
     if order == DIFFERENCE and other is not None:
         ranked = (-similarity.differences(values, torch.from_numpy(other.values))).argsort(stable=True).tolist()
     elif order == LIKENESS and answer.known is not None:
         ranked = answer.known.order.tolist()
     elif order == LIKENESS and (alike := answer.alike()) is not None:
-        ranked = similarity.by_likeness(torch.from_numpy(alike), int(strength.argmax()))
+        ranked = similarity.seriate(torch.from_numpy(alike), int(strength.argmax()))
     elif order == STRENGTH:
         ranked = (-strength).argsort(stable=True).tolist()
     else:
@@ -101,7 +103,7 @@ def placed(answer: Answer, other: Answer | None, order: str) -> list[int]:
     return [number for number in ranked if number in strongest]
 
 
-def status(seen: Seen, places: list[int]) -> str:
+def status(seen: ActivationState, places: list[int]) -> str:
     """What the sheet shows, in words of ours: names of layers hold no markup, being those of the registry."""
     answer, count = seen.answer, len(seen.answer.values)
     words = []

@@ -19,12 +19,12 @@ from fer.app import webcam
 from fer.app.activations import card as activations_card
 from fer.app.activations import grid, layer_slider, redundancy
 from fer.app.activations.card import filters_of
-from fer.app.activations.state import DIFFERENCE, NOBODY, ORDERS, Seen, measured, placed, see, status
-from fer.app.errors import refusal
-from fer.app.events import QUIET, picked, sent
+from fer.app.activations.state import DIFFERENCE, NOBODY, ORDERS, ActivationState, measured, placed, see, status
+from fer.app.errors import user_error
+from fer.app.events import QUIET, event_value, validated_index
 from fer.app.model_cache import load_network, network_menu
 from fer.app.predict.tab import example_files
-from fer.app.session import Shared, Wanted
+from fer.app.session import FilterRequest, Session
 from fer.features import layer_report
 
 EACH, LAYER = SCALES = ("per map", "per layer")
@@ -39,14 +39,14 @@ CHOOSE = ". Choose your own face in the Predict tab."
 # ---- drawing
 
 
-def view(seen: Seen, order: str, scale: str, opened: int | None) -> gr.HTML:
+def view(seen: ActivationState, order: str, scale: str, opened: int | None) -> gr.HTML:
     """The sheet, always with all of its properties: Gradio drops those that an update leaves out of an undrawn tab."""
     places = placed(seen.answer, seen.other, order)
     value, more = grid.sheet(seen.answer, places, opened, scale == LAYER, seen.face, seen.other)
     return gr.HTML(value, **grid.NOTHING | more | {"status": status(seen, places), "opened": opened})
 
 
-def card(seen: Seen, opened: int | None, *, weights: Path) -> str:
+def card(seen: ActivationState, opened: int | None, *, weights: Path) -> str:
     if opened is None:
         return activations_card.HINT
     known = measured(weights, seen.network)
@@ -59,7 +59,7 @@ def card(seen: Seen, opened: int | None, *, weights: Path) -> str:
 
 def enter(
     face: np.ndarray | None, network: str, layer: str | None, beside: str, order: str, scale: str,
-    seen: Seen | None, opened: int | None, *, weights: Path,
+    seen: ActivationState | None, opened: int | None, *, weights: Path,
 ) -> tuple:  # fmt: skip
     """All of the tab for the face of the other tabs: when it is opened, and for another network."""
     now = see(network, layer, face, beside, weights=weights)
@@ -77,17 +77,17 @@ def enter(
 
 def turn(
     face: np.ndarray | None, network: str, layer: str | None, beside: str, order: str, scale: str,
-    seen: Seen | None, opened: int | None, event: gr.EventData, *, weights: Path,
+    seen: ActivationState | None, opened: int | None, event: gr.EventData, *, weights: Path,
 ) -> tuple:  # fmt: skip
     """Another layer of the same face: (seen, layer, opened, slider, sheet, card)."""
     names = layer_report.steps(load_network(weights, network))
-    now = _again(face, network, names[picked(event, len(names))], beside, seen, weights)
+    now = _again(face, network, names[validated_index(event, len(names))], beside, seen, weights)
     opened = _still(seen, now, opened, weights)
     return (
         now,
         now.answer.layer,
         opened,
-        gr.HTML(answered=sent(event, "number") or 0),
+        gr.HTML(answered=event_value(event, "number") or 0),
         view(now, order, scale, opened),
         card(now, opened, weights=weights),
     )
@@ -95,7 +95,7 @@ def turn(
 
 def compare(
     face: np.ndarray | None, network: str, layer: str | None, beside: str, order: str, scale: str,
-    seen: Seen | None, opened: int | None, *, weights: Path,
+    seen: ActivationState | None, opened: int | None, *, weights: Path,
 ) -> tuple:  # fmt: skip
     """An example beside the face, or none any more: (seen, order, sheet)."""
     now = _again(face, network, layer, beside, seen, weights)
@@ -105,22 +105,24 @@ def compare(
     return now, gr.Dropdown([*ORDERS, DIFFERENCE], value=DIFFERENCE), view(now, DIFFERENCE, scale, opened)
 
 
-def redraw(seen: Seen | None, order: str, scale: str, opened: int | None) -> gr.HTML | dict:
+def redraw(seen: ActivationState | None, order: str, scale: str, opened: int | None) -> gr.HTML | dict:
     return view(seen, order, scale, opened) if seen else gr.skip()
 
 
-def choose(seen: Seen | None, event: gr.EventData, *, weights: Path) -> tuple:
+def choose(seen: ActivationState | None, event: gr.EventData, *, weights: Path) -> tuple:
     """(opened, card, sheet), whose tile is pressed."""
-    index = picked(event, len(seen.answer.values) if seen else 0)
+    index = validated_index(event, len(seen.answer.values) if seen else 0)
     return index, card(seen, index, weights=weights), gr.HTML(opened=index)
 
 
-def jump(seen: Seen | None, opened: int | None, wanted: Wanted | None, *, weights: Path) -> Wanted:
+def jump(
+    seen: ActivationState | None, opened: int | None, wanted: FilterRequest | None, *, weights: Path
+) -> FilterRequest:
     """The open filter, for the Filters tab."""
     if seen is None or opened is None:
-        raise refusal("Choose a map first.")
+        raise user_error("Choose a map first.")
     layer = filters_of(load_network(weights, seen.network), seen.answer.layer)
-    return Wanted(seen.network, layer, opened, wanted.visit + 1 if wanted else 0)
+    return FilterRequest(seen.network, layer, opened, wanted.visit + 1 if wanted else 0)
 
 
 def live(
@@ -138,14 +140,14 @@ def live(
 
 
 def _again(
-    face: np.ndarray | None, network: str, layer: str | None, beside: str, seen: Seen | None, weights: Path
-) -> Seen:
+    face: np.ndarray | None, network: str, layer: str | None, beside: str, seen: ActivationState | None, weights: Path
+) -> ActivationState:
     """What `see` gives for the face that is shown: the webcam's last one, where it was the webcam's."""
     held = seen is not None and seen.live
     return see(network, layer, seen.face if held else face, beside, weights=weights, live=held)
 
 
-def _still(before: Seen | None, now: Seen, opened: int | None, weights: Path) -> int | None:
+def _still(before: ActivationState | None, now: ActivationState, opened: int | None, weights: Path) -> int | None:
     """The open filter, where what is shown now are the same filters: before and behind their activation, say."""
     if before is None or before.network != now.network or len(before.answer.values) != len(now.answer.values):
         return None
@@ -157,7 +159,7 @@ def _still(before: Seen | None, now: Seen, opened: int | None, weights: Path) ->
 # ---- layout
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`."""
     gr.Markdown(INTRO)
     with gr.Row():
@@ -181,7 +183,7 @@ def _html(name: str, value: str, css: str, js: str, **place) -> gr.HTML:
     return gr.HTML(value, css_template=css, js_on_load=js, apply_default_css=False, elem_id=name, **place)
 
 
-def _wire(shared: Shared, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
+def _wire(shared: Session, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
     network, beside, order, scale = fields
     face, slider, sheet, one = parts
     seen, layer, opened = (gr.State(None) for _ in range(3))

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from fer.app.saliency import view as saliency_view
 from fer.attribution import confusion_pairs
-from fer.attribution.confusion_pairs import Mixup
+from fer.attribution.confusion_pairs import ConfusionPair
 from fer.data import dataset, fer2013
 from fer.data.ferplus import VOTES
 from fer.data.image_folder import LabelledFaces
 from fer.data.labels import EMOTIONS
 from fer.evaluation import comparison
-from fer.evaluation.predictions import Answers
+from fer.evaluation.predictions import Predictions
 from fer.features.presets import PRESETS
 from fer.plotting import encode
 
@@ -72,7 +72,7 @@ OTHER_DATA = (
 # ---- which faces
 
 
-def rows_of(found: Answers, other: Answers | None, chosen: int) -> tuple[Answers, Tensor]:
+def rows_of(found: Predictions, other: Predictions | None, chosen: int) -> tuple[Predictions, Tensor]:
     """The answers that a choice speaks of, and the rows of its faces, most confident first.
 
     chosen: a cell, 0 to K * K - 1; then the faces that only the first of two networks reads right; only the second.
@@ -84,14 +84,14 @@ def rows_of(found: Answers, other: Answers | None, chosen: int) -> tuple[Answers
     elif other is None:
         which = torch.zeros(len(found), dtype=torch.bool)
     else:
-        found, other = comparison.paired(found, other)
+        found, other = comparison.paired_correctness(found, other)
         which = found.right & ~other.right if chosen == cells else other.right & ~found.right
     rows = which.nonzero()[:, 0]
     sure = found.probabilities[rows].max(1).values
     return found, rows[sure.argsort(descending=True, stable=True)]
 
 
-def pixels_of(found: Answers, split: str, own: LabelledFaces | None) -> Tensor | str:
+def pixels_of(found: Predictions, split: str, own: LabelledFaces | None) -> Tensor | str:
     """The faces behind the answers, uint8 (N, 48, 48), or markup that says why they are not to be had."""
     if own is not None:
         return own.pixels[found.face]
@@ -104,10 +104,10 @@ def pixels_of(found: Answers, split: str, own: LabelledFaces | None) -> Tensor |
 
 
 @functools.cache
-def _at_hand(split: str) -> dataset.Faces | None:
+def _at_hand(split: str) -> dataset.FaceDataset | None:
     """The split of the FER-2013 on this machine, read once; None where there is none."""
     try:
-        return fer2013.load().get(split)
+        return fer2013.load_fer2013().get(split)
     except (dataset.DataError, OSError) as error:
         log.info("no faces on the Confusion tab: %s", error)
         return None
@@ -116,7 +116,7 @@ def _at_hand(split: str) -> dataset.Faces | None:
 # ---- markup
 
 
-def tiles(found: Answers, rows: Tensor, pixels: Tensor | str, chosen: int | None = None) -> str:
+def tiles(found: Predictions, rows: Tensor, pixels: Tensor | str, chosen: int | None = None) -> str:
     """The faces as buttons with what the network reads and how surely."""
     if not len(rows):
         return ""
@@ -128,7 +128,7 @@ def tiles(found: Answers, rows: Tensor, pixels: Tensor | str, chosen: int | None
     return f'<p>{words}. Choose one to open it.</p><div class="faces">{buttons}</div>'
 
 
-def _tile(found: Answers, row: int, face: Tensor, at: int, pressed: bool) -> str:
+def _tile(found: Predictions, row: int, face: Tensor, at: int, pressed: bool) -> str:
     answer = found.labels[found.read[row]]
     sure = found.probabilities[row].max().item()
     words = escape(f"Face {found.face[row]}, label {found.labels[found.truth[row]]}, read as {answer}, {sure:.0%}")
@@ -138,7 +138,7 @@ def _tile(found: Answers, row: int, face: Tensor, at: int, pressed: bool) -> str
     )
 
 
-def card(found: Answers, row: int, face: np.ndarray) -> str:
+def card(found: Predictions, row: int, face: np.ndarray) -> str:
     """One face, enlarged, with its label, the network's probabilities and the taggers' votes."""
     truth, chances = found.labels[found.truth[row]], found.probabilities[row].tolist()
     ranked = sorted(zip(found.labels, chances, strict=True), key=lambda entry: -entry[1])
@@ -162,15 +162,15 @@ def _votes(votes: Tensor) -> str:
 # ---- why
 
 
-def why(network: torch.nn.Module, found: Answers, pixels: Tensor, cell: int) -> Mixup:
+def why(network: torch.nn.Module, found: Predictions, pixels: Tensor, cell: int) -> ConfusionPair:
     """What differs between a cell's faces and those of the same label that are read right."""
     row, column = divmod(cell, len(found.labels))
     _, mistaken = rows_of(found, None, cell)
     _, right = rows_of(found, None, row * len(found.labels) + row)
-    return confusion_pairs.of(network, pixels[mistaken], pixels[right], column, row)
+    return confusion_pairs.explain_pair(network, pixels[mistaken], pixels[right], column, row)
 
 
-def told(mixup: Mixup, name: str, labels: Sequence[str], cell: int) -> str:
+def told(mixup: ConfusionPair, name: str, labels: Sequence[str], cell: int) -> str:
     """The mean map over the mean face, where it lies, the filters, and whether they matter."""
     truth, answer = (labels[number] for number in divmod(cell, len(labels)))
     parts = sorted(mixup.shares.items(), key=lambda item: -item[1])[:3]
@@ -184,7 +184,7 @@ def told(mixup: Mixup, name: str, labels: Sequence[str], cell: int) -> str:
     return f'<div class="card">{picture}<div><p>{escape(caption)}</p>{_filters(mixup, name, truth, answer)}</div></div>'
 
 
-def _filters(mixup: Mixup, name: str, truth: str, answer: str) -> str:
+def _filters(mixup: ConfusionPair, name: str, truth: str, answer: str) -> str:
     if not mixup.filters or mixup.gap is None:
         return ""
     named = ", ".join(

@@ -13,12 +13,12 @@ from gradio.context import get_render_context
 from fer.app import components
 from fer.app.confusion import examples, handlers, matrix, upload
 from fer.app.confusion import view as confusion_view
-from fer.app.confusion.handlers import NOBODY, OWN, Asked
+from fer.app.confusion.handlers import NOBODY, OWN, ConfusionRequest
 from fer.app.confusion.view import AGAINST_CSS
-from fer.app.errors import refusal
-from fer.app.events import QUIET, alone
+from fer.app.errors import user_error
+from fer.app.events import QUIET, visible_if
 from fer.app.model_cache import choices, network_menu
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.evaluation import comparison, predictions
 
 OPENS = ("Saliency", "Activations", "Filters")  # the tabs that a face can be opened in, where the page has them
@@ -36,20 +36,20 @@ def confusion(
     another network, "compared" has McNemar's test.
     """
     if not isinstance(without_twins, bool):
-        raise refusal(f"without_twins is {str(without_twins)[:40]!r}: true or false would be right.")
-    asked = Asked(network, split, matrix.COUNTINGS[0], other, threshold, without_twins, [], None)
+        raise user_error(f"without_twins is {str(without_twins)[:40]!r}: true or false would be right.")
+    asked = ConfusionRequest(network, split, matrix.COUNTINGS[0], other, threshold, without_twins, [], None)
     try:
         return comparison.report(asked.found(weights), asked.other(weights))
     except gr.Error:
         raise
     except ValueError as error:
-        raise refusal(handlers.sentence(error, weights)) from None
+        raise user_error(handlers.sentence(error, weights)) from None
 
 
 # ---- layout
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the tab out, with the first network's answers in it, and wires it; call inside a `gr.Tab`."""
     with gr.Row():
         with gr.Column(min_width=300, scale=2):
@@ -75,7 +75,7 @@ def tab(shared: Shared) -> None:
     publish(shared, asked)
 
 
-def menus(shared: Shared) -> list:
+def menus(shared: Session) -> list:
     """The visitor's choices, in the order of `Asked`."""
     network = network_menu(shared, "confusion-network", first=True)
     others = [("no other network", NOBODY), *shared.names]
@@ -86,7 +86,7 @@ def menus(shared: Shared) -> list:
         threshold = gr.Slider(0, 0.95, 0, step=0.05, label="Leave out answers less sure than", elem_id="threshold")
         twins = gr.Checkbox(label="Only faces without a twin in Training", elem_id="without-twins")
         members = gr.Dropdown(
-            alone(shared.names),
+            visible_if(shared.names),
             value=[],
             multiselect=True,
             label="Ask these as well, as a committee",
@@ -122,7 +122,7 @@ def _all_tabs() -> gr.Tabs:
     return block
 
 
-def wire(shared: Shared, asked: list, outputs: list, drawings: tuple, inside: list) -> None:
+def wire(shared: Session, asked: list, outputs: list, drawings: tuple, inside: list) -> None:
     """Every event of the tab: the matrix answers first, then the drawings and the faces follow."""
     view, cell, _, against, *_, chosen = outputs
     tiles, card, because, row, why = inside
@@ -163,7 +163,7 @@ PAIR_CSS = """
 """
 
 
-def publish(shared: Shared, asked: list) -> None:
+def publish(shared: Session, asked: list) -> None:
     """The public endpoint, on a button that is never drawn (see the Predict tab); `confusion` checks what it gets."""
     network, split, _, against, threshold, twins, *_ = asked
     answer = partial(confusion, weights=shared.weights)

@@ -13,13 +13,13 @@ import gradio as gr
 import numpy as np
 from torch import Tensor
 
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 from fer.app.model_cache import load_any, load_detector
 from fer.app.uploads import picture_file
 from fer.data import zip_dataset
 from fer.data.crop import whole_picture
 from fer.data.image_folder import LabelledFaces
-from fer.data.image_io import PictureError
+from fer.data.image_io import ImageError
 from fer.data.zip_dataset import OwnFacesError
 from fer.evaluation import predictions
 from fer.faces.framing import crop, frame
@@ -36,7 +36,7 @@ def answers_on(own: LabelledFaces, weights: Path, name: str) -> Tensor:
     """The logits (N, K) of the network or committee `name` on these faces, computed once while they are kept."""
     known = _answered.setdefault(own, {})
     if (weights, name) not in known:
-        known[weights, name] = predictions.answers(load_any(weights, name), own.pixels)
+        known[weights, name] = predictions.predict_split(load_any(weights, name), own.pixels)
     return known[weights, name]
 
 
@@ -78,10 +78,10 @@ def _fleeting(payload: dict | None):
 def _said():
     try:
         yield
-    except PictureError:
-        raise refusal("This upload is not, or no longer, on the server. Please choose it again.") from None
+    except ImageError:
+        raise user_error("This upload is not, or no longer, on the server. Please choose it again.") from None
     except OwnFacesError as error:
-        raise refusal(str(error)) from None
+        raise user_error(str(error)) from None
 
 
 # ---- layout

@@ -4,7 +4,7 @@ from html import escape
 
 from fer.app.components import cards
 from fer.evaluation import comparison, metrics
-from fer.evaluation.predictions import Answers
+from fer.evaluation.predictions import Predictions
 
 CSS = """
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; margin: 0; }
@@ -34,7 +34,7 @@ p { margin: 0 0 8px; line-height: 1.45; color: var(--body-text-color); }
 )
 
 
-def cell(found: Answers, other: Answers | None, row: int, column: int) -> str:
+def cell(found: Predictions, other: Predictions | None, row: int, column: int) -> str:
     """A few sentences on one cell."""
     truth, answer = found.labels[row], found.labels[column]
     inside = inside_of(found, row, column)
@@ -56,7 +56,7 @@ def cell(found: Answers, other: Answers | None, row: int, column: int) -> str:
     return words
 
 
-def _voted(found: Answers, inside, column: int, truth: str | None) -> str:
+def _voted(found: Predictions, inside, column: int, truth: str | None) -> str:
     """How many of the cell's faces FER+'s taggers read as the network does."""
     seen = comparison.majority_label(found)[inside]
     agreed = int((seen == column).sum())
@@ -66,12 +66,12 @@ def _voted(found: Answers, inside, column: int, truth: str | None) -> str:
     return f"{word}, with the label on {int((seen == found.labels.index(truth)).sum())}."
 
 
-def inside_of(found: Answers, row: int, column: int):
+def inside_of(found: Predictions, row: int, column: int):
     """Which faces are in a cell, bool (N,)."""
     return (found.truth == row) & (found.read == column)
 
 
-def summary(found: Answers, figures: dict) -> str:
+def summary(found: Predictions, figures: dict) -> str:
     """Accuracy with n and interval, the other figures, and how many faces were answered at all, as cards."""
     low, high = figures["ci95"]
     before = metrics.calibration_error(found.logits.softmax(1), found.truth)
@@ -85,18 +85,18 @@ def summary(found: Answers, figures: dict) -> str:
         ),
         "Answered": (f"{figures['answered']:.1%}", f"of {found.faces:,} faces"),
     }
-    judged = comparison.judged(found)
+    judged = comparison.annotator_agreement(found)
     if judged is not None and judged["n"]:
         words = f"accuracy on {judged['n']:,} faces on which most of ten agree"
         facts["Judged by FER+'s taggers"] = (f"{judged['accuracy']:.4f}", words)
     return cards(facts)
 
 
-def taggers(found: Answers) -> str:
+def taggers(found: Predictions) -> str:
     """What FER+'s taggers make of the network's mistakes."""
     if found.votes is None:
         return "<p>Nobody is known to have voted on these faces.</p>"
-    facts = comparison.judged(found)
+    facts = comparison.annotator_agreement(found)
     if facts is None or not facts["n"]:
         return f"<p>The labels of {escape(found.name)} are what most of the taggers see.</p>"
     low, high = facts["ci95"]

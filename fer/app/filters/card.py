@@ -12,14 +12,14 @@ from PIL import Image
 from torch import nn
 
 from fer.app import dataset_images
-from fer.app.errors import refusal
-from fer.app.events import picked
+from fer.app.errors import user_error
+from fer.app.events import validated_index
 from fer.app.filters import job, view
-from fer.app.filters.job import Grown
+from fer.app.filters.job import VisualizationState
 from fer.app.model_cache import load_network
 from fer.features import atlas, quality, receptive_field
 from fer.features.presets import PARTS
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.plotting import encode, maps, training
 
 TAB = "Filters"  # what the page calls the tab, for links to it
@@ -31,22 +31,27 @@ _SAME = "(1 is the same picture, wherever it lies)"
 
 
 def choose(
-    grown: Grown | None, face: np.ndarray | None, event: gr.EventData, *, weights: Path
+    grown: VisualizationState | None, face: np.ndarray | None, event: gr.EventData, *, weights: Path
 ) -> tuple[str, int, None]:
     """The card of the tile that was clicked, its number, and nothing to compare it with yet.
 
     `face` is the visitor's, uint8 (48, 48), or None.
     """
-    index = picked(event, len(grown.names) if grown else 0)
+    index = validated_index(event, len(grown.names) if grown else 0)
     return card(grown, index, face, weights), index, None
 
 
 def compare(
-    grown: Grown | None, index: int | None, other: Grown | None, face: np.ndarray | None, *, weights: Path
-) -> Iterator[tuple[str, Grown]]:
+    grown: VisualizationState | None,
+    index: int | None,
+    other: VisualizationState | None,
+    face: np.ndarray | None,
+    *,
+    weights: Path,
+) -> Iterator[tuple[str, VisualizationState]]:
     """The card of the open tile while its filter grows once more, each time from the next seed; and what has grown."""
     if grown is None or index is None:
-        raise refusal("Choose a tile first.")
+        raise user_error("Choose a tile first.")
     seed = (other or grown).asked.seed + 1
     for another in job.grow(job.alone(grown, index, seed), weights):
         yield card(grown, index, face, weights, another), another
@@ -55,7 +60,13 @@ def compare(
 # ---- what a card says
 
 
-def card(grown: Grown, index: int, face: np.ndarray | None, weights: Path, other: Grown | None = None) -> str:
+def card(
+    grown: VisualizationState,
+    index: int,
+    face: np.ndarray | None,
+    weights: Path,
+    other: VisualizationState | None = None,
+) -> str:
     """The card of a tile as markup; `other` is the same filter alone, grown from another seed."""
     asked, chain = grown.asked, load_network(weights, grown.asked.network)
     number, kept = asked.filters[index], atlas.read(weights / asked.network, asked.layer)
@@ -80,16 +91,16 @@ def card(grown: Grown, index: int, face: np.ndarray | None, weights: Path, other
 
 @functools.lru_cache(maxsize=64)  # matplotlib is slow, and a comparison sends the same curve with every frame
 def _curve(points: tuple[tuple[int, float], ...], best: float | None) -> str:
-    return encode.figure_url(training.climb(*zip(*points, strict=True), best))
+    return encode.figure_url(training.activation_curve(*zip(*points, strict=True), best))
 
 
-def growth(grown: Grown, index: int) -> tuple[dict, dict]:
+def growth(grown: VisualizationState, index: int) -> tuple[dict, dict]:
     """The picture itself, what it changed of a face, and how far it has come."""
     image, face = grown.images[index], grown.asked.face
     pictures = {"What it answers most" if face is None else "Your face, changed": image}
     if face is not None:
-        pictures["What was changed: red lighter, blue darker"] = maps.signed_colours(image - face / 255)
-    fine = quality.spectral_share(torch.tensor(image)[None, None]).item()
+        pictures["What was changed: red lighter, blue darker"] = maps.signed_rgb(image - face / 255)
+    fine = quality.high_frequency_share(torch.tensor(image)[None, None]).item()
     return pictures, {
         "Ascent value": f"{grown.values[index]:.3f}" + " (dead)" * grown.dead[index],
         "Step": f"{grown.step} of {grown.asked.steps}, seed {grown.asked.seed}, preset {grown.asked.preset}",
@@ -97,17 +108,17 @@ def growth(grown: Grown, index: int) -> tuple[dict, dict]:
     }
 
 
-def kernel(chain: Network, layer: str, number: int) -> tuple[dict, dict]:
+def kernel(chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     """The filter's weights, where they can be looked at."""
     module = chain[layer]
     shown = isinstance(module, nn.Conv2d) and module.in_channels == 1
     return {"Its kernel": module.weight[number, 0].detach().numpy()} if shown else {}, {}
 
 
-def twins(kept: atlas.Layer | None, chain: Network, layer: str, number: int) -> tuple[dict, dict]:
+def twins(kept: atlas.Layer | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     """The filters whose weights are most like its own; what they answer most, where that is kept."""
     last = layer == receptive_field.last_layer(chain)
-    found = [(other, likeness) for other, likeness in quality.alike(chain, layer, number) if likeness > 0]
+    found = [(other, likeness) for other, likeness in quality.nearest_filters(chain, layer, number) if likeness > 0]
     words = ", ".join(f"{chain.labels[other] if last else other} ({likeness:.2f})" for other, likeness in found)
     if not found:
         return {}, {}
@@ -121,7 +132,7 @@ def twins(kept: atlas.Layer | None, chain: Network, layer: str, number: int) -> 
 def _side_by_side(images: np.ndarray) -> np.ndarray:
     """Grey tiles (N, S, S) uint8, two in a row: RGB, enlarged."""
     scale = max(1, 192 // images.shape[-1])
-    return np.repeat(maps.sheet(images.astype(np.float32), 2, scale=scale)[..., None], 3, -1)
+    return np.repeat(maps.tile_images(images.astype(np.float32), 2, scale=scale)[..., None], 3, -1)
 
 
 def agreement(kept: atlas.Layer | None, number: int) -> tuple[dict, dict]:
@@ -129,12 +140,12 @@ def agreement(kept: atlas.Layer | None, number: int) -> tuple[dict, dict]:
     return {}, {} if kept is None else {AGREEMENT: f"{kept.agreement[number]:.2f} {_SAME}"}
 
 
-def excited(kept: atlas.Layer | None, chain: Network, layer: str, number: int) -> tuple[dict, dict]:
+def excited(kept: atlas.Layer | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     """The faces that excite it most, where they are known and at hand, with what it saw of each framed."""
     pixels = dataset_images.own()
     if kept is None or pixels is None or kept.faces.shape[1] == 0 or kept.faces[number].max() >= len(pixels):
         return {}, {}
-    windows = [receptive_field.window(chain, layer, *map(int, place)) for place in kept.places[number]]
+    windows = [receptive_field.receptive_box(chain, layer, *map(int, place)) for place in kept.places[number]]
     faces = pixels[kept.faces[number].tolist()].numpy()
     return {"The faces of PublicTest that excite it most": dataset_images.framed(faces, windows)}, {}
 
@@ -147,7 +158,7 @@ def reality(best: float | None, value: float) -> tuple[dict, dict]:
     return {}, {"Highest of the real faces": words}
 
 
-def answer_to(chain: Network, layer: str, number: int, face: np.ndarray | None) -> tuple[dict, dict]:
+def answer_to(chain: FERModel, layer: str, number: int, face: np.ndarray | None) -> tuple[dict, dict]:
     """What the filter answers to the visitor's face."""
     if face is None:
         return {}, {}
@@ -160,17 +171,17 @@ def answer_to(chain: Network, layer: str, number: int, face: np.ndarray | None) 
 
 
 @torch.inference_mode()
-def response(chain: Network, layer: str, number: int, face: np.ndarray) -> np.ndarray:
+def response(chain: FERModel, layer: str, number: int, face: np.ndarray) -> np.ndarray:
     """What a filter answers to a face, uint8 (48, 48): its map (H, W), or one number ()."""
     return chain[:layer](torch.tensor(face)[None, None].float() / 255)[0, number].numpy()
 
 
-def seeds(image: np.ndarray, other: Grown | None) -> tuple[dict, dict]:
+def seeds(image: np.ndarray, other: VisualizationState | None) -> tuple[dict, dict]:
     """The same filter from another seed, and how well the two pictures agree."""
     if other is None:
         return {}, {}
     first, second = (torch.tensor(picture)[None, None] for picture in (image, other.images[0]))
-    alike = quality.agreement(first, second).item()
+    alike = quality.seed_agreement(first, second).item()
     pictures = {f"From seed {other.asked.seed}, step {other.step}": other.images[0]}
     return pictures, {AGREEMENT: f"{alike:.2f} {_SAME}"}
 
@@ -178,7 +189,7 @@ def seeds(image: np.ndarray, other: Grown | None) -> tuple[dict, dict]:
 # ---- links
 
 
-def link(grown: Grown, index: int) -> str | None:
+def link(grown: VisualizationState, index: int) -> str | None:
     """An address, relative to the page's, that grows this one tile anew and opens its card; none from a face."""
     asked = grown.asked
     if asked.face is not None:
@@ -187,7 +198,7 @@ def link(grown: Grown, index: int) -> str | None:
     return "?" + urlencode({"tab": TAB, **keys, "steps": asked.steps, "seed": asked.seed, **dict(asked.parts)})
 
 
-def linked(query: dict[str, str], weights: Path) -> job.Asked | None:
+def linked(query: dict[str, str], weights: Path) -> job.VisualizationRequest | None:
     """What such an address asks for: None where it speaks of no filter. Raises gr.Error for what cannot be grown."""
     if query.get("tab") != TAB or "filter" not in query:
         return None

@@ -12,16 +12,16 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from fer.app.errors import refusal
-from fer.app.events import QUIET, follow
-from fer.app.filters.job import Turn, best_logit
+from fer.app.errors import user_error
+from fer.app.events import QUIET, on_model_change
+from fer.app.filters.job import JobToken, best_logit
 from fer.app.filters.view import EMPTY_CSS
 from fer.app.gpu import on_gpu, placed
 from fer.app.model_cache import load_network
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.features import visualization
 from fer.features.presets import PRESETS
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 from fer.plotting import encode, maps
 
 STOPS = 9
@@ -58,12 +58,12 @@ NOTHING = {"value": "", "status": "", "picture": "", "label": ""}
 # ---- handlers
 
 
-def grow(turn: Turn, network: str, first: str, second: str, *, weights: Path) -> Iterator[gr.HTML]:
+def grow(turn: JobToken, network: str, first: str, second: str, *, weights: Path) -> Iterator[gr.HTML]:
     """The view after every few steps for as long as it is wanted; once more, with where it ended, after a Stop."""
     mine, chain = turn.wanted, load_network(weights, network)
     ends = [_class(chain, name) for name in (first, second)]
     if ends[0] == ends[1]:
-        raise refusal("Choose two different classes.")
+        raise user_error("Choose two different classes.")
     frame = None
     for frame in _climb(weights, network, ends) if mine else ():  # none: stopped as it waited
         if turn.wanted != mine:
@@ -76,13 +76,13 @@ def grow(turn: Turn, network: str, first: str, second: str, *, weights: Path) ->
     yield view(chain, ends, frame, weights / network, stopped=True) if stopped else gr.skip()
 
 
-def wait(turn: Turn) -> gr.HTML:
+def wait(turn: JobToken) -> gr.HTML:
     """What is seen of a Start until its first frame; what was there stays below."""
     turn.begin()
     return gr.HTML(status="Waiting for its turn.")
 
 
-def stop(turn: Turn) -> gr.HTML | dict:
+def stop(turn: JobToken) -> gr.HTML | dict:
     """Ends what grows, at its next frame; does nothing where nothing does."""
     told = gr.HTML(status="Stopped.") if turn.wanted else gr.skip()
     turn.end()
@@ -90,24 +90,24 @@ def stop(turn: Turn) -> gr.HTML | dict:
 
 
 @on_gpu(duration=lambda *_: 20)
-def _climb(weights: Path, network: str, ends: Sequence[int]) -> Iterator[visualization.Frame]:
-    yield from visualization.morph(placed(load_network(weights, network)), *ends, stops=STOPS)
+def _climb(weights: Path, network: str, ends: Sequence[int]) -> Iterator[visualization.Snapshot]:
+    yield from visualization.interpolate_classes(placed(load_network(weights, network)), *ends, stops=STOPS)
 
 
-def _class(chain: Network, name: object) -> int:
+def _class(chain: FERModel, name: object) -> int:
     if name not in chain.labels:
-        raise refusal(f"There is no class {str(name)[:40]!r}. Choose one of: {', '.join(chain.labels)}.")
+        raise user_error(f"There is no class {str(name)[:40]!r}. Choose one of: {', '.join(chain.labels)}.")
     return chain.labels.index(name)
 
 
 def view(
-    chain: Network, ends: Sequence[int], frame: visualization.Frame, folder: Path, stopped: bool = False
+    chain: FERModel, ends: Sequence[int], frame: visualization.Snapshot, folder: Path, stopped: bool = False
 ) -> gr.HTML:
     """The pictures, what the network reads each of them as, and how far its answers lie from those to real faces."""
     names = [chain.labels[end] for end in ends]
     with torch.inference_mode():
         logits = chain(frame.images)  # (STOPS, K)
-    sheet = maps.sheet(frame.images[:, 0].numpy(), STOPS, scale=3, gap=0)
+    sheet = maps.tile_images(frame.images[:, 0].numpy(), STOPS, scale=3, gap=0)
     steps = PRESETS["clear"].steps
     place = f"{'Stopped at step' if stopped else 'Step'} {frame.step} of {steps}."
     ended = "Done." if frame.step == steps else place
@@ -153,7 +153,7 @@ def classes(network: str | None, *, weights: Path) -> tuple[dict, dict]:
 # ---- layout
 
 
-def section(shared: Shared) -> None:
+def section(shared: Session) -> None:
     """Lays it out and wires it."""
     gr.Markdown(INTRO)
     first, second = classes(shared.network.value, weights=shared.weights)
@@ -167,7 +167,7 @@ def section(shared: Shared) -> None:
         end = gr.Button("Stop", elem_id="morph-stop", min_width=140)
     slider = gr.Slider(0, 100, value=50, step=100 / (STOPS - 1), label="How far on the way, in %", elem_id="morph-at")
     sheet = gr.HTML(**NOTHING, html_template=VIEW, css_template=CSS, apply_default_css=False, elem_id="morph")
-    turn = gr.State(Turn())
+    turn = gr.State(JobToken())
     start.click(wait, turn, sheet, queue=False, **QUIET)
     # As in `tab.py`: where one still runs, Gradio follows this Start once that has ended, at its next frame.
     climbing = start.click(
@@ -177,4 +177,4 @@ def section(shared: Shared) -> None:
     climbing.failure(stop, turn, sheet, **QUIET)
     end.click(stop, turn, sheet, queue=False, **QUIET)
     slider.change(None, slider, None, js=MOVE, **QUIET)
-    follow(shared, partial(classes, weights=shared.weights), *ends)
+    on_model_change(shared, partial(classes, weights=shared.weights), *ends)

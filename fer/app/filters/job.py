@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 from fer.app.gpu import on_gpu, placed
 from fer.app.model_cache import load_network
 from fer.evaluation import predictions
 from fer.features import atlas, receptive_field, visualization
-from fer.features.presets import PRESETS, exchanged
-from fer.models.checkpoint import Network
+from fer.features.presets import PRESETS, preset_with
+from fer.models.checkpoint import FERModel
 
 MOST = 128  # steps that a visitor may ask for
 TURN = 120  # seconds that one ascent may take, where others may be waiting
@@ -28,7 +28,7 @@ BUDGET = 0.1  # how far from a face, as a root mean square of its pixels in 0..1
 
 
 @dataclass(frozen=True)
-class Asked:
+class VisualizationRequest:
     """What is to be grown. The same again gives the same pictures."""
 
     network: str
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass
-class Turn:
+class JobToken:
     """Which of a visitor's ascents is wanted; the one object of a session that its handlers share while they work.
 
     Gradio's own way to end one waits for it, takes a Start meanwhile for the same that still runs, and drops it.
@@ -61,10 +61,10 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Grown:
+class VisualizationState:
     """What an ascent has come to; kept in a `gr.State`."""
 
-    asked: Asked
+    asked: VisualizationRequest
     names: tuple[str, ...]  # of the filters, or of the classes
     images: np.ndarray  # (N, S, S) in 0..1
     dead: tuple[bool, ...]
@@ -93,7 +93,7 @@ class Grown:
         return self.history[-1][1]
 
 
-def status(grown: Grown, stopped: bool = False) -> str:
+def status(grown: VisualizationState, stopped: bool = False) -> str:
     """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
     asked, at_end = grown.asked, grown.step == grown.asked.steps
     place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
@@ -104,7 +104,7 @@ def status(grown: Grown, stopped: bool = False) -> str:
     return place + "." + _beyond(grown)
 
 
-def _beyond(grown: Grown) -> str:
+def _beyond(grown: VisualizationState) -> str:
     """How far beyond what real faces get it has come, where that is known."""
     if not grown.beyond:
         return ""
@@ -113,56 +113,58 @@ def _beyond(grown: Grown) -> str:
     return f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
 
 
-def ask(weights: Path, network: str, layer: str, filters: str, preset: str, steps: float, seed: float, **more) -> Asked:
+def ask(
+    weights: Path, network: str, layer: str, filters: str, preset: str, steps: float, seed: float, **more
+) -> VisualizationRequest:
     """The visitor's choices as they come from the page; raises gr.Error, in a sentence, for what cannot be grown."""
     load_network(weights, network)
     if preset not in PRESETS or not _whole(steps, 1, MOST) or not _whole(seed, 0, 2**31):
-        raise refusal(f"Choose a preset, 1 to {MOST} steps and a seed of 0 or more.")
+        raise user_error(f"Choose a preset, 1 to {MOST} steps and a seed of 0 or more.")
     try:
-        exchanged(preset, **dict(more.get("parts", ())))
+        preset_with(preset, **dict(more.get("parts", ())))
     except (ValueError, KeyError) as error:
-        raise refusal(f"There is no such part of an ascent: {error}.") from None
+        raise user_error(f"There is no such part of an ascent: {error}.") from None
     budget = more.get("budget", BUDGET)
     if not isinstance(budget, int | float) or not 0 < budget <= 1:
-        raise refusal("A face can be changed by more than 0 and at most 1.")
+        raise user_error("A face can be changed by more than 0 and at most 1.")
     try:
         numbers = tuple(visualization.listed(str(filters)))
     except ValueError as error:
-        raise refusal(f"This cannot be climbed: {error}.") from None
-    return Asked(network, layer, numbers, preset, int(steps), int(seed), **more)
+        raise user_error(f"This cannot be climbed: {error}.") from None
+    return VisualizationRequest(network, layer, numbers, preset, int(steps), int(seed), **more)
 
 
 def _whole(number: object, least: int, most: int) -> bool:
     return isinstance(number, int | float) and least <= number <= most and number == int(number)
 
 
-def grow(asked: Asked, weights: Path) -> Iterator[Grown]:
+def grow(asked: VisualizationRequest, weights: Path) -> Iterator[VisualizationState]:
     """Frame by frame; the first comes before the first step, so that noise is seen. Raises gr.Error at the first."""
     chain, history, ends = load_network(weights, asked.network), (), time.monotonic() + TURN
     try:
         visualization.check(chain, asked.layer, asked.filters)
     except ValueError as error:
-        raise refusal(f"This cannot be climbed: {error}.") from None
+        raise user_error(f"This cannot be climbed: {error}.") from None
     names, best = _names(chain, asked), _best(asked, weights)
     for step, images, values, dead in _climb(asked, weights):
         history += ((step, tuple(values.tolist())),)
         late = step < asked.steps and time.monotonic() > ends
-        yield Grown(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best, late=late)
+        yield VisualizationState(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best, late=late)
         if late:
             return
 
 
 @on_gpu(duration=lambda asked, weights: 10 + len(asked.filters) * asked.steps // 500)
-def _climb(asked: Asked, weights: Path) -> Iterator[visualization.Frame]:
+def _climb(asked: VisualizationRequest, weights: Path) -> Iterator[visualization.Snapshot]:
     start = None if asked.face is None else torch.tensor(asked.face)[None, None].float() / 255
     options = {"seed": asked.seed, "steps": asked.steps, "start": start, "budget": asked.budget}
-    preset = exchanged(asked.preset, **dict(asked.parts))
-    yield from visualization.ascend(
+    preset = preset_with(asked.preset, **dict(asked.parts))
+    yield from visualization.visualize(
         placed(load_network(weights, asked.network)), asked.layer, asked.filters, preset, **options
     )
 
 
-def kept(asked: Asked, weights: Path) -> Grown | None:
+def kept(asked: VisualizationRequest, weights: Path) -> VisualizationState | None:
     """The pictures out of the atlas, where that was made just as is asked and of these very weights."""
     plain = (asked.preset, asked.steps, asked.seed, asked.face, asked.parts) == (
         atlas.PRESET, atlas.STEPS, atlas.SEED, None, (),
@@ -171,7 +173,7 @@ def kept(asked: Asked, weights: Path) -> Grown | None:
     if layer is None or max(asked.filters) >= len(layer.values):
         return None
     chosen, steps = list(asked.filters), (*range(0, atlas.STEPS, atlas.EVERY), atlas.STEPS)
-    return Grown(
+    return VisualizationState(
         asked,
         _names(load_network(weights, asked.network), asked),
         layer.images[chosen].astype(np.float32) / 255,
@@ -182,7 +184,7 @@ def kept(asked: Asked, weights: Path) -> Grown | None:
     )
 
 
-def _best(asked: Asked, weights: Path) -> tuple[float | None, ...]:
+def _best(asked: VisualizationRequest, weights: Path) -> tuple[float | None, ...]:
     """Known of one neuron's answers only: what a preset adds up over a map cannot be set beside them."""
     chain = load_network(weights, asked.network)
     summed = asked.preset != atlas.PRESET or "objective" in dict(asked.parts)
@@ -191,17 +193,17 @@ def _best(asked: Asked, weights: Path) -> tuple[float | None, ...]:
     return best(weights, asked.network, chain, asked.layer, asked.filters)
 
 
-def _names(chain: Network, asked: Asked) -> tuple[str, ...]:
+def _names(chain: FERModel, asked: VisualizationRequest) -> tuple[str, ...]:
     last = asked.layer == receptive_field.last_layer(chain)
     return tuple(chain.labels[number] if last else f"filter {number}" for number in asked.filters)
 
 
-def alone(grown: Grown, index: int, seed: int) -> Asked:
+def alone(grown: VisualizationState, index: int, seed: int) -> VisualizationRequest:
     """One of the filters again, as far as it has come, from another seed."""
     return replace(grown.asked, filters=(grown.asked.filters[index],), steps=max(grown.step, 1), seed=seed)
 
 
-def best(weights: Path, network: str, chain: Network, layer: str, numbers: Sequence[int]) -> tuple[float | None, ...]:
+def best(weights: Path, network: str, chain: FERModel, layer: str, numbers: Sequence[int]) -> tuple[float | None, ...]:
     """The highest answers to any real face: a class's on both test splits, a filter's on PublicTest."""
     if layer == receptive_field.last_layer(chain):
         return tuple(best_logit(weights / network, number) for number in numbers)

@@ -5,22 +5,22 @@ from pathlib import Path
 import gradio as gr
 from torch import nn
 
-from fer.app.filters.job import Grown
+from fer.app.filters.job import VisualizationState
 from fer.app.model_cache import load_network
 from fer.features import receptive_field, visualization
 from fer.models import layers, summary
-from fer.models.checkpoint import Network
+from fer.models.checkpoint import FERModel
 
 PAGE = 16  # filters that start together unless the visitor asks for more
 
 
-def layer_choices(chain: Network) -> list[tuple[str, str]]:
+def layer_choices(chain: FERModel) -> list[tuple[str, str]]:
     """A readable line and the name of every layer that has weights; the last one speaks of its classes."""
-    rows = [row for row in summary.table(chain) if isinstance(chain[row.name], nn.Conv2d | nn.Linear)]
+    rows = [row for row in summary.layer_table(chain) if isinstance(chain[row.name], nn.Conv2d | nn.Linear)]
     return [(_line(chain, row, row is rows[-1]), row.name) for row in rows]
 
 
-def _line(chain: Network, row: summary.LayerRow, last: bool) -> str:
+def _line(chain: FERModel, row: summary.LayerSummary, last: bool) -> str:
     if last:
         return f"{row.name}: the {row.shape[0]} classes"
     if len(row.shape) == 1:
@@ -46,7 +46,7 @@ def menu(network: str | None, layer: str | None = None, which: str | None = None
 
 
 def menu_after(
-    network: str | None, layer: str | None, which: str | None, grown: Grown | None, *, weights: Path
+    network: str | None, layer: str | None, which: str | None, grown: VisualizationState | None, *, weights: Path
 ) -> tuple:
     """The menus once another network is chosen; for the one whose filters are on the sheet, they name those.
 
@@ -66,7 +66,7 @@ def written(filters: tuple[int, ...]) -> str:
 
 def pages(network: str, layer: str | None, which: str | None = None, *, weights: Path) -> dict:
     """The filters of a layer in pages; the visitor may also write a list, which stays if the layer has them all."""
-    count = {row.name: row.shape[0] for row in summary.table(load_network(weights, network))}.get(layer, 1)
+    count = {row.name: row.shape[0] for row in summary.layer_table(load_network(weights, network))}.get(layer, 1)
     ranges = [f"{first}-{min(first + PAGE, count) - 1}" for first in range(0, count, PAGE)]
     value = which if which and _has_all(which, count) else ranges[0]
     return gr.update(choices=[*ranges, f"0-{count - 1}"] if len(ranges) > 1 else ranges, value=value)

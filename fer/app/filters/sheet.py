@@ -7,7 +7,7 @@ import numpy as np
 
 from fer.app.filters import card as filters_card
 from fer.app.filters import job
-from fer.app.filters.job import Grown, Turn
+from fer.app.filters.job import JobToken, VisualizationState
 from fer.app.filters.view import buttons
 from fer.plotting import encode, maps
 
@@ -18,7 +18,9 @@ ORDERS = ("by number", "by ascent value")
 NOTHING = {"value": "", "status": "", "picture": "", "size": "", "columns": 1, "rows": 1}
 
 
-def view(grown: Grown | None, order: str, opened: int | None = None, stopped: bool = False, told: str = "") -> gr.HTML:
+def view(
+    grown: VisualizationState | None, order: str, opened: int | None = None, stopped: bool = False, told: str = ""
+) -> gr.HTML:
     """The composed picture with its buttons; without one, what is told in its place.
 
     Always with all of its properties: Gradio drops those that an update leaves out where the tab is not drawn yet.
@@ -28,7 +30,7 @@ def view(grown: Grown | None, order: str, opened: int | None = None, stopped: bo
     count, side = len(grown.names), grown.images.shape[-1]
     places = sorted(range(count), key=lambda index: -grown.values[index] if order == ORDERS[1] else index)
     # At three pixels for one, a browser's rounding at a tile's edge is too little to see.
-    sheet = maps.sheet(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
+    sheet = maps.tile_images(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
     return gr.HTML(
         _buttons(grown, places, opened),
         status=job.status(grown, stopped),
@@ -39,14 +41,14 @@ def view(grown: Grown | None, order: str, opened: int | None = None, stopped: bo
     )
 
 
-def _buttons(grown: Grown, places: list[int], opened: int | None) -> str:
+def _buttons(grown: VisualizationState, places: list[int], opened: int | None) -> str:
     count = len(places)
     shape = (-(-count // COLUMNS), min(COLUMNS, count))
     return buttons(places, grown.names, grown.values, grown.dead, shape, opened)
 
 
 def settle(
-    grown: Grown | None, order: str, opened: int | None, face: np.ndarray | None, *,
+    grown: VisualizationState | None, order: str, opened: int | None, face: np.ndarray | None, *,
     stopped: bool = False, weights: Path,
 ) -> tuple[gr.HTML, str]:  # fmt: skip
     """The sheet and, where one was opened meanwhile, the card, once nothing changes any more."""
@@ -54,7 +56,7 @@ def settle(
     return view(grown, order, opened, stopped), card
 
 
-def rest(turn: Turn, grown: Grown | None, *seen, weights: Path) -> tuple:
+def rest(turn: JobToken, grown: VisualizationState | None, *seen, weights: Path) -> tuple:
     """The same after an ascent or a Stop, which leaves a card that was opened meanwhile.
 
     What follows an ascent that another one took the place of changes nothing.

@@ -15,17 +15,17 @@ import gradio as gr
 import numpy as np
 
 from fer.app import components
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 from fer.app.events import QUIET
 from fer.app.filters import card as filters_card
 from fer.app.filters import interpolation, job
 from fer.app.filters.card import choose
-from fer.app.filters.job import BUDGET, MOST, Grown, Turn
+from fer.app.filters.job import BUDGET, MOST, JobToken, VisualizationState
 from fer.app.filters.menus import menu, menu_after, pages, written
 from fer.app.filters.sheet import NOTHING, ORDERS, rest, settle, view
 from fer.app.filters.view import SHEET, SHEET_CSS
 from fer.app.model_cache import choices, load_network, network_menu
-from fer.app.session import Shared, Wanted
+from fer.app.session import FilterRequest, Session
 from fer.features import atlas, visualization
 from fer.features.presets import PARTS, PRESETS
 from fer.models import checkpoint
@@ -52,17 +52,17 @@ PART_LABELS = {
 def asked_for(
     weights: Path, network: str, layer: str, which: str, preset: str, steps: float, seed: float, origin: str,
     budget: float, face: np.ndarray | None, *parts: str,
-) -> job.Asked:  # fmt: skip
+) -> job.VisualizationRequest:  # fmt: skip
     """What the controls say, checked; parts: a name for each of PARTS, or OF_PRESET."""
     if origin == FACE and face is None:
-        raise refusal("There is no face yet: choose a picture in the Predict tab, then start from it here.")
+        raise user_error("There is no face yet: choose a picture in the Predict tab, then start from it here.")
     start = {"face": face, "budget": budget} if origin == FACE else {}
     named = zip(list(PARTS)[: len(parts)], parts, strict=True)
     exchanged = tuple((part, name) for part, name in named if name != OF_PRESET)
     return job.ask(weights, network, layer, which, preset, steps, seed, parts=exchanged, **start)
 
 
-def grow(turn: Turn, order: str, *choices, weights: Path) -> Iterator[tuple]:
+def grow(turn: JobToken, order: str, *choices, weights: Path) -> Iterator[tuple]:
     """The view and what is behind it, after every few steps of what the controls say, for as long as it is wanted."""
     mine = turn.wanted
     for grown in job.grow(asked_for(weights, *choices), weights) if mine else ():  # none: stopped as it waited
@@ -72,26 +72,26 @@ def grow(turn: Turn, order: str, *choices, weights: Path) -> Iterator[tuple]:
     yield gr.skip(), gr.skip()  # without a yield, Gradio would empty them
 
 
-def wait(turn: Turn) -> tuple[gr.HTML, str, None]:
+def wait(turn: JobToken) -> tuple[gr.HTML, str, None]:
     """What is seen of a Start until its first frame; no card, no open tile. Others may be before it."""
     turn.begin()
     return gr.HTML(status="Waiting for its turn."), "", None
 
 
-def stop(turn: Turn, *seen, weights: Path) -> tuple:
+def stop(turn: JobToken, *seen, weights: Path) -> tuple:
     """Ends what grows, at its next frame; the sheet says so at once."""
     turn.end()
     return rest(turn, *seen, weights=weights)
 
 
-def reseed(turn: Turn, seed: float) -> int:
+def reseed(turn: JobToken, seed: float) -> int:
     turn.end()
     return int(seed) + 1
 
 
 def browse(
-    grown: Grown | None, opened: int | None, order: str, *choices, weights: Path
-) -> tuple[gr.HTML, Grown | None, str, int | None]:
+    grown: VisualizationState | None, opened: int | None, order: str, *choices, weights: Path
+) -> tuple[gr.HTML, VisualizationState | None, str, int | None]:
     """What the atlas has of what the controls say: the view, what is behind it, no card, no open tile.
 
     Where it has nothing, what is on the sheet stays; but of an atlas that is stale the visitor is told.
@@ -108,7 +108,9 @@ def browse(
     return view(found, order, told=_stale(asked.network)), found, "", None
 
 
-def browse_after(grown: Grown | None, opened: int | None, order: str, network: str, *choices, weights: Path) -> tuple:
+def browse_after(
+    grown: VisualizationState | None, opened: int | None, order: str, network: str, *choices, weights: Path
+) -> tuple:
     """The same once another network is chosen; a link, which has its filters on the sheet already, is left alone."""
     if grown is not None and grown.asked.network == network:
         return _as_it_was(grown, opened, order, _face_of((network, *choices)), weights)
@@ -120,8 +122,8 @@ def _face_of(choices: tuple) -> np.ndarray | None:
 
 
 def _as_it_was(
-    grown: Grown | None, opened: int | None, order: str, face: np.ndarray | None, weights: Path
-) -> tuple[gr.HTML, Grown | None, str, int | None]:
+    grown: VisualizationState | None, opened: int | None, order: str, face: np.ndarray | None, weights: Path
+) -> tuple[gr.HTML, VisualizationState | None, str, int | None]:
     """Said once more and not skipped: of a tab that is not drawn yet, Gradio would forget what it shows."""
     drawn, card = settle(grown, order, opened, face, weights=weights)
     return drawn, grown, card, opened
@@ -131,7 +133,7 @@ def _stale(network: str) -> str:
     return f"The atlas of {network} is of earlier weights (python -m fer atlas {network} makes it anew): press Start."
 
 
-def open_link(link: gr.Request | Wanted, *, weights: Path) -> Iterator[tuple]:
+def open_link(link: gr.Request | FilterRequest, *, weights: Path) -> Iterator[tuple]:
     """What a link asks for, kept or grown: all choices, the sheet, what is behind it, the card and the open tile.
 
     Without a link, only what the atlas has of the choices that the page opens with.
@@ -152,9 +154,9 @@ def open_link(link: gr.Request | Wanted, *, weights: Path) -> Iterator[tuple]:
         chosen = (gr.skip(),) * len(chosen)  # what the visitor turns to meanwhile is left alone
 
 
-def first(weights: Path) -> Grown | None:
+def first(weights: Path) -> VisualizationState | None:
     """What the atlas has of the choices that the page opens with, so that there is something to look at."""
-    names = checkpoint.available(weights)
+    names = checkpoint.list_checkpoints(weights)
     try:
         layer, which = menu(names[0] if names else None, weights=weights)
         default = ("clear", PRESETS["clear"].steps, 0)
@@ -166,7 +168,7 @@ def first(weights: Path) -> Grown | None:
 # ---- layout
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`."""
     gr.Markdown(INTRO)
     controls, order = _controls(shared)
@@ -177,7 +179,7 @@ def tab(shared: Shared) -> None:
     interpolation.section(shared)
 
 
-def _controls(shared: Shared) -> tuple[dict, gr.Radio]:
+def _controls(shared: Session) -> tuple[dict, gr.Radio]:
     """The visitor's choices by name, in the order of `asked_for`, with the buttons; and the order of the tiles."""
     layers, numbers = (_properties(update) for update in menu(shared.network.value, weights=shared.weights))
     with gr.Row():
@@ -225,15 +227,15 @@ def _properties(update: dict) -> dict:
     return {key: value for key, value in update.items() if key != "__type__"}
 
 
-def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card: gr.HTML, compare: gr.Button) -> None:
+def _wire(shared: Session, controls: dict, order: gr.Radio, sheet: gr.HTML, card: gr.HTML, compare: gr.Button) -> None:
     network, layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
-    (grown, opened, other), turn = (gr.State(None) for _ in range(3)), gr.State(Turn())
+    (grown, opened, other), turn = (gr.State(None) for _ in range(3)), gr.State(JobToken())
     weights = {"weights": shared.weights}
     long = {"concurrency_id": "ascent", **QUIET}
     asked = [order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
 
     # Gradio hands an event or a request over only where it can read the parameter's type, which a partial hides.
-    def chosen(grown: Grown | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
+    def chosen(grown: VisualizationState | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
         return choose(grown, face, event, **weights)
 
     def visited(request: gr.Request) -> Iterator[tuple]:
@@ -264,7 +266,7 @@ def _wire(shared: Shared, controls: dict, order: gr.Radio, sheet: gr.HTML, card:
     # Unchecked by Gradio, which would refuse a layer of the network before; `menu` and `pages` check for themselves.
     unchecked = {"preprocess": False, **QUIET}
     now, shown = [shared.network, layer, which, grown], [sheet, grown, card, opened]
-    gr.on([network.input, layer.input, which.input], Turn.end, turn, cancels=others, queue=False, **QUIET)
+    gr.on([network.input, layer.input, which.input], JobToken.end, turn, cancels=others, queue=False, **QUIET)
     turned = shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
     turned.then(partial(browse_after, **weights), [grown, opened, *asked], shown, **unchecked)
     paged = layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)

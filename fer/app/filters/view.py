@@ -100,4 +100,4 @@ def _drawn(picture: np.ndarray) -> str:
     if picture.ndim == 3:
         scale = max(1, 192 // picture.shape[0])  # JPEG would smear single pixels
         return encode.data_url(picture.repeat(scale, 0).repeat(scale, 1))
-    return encode.data_url(maps.sheet(picture[None], 1, gap=0))
+    return encode.data_url(maps.tile_images(picture[None], 1, gap=0))

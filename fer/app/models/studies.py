@@ -13,7 +13,7 @@ from pathlib import Path
 import gradio as gr
 
 from fer.app import components
-from fer.app.errors import refusal
+from fer.app.errors import user_error
 from fer.app.events import QUIET
 from fer.plotting import training
 from fer.utils import tables
@@ -32,12 +32,14 @@ def names(weights: Path) -> list[str]:
 def show(name: str, *, weights: Path) -> str:
     """A study's question, table, figure and notes."""
     if name not in names(weights):
-        raise refusal(f"There is no study {str(name)[:40]!r} here.")
+        raise user_error(f"There is no study {str(name)[:40]!r} here.")
     try:
         return _drawn(weights / "studies" / name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         log.error("the study %s cannot be read: %r", name, error)
-        raise refusal(f"The study {name} is broken on the server; `python -m fer study {name}` repeats it.") from None
+        raise user_error(
+            f"The study {name} is broken on the server; `python -m fer study {name}` repeats it."
+        ) from None
 
 
 def _drawn(folder: Path) -> str:
@@ -59,7 +61,7 @@ def _picture(folder: Path) -> str:
             for row in csv.DictReader(file):
                 run = tables.original(row.pop("run"))
                 histories.setdefault(run, []).append({key: float(value) for key, value in row.items() if value})
-        return components.figure(training.accuracies(histories), name, f"Accuracy by epoch in {name}", wide=True)
+        return components.figure(training.accuracy_curves(histories), name, f"Accuracy by epoch in {name}", wide=True)
     if not picture.is_file():
         return ""
     address = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

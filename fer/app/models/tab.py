@@ -16,13 +16,13 @@ from gradio.context import get_render_context
 
 from fer.app import components
 from fer.app.confusion import view as confusion_view
-from fer.app.events import QUIET, filled
+from fer.app.events import QUIET, fill_choices
 from fer.app.model_cache import load_network, network_menu, outline
 from fer.app.models import studies
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.models import checkpoint, summary
 from fer.models import layers as models_layers
-from fer.models.ensemble import ELECTED, Committee
+from fer.models.ensemble import SELECTED, Ensemble
 from fer.plotting import evaluation, training
 from fer.release import model_card
 from fer.studies.published_results import PUBLIC, REPORTS, System
@@ -47,9 +47,11 @@ SOURCES = ("system", "parameters", "accuracy, %", "learnt from", "known of it", 
 
 def overview(weights: Path) -> str:
     """The picture of sizes, with ours, the reports' and public systems, and the table of all networks."""
-    ours = [outline(weights, name) for name in sound(weights, checkpoint.shipped(weights))]
+    ours = [outline(weights, name) for name in sound(weights, checkpoint.list_models(weights))]
     figure = components.figure(
-        evaluation.sizes([point for network in ours if (point := placed(network))], [*REPORTS, *PUBLIC]),
+        evaluation.accuracy_against_parameters(
+            [point for network in ours if (point := placed(network))], [*REPORTS, *PUBLIC]
+        ),
         "accuracy-against-parameters", "Accuracy on PrivateTest against parameters", SIZES, wide=True,
     )  # fmt: skip
     rows = [[cell.strip("`") for cell in model_card.line(network)] for network in ours]
@@ -67,13 +69,13 @@ def _history(folder: Path) -> list[dict[str, float]]:
     return rows if all(row.keys() >= {"epoch", "loss", "accuracy", *PUBLIC_KEYS} for row in rows) else []
 
 
-def placed(network: checkpoint.Network | Committee) -> System | None:
+def placed(network: checkpoint.FERModel | Ensemble) -> System | None:
     """The network as a point of the picture; None where it was not measured, or tells other labels than FER-2013's."""
     figures = network.figures.get("private_test")
     if not figures or len(network.labels) != 7:
         return None
-    name = ELECTED if isinstance(network, Committee) else network.name
-    return System(name, summary.count(network), figures["accuracy"], ci95=tuple(figures["ci95"]))
+    name = SELECTED if isinstance(network, Ensemble) else network.name
+    return System(name, summary.count_parameters(network), figures["accuracy"], ci95=tuple(figures["ci95"]))
 
 
 def sources() -> str:
@@ -112,7 +114,7 @@ def show(name: str, *, weights: Path) -> tuple[str, str, str, str, str]:
         rows = [[f"{value:.6g}" for value in row.values()] for row in history]
         saved = components.csv_link(list(history[0]), rows, f"{name}-history")
         curves = components.figure(
-            training.curves(history), f"{name}-curves", "Loss and accuracy by epoch", more=saved, wide=True
+            training.training_curves(history), f"{name}-curves", "Loss and accuracy by epoch", more=saved, wide=True
         )
     layers = components.table(LAYERS, layer_table(network), f"{name}-layers", f"The layers of {name}")
     return facts(network, weights / name), curves, layers, recipe(network), card(weights / name)
@@ -121,7 +123,7 @@ def show(name: str, *, weights: Path) -> tuple[str, str, str, str, str]:
 LAYERS = ("layer", "type", "output", "parameters")
 
 
-def facts(network: checkpoint.Network, folder: Path) -> str:
+def facts(network: checkpoint.FERModel, folder: Path) -> str:
     """What a network is and can do, as cards."""
     figures = network.figures.get("private_test")
     known = {
@@ -130,9 +132,9 @@ def facts(network: checkpoint.Network, folder: Path) -> str:
             _share(figures, "accuracy_without_twins"),
             f"n {figures['n_without_twins']:,}; the honest one" if figures else "not measured yet",
         ),
-        "Parameters": (f"{summary.count(network) / 1e6:.2f} M", f"{summary.count(network):,}"),
+        "Parameters": (f"{summary.count_parameters(network) / 1e6:.2f} M", f"{summary.count_parameters(network):,}"),
         "File": (f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB", "float16 safetensors"),
-        "Multiplications": (f"{summary.multiplications(network) / 1e6:,.0f} M", "for one face"),
+        "Multiplications": (f"{summary.count_macs(network) / 1e6:,.0f} M", "for one face"),
         "Labels": (str(len(network.labels)), ", ".join(network.labels)),
         "Unsure": (f"below {network.unsure:.0%}" if network.unsure else "never", f"temperature {network.temperature}"),
     }
@@ -145,21 +147,22 @@ def _interval(figures: dict | None) -> str:
     return "n {:,}; {:.3f} to {:.3f}".format(figures["n"], *figures["ci95"]) if figures else "not measured yet"
 
 
-def layer_table(network: checkpoint.Network) -> list[list]:
+def layer_table(network: checkpoint.FERModel) -> list[list]:
     """Name, type, output shape and parameters of every layer, as in the reports' tables, and their sum."""
     rows = [
-        [row.name, row.type, " x ".join(map(str, row.shape)), f"{row.parameters:,}"] for row in summary.table(network)
+        [row.name, row.type, " x ".join(map(str, row.shape)), f"{row.parameters:,}"]
+        for row in summary.layer_table(network)
     ]
-    return [*rows, ["total", "", "", f"{summary.count(network):,}"]]
+    return [*rows, ["total", "", "", f"{summary.count_parameters(network):,}"]]
 
 
-def recipe(network: checkpoint.Network) -> str:
+def recipe(network: checkpoint.FERModel) -> str:
     """The commands that train it, and all settings of each stage."""
     if not network.recipe:
         return "This network came without its recipe."
     settings = f"All the settings:\n\n```json\n{json.dumps(network.recipe, indent=2)}\n```"
     try:
-        return f"```sh\n{training_config.commands(network.recipe)}\n```\n\n{settings}"
+        return f"```sh\n{training_config.training_commands(network.recipe)}\n```\n\n{settings}"
     except (KeyError, TypeError, ValueError):  # settings of other names than ours, as of somebody else's checkpoint
         return settings
 
@@ -190,7 +193,7 @@ def clock(name: str, *, weights: Path, repeats: int = 15) -> str:
 # ---- layout
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`. Nothing is drawn before the tab is opened."""
     everything = components.box("", "networks")
     with gr.Accordion("Where the others' figures are from", open=False):
@@ -210,7 +213,7 @@ def tab(shared: Shared) -> None:
     wire(shared, menu, [known, curves, layers, trained, words], everything, (timing, took))
 
 
-def wire(shared: Shared, menu: gr.Dropdown, outputs: list, everything: gr.HTML, clocks: tuple) -> None:
+def wire(shared: Session, menu: gr.Dropdown, outputs: list, everything: gr.HTML, clocks: tuple) -> None:
     """The tab's opening draws what is not there yet; the menu draws another network."""
     timing, took = clocks
     weights, opened = {"weights": shared.weights}, gr.State(False)
@@ -228,5 +231,5 @@ def wire(shared: Shared, menu: gr.Dropdown, outputs: list, everything: gr.HTML, 
 
     get_render_context().select(first, [menu, opened], [everything, opened, *outputs], **QUIET)
     menu.change(shown, [menu, opened], outputs, trigger_mode="always_last", **QUIET)
-    menu.change(lambda: filled(""), None, took, **QUIET)
-    timing.click(lambda name: filled(clock(name, **weights)), menu, took, **QUIET)
+    menu.change(lambda: fill_choices(""), None, took, **QUIET)
+    timing.click(lambda name: fill_choices(clock(name, **weights)), menu, took, **QUIET)

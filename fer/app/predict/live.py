@@ -21,17 +21,17 @@ import numpy as np
 import torch
 
 from fer.app.blocks import UNFORESEEN
-from fer.app.errors import refusal
-from fer.app.events import QUIET, alone, follow, sent
+from fer.app.errors import user_error
+from fer.app.events import QUIET, event_value, on_model_change, visible_if
 from fer.app.model_cache import load_detector, load_network, single_threaded
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.app.uploads import small_jpeg
 from fer.attribution import explain
 from fer.data import dataset
-from fer.data.image_io import PictureError
+from fer.data.image_io import ImageError
 from fer.inference import annotate
-from fer.inference.predictor import FaceReading, Reading
-from fer.inference.tracker import Tracker
+from fer.inference.predictor import FacePrediction, ImagePrediction
+from fer.inference.tracker import FaceTracker
 from fer.models import checkpoint
 
 log = logging.getLogger(__name__)
@@ -55,17 +55,17 @@ class Visitors:
 
     def __init__(self, most: int = 64, seconds: float = 30.0, clock: Callable[[], float] = time.monotonic):
         self.most, self.seconds, self._clock = most, seconds, clock
-        self._trackers: OrderedDict[str, tuple[float, Tracker]] = OrderedDict()  # the longest unused first
+        self._trackers: OrderedDict[str, tuple[float, FaceTracker]] = OrderedDict()  # the longest unused first
         self._lock = threading.Lock()
 
-    def tracker(self, token: str, network: checkpoint.Network) -> Tracker:
+    def tracker(self, token: str, network: checkpoint.FERModel) -> FaceTracker:
         """The visitor's own; a new one for a new token or another network."""
         now = self._clock()
         with self._lock:
             self._sweep(now)
             _, tracker = self._trackers.pop(token, (now, None))
             if tracker is None or tracker.network is not network:
-                tracker = Tracker(network, load_detector(), fresh_numbers=False)
+                tracker = FaceTracker(network, load_detector(), fresh_numbers=False)
             self._trackers[token] = (now, tracker)
             while len(self._trackers) > self.most:
                 self._trackers.popitem(last=False)
@@ -126,7 +126,7 @@ def answer(payload: dict, weights: Path, visitors: Visitors, turns: Turns) -> di
             return _told(tracker.read(_frame(payload.get("frame")), at), network, bool(payload.get("why")))
 
         told = turns.take(look)
-    except (FrameError, PictureError) as error:
+    except (FrameError, ImageError) as error:
         return {"refused": str(error)}
     except gr.Error as error:
         return {"refused": error.message}
@@ -136,14 +136,14 @@ def answer(payload: dict, weights: Path, visitors: Visitors, turns: Turns) -> di
     return {"busy": True} if told is None else told | {"milliseconds": round(1000 * (time.perf_counter() - began), 1)}
 
 
-def _told(reading: Reading, network: checkpoint.Network, why: bool) -> dict:
+def _told(reading: ImagePrediction, network: checkpoint.FERModel, why: bool) -> dict:
     faces = [_drawn(face) for face in reading.faces[:FACES]]
     if why and faces:
         _add_reasons(faces, reading.faces, network)
     return {"size": reading.size, "faces": faces}
 
 
-def _drawn(face: FaceReading) -> dict:
+def _drawn(face: FacePrediction) -> dict:
     """A face as the browser draws it; its crop as 2304 bytes of grey."""
     box = face.box
     return {
@@ -156,7 +156,7 @@ def _drawn(face: FaceReading) -> dict:
     }
 
 
-def _add_reasons(drawn: list[dict], faces: Sequence[FaceReading], network: checkpoint.Network) -> None:
+def _add_reasons(drawn: list[dict], faces: Sequence[FacePrediction], network: checkpoint.FERModel) -> None:
     """Adds the square that was read, and over it the plain gradient of the emotion shown, as 48x48 RGBA."""
     crops = dataset.to_unit(torch.from_numpy(np.stack([face.crop for face in faces[: len(drawn)]])))
     targets = torch.tensor([network.labels.index(face["emotion"]) for face in drawn])
@@ -164,7 +164,7 @@ def _add_reasons(drawn: list[dict], faces: Sequence[FaceReading], network: check
     for face, read, values in zip(drawn, faces[: len(drawn)], maps, strict=True):
         square = read.square
         face["square"] = [round(value, 1) for value in (square.x, square.y, square.width, square.height)]
-        face["why"] = base64.b64encode(annotate.veil(values[0].numpy()).tobytes()).decode()
+        face["why"] = base64.b64encode(annotate.map_to_rgba(values[0].numpy()).tobytes()).decode()
 
 
 def _token(payload: dict) -> str:
@@ -194,26 +194,26 @@ def _frame(url: object) -> np.ndarray:
 def taken(event: gr.EventData) -> np.ndarray:
     """The frozen face, uint8 (48, 48), for the other tabs."""
     try:
-        pixels = np.frombuffer(base64.b64decode(sent(event, "crop"), validate=True), np.uint8)
+        pixels = np.frombuffer(base64.b64decode(event_value(event, "crop"), validate=True), np.uint8)
         return pixels.reshape(48, 48).copy()
     except (TypeError, ValueError):
-        raise refusal("There was no face to take over. Please freeze a moment in which one is in sight.") from None
+        raise user_error("There was no face to take over. Please freeze a moment in which one is in sight.") from None
 
 
 def named(event: gr.EventData) -> str:
     """The network that was chosen under the camera; whether there is one of that name, its next reader says."""
-    return str(sent(event, "name") or "")[:100]
+    return str(event_value(event, "name") or "")[:100]
 
 
 # ---- layout
 
 
-def tab(shared: Shared) -> gr.HTML:
+def tab(shared: Session) -> gr.HTML:
     """Lays the view out and wires it; call inside a `gr.Tab`. Its `photograph` event asks for the other way in."""
-    camera = component(shared.weights, shared.network.value, alone(shared.names))
+    camera = component(shared.weights, shared.network.value, visible_if(shared.names))
     camera.network(named, None, shared.network, **QUIET)
     camera.freeze(taken, None, shared.face, **QUIET)
-    follow(shared, lambda name: gr.HTML(network=name), camera)
+    on_model_change(shared, lambda name: gr.HTML(network=name), camera)
     return camera
 
 

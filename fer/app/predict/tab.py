@@ -12,17 +12,17 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from fer.app.errors import said_kindly
-from fer.app.events import QUIET, picked
+from fer.app.errors import image_errors_as_messages
+from fer.app.events import QUIET, validated_index
 from fer.app.model_cache import choices, load_detector, network_menu, read
 from fer.app.predict import live, video
 from fer.app.predict import view as predict_view
 from fer.app.predict.view import CROP_CSS, EXAMPLES_CSS, VIEW_CSS, answer, boxes, strip
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.app.uploads import picture_file
-from fer.data.image_io import open_picture, open_scaled
+from fer.data.image_io import open_image, open_scaled
 from fer.faces.detector import described
-from fer.inference.predictor import Reading
+from fer.inference.predictor import ImagePrediction
 from fer.plotting import encode
 
 EXAMPLES = Path(__file__).parent.parent.parent / "data" / "assets" / "examples"
@@ -33,10 +33,10 @@ NO_PICTURE = {"value": "", "strip": "", "sentence": "", "picture": "", "wide": 1
 
 
 @dataclass(frozen=True)
-class Seen:
+class PredictState:
     """What a visitor has before them; kept in a `gr.State`, without the picture."""
 
-    reading: Reading
+    reading: ImagePrediction
     chosen: int = 0  # which face; 0 is the largest
     whole: bool = False  # the whole picture was taken as a face
 
@@ -45,38 +45,38 @@ class Seen:
 
 
 def look(
-    picture: dict | None, network: str, before: Seen | None = None, *, weights: Path, whole: bool = False
+    picture: dict | None, network: str, before: PredictState | None = None, *, weights: Path, whole: bool = False
 ) -> tuple:
     """The outputs for a picture. With `before`, only the network is another one, and the choice of a face stays."""
     if picture is None:
         return gr.HTML(**NO_PICTURE), *[gr.update(visible=False)] * 3, None, None
     whole = whole or (before is not None and before.whole)
-    with said_kindly():
+    with image_errors_as_messages():
         opened = open_scaled(picture_file(picture))
         pixels = opened.pixels
         reading = read(pixels, weights, network, whole_picture=whole)
     if opened.note:
         gr.Info(opened.note, title="")
     last = max(len(reading.faces) - 1, 0)
-    seen = Seen(reading, min(before.chosen, last) if before else 0, whole)
+    seen = PredictState(reading, min(before.chosen, last) if before else 0, whole)
     width, height = reading.size
     return gr.HTML(**marks(seen), picture=encode.data_url(pixels), wide=width, high=height), *about(seen)
 
 
-def choose(seen: Seen | None, event: gr.EventData) -> tuple:
+def choose(seen: PredictState | None, event: gr.EventData) -> tuple:
     """The outputs for another face of the same picture."""
-    chosen = picked(event, len(seen.reading.faces) if seen else 0)
+    chosen = validated_index(event, len(seen.reading.faces) if seen else 0)
     seen = replace(seen, chosen=chosen)
     return gr.HTML(**marks(seen)), *about(seen)
 
 
-def marks(seen: Seen) -> dict:
+def marks(seen: PredictState) -> dict:
     """The view's properties that change with the chosen face."""
     drawings = {"value": boxes, "strip": strip, "sentence": answer}
     return {name: draw(seen.reading, seen.chosen) for name, draw in drawings.items()}
 
 
-def about(seen: Seen) -> tuple:
+def about(seen: PredictState) -> tuple:
     """The outputs after the view: crop and probabilities of the chosen face, or the offer where there is none."""
     if not seen.reading.faces:
         return *[gr.update(visible=False)] * 2, gr.update(visible=True), seen, None
@@ -90,7 +90,7 @@ def about(seen: Seen) -> tuple:
 def example(event: gr.EventData) -> np.ndarray:
     """The example picture that was clicked."""
     files = example_files()
-    return open_picture(files[picked(event, len(files))])
+    return open_image(files[validated_index(event, len(files))])
 
 
 def example_files() -> list[Path]:
@@ -100,7 +100,7 @@ def example_files() -> list[Path]:
 # ---- layout
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`."""
     with gr.Tabs(elem_id="ways") as ways:
         with gr.Tab("Photo", id="Photo"):
@@ -112,7 +112,7 @@ def tab(shared: Shared) -> None:
     camera.photograph(lambda: gr.Tabs(selected="Photo"), None, ways, **QUIET)
 
 
-def photo(shared: Shared) -> None:
+def photo(shared: Session) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             picture, network = inputs(shared)
@@ -122,7 +122,7 @@ def photo(shared: Shared) -> None:
     wire(shared, picture, network, outputs)
 
 
-def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
+def inputs(shared: Session) -> tuple[gr.Image, gr.Dropdown]:
     picture = gr.Image(
         label="Picture",
         alt_text="The picture you chose",
@@ -134,7 +134,7 @@ def inputs(shared: Shared) -> tuple[gr.Image, gr.Dropdown]:
     )
     network = network_menu(shared, "network")
     examples = choices(
-        predict_view.examples({file.stem: open_picture(file) for file in example_files()}),
+        predict_view.examples({file.stem: open_image(file) for file in example_files()}),
         css_template=EXAMPLES_CSS,
         elem_id="examples",
     )
@@ -164,7 +164,7 @@ def answers() -> list:
     return [view, crop, probabilities, whole]
 
 
-def wire(shared: Shared, picture: gr.Image, network: gr.Dropdown, outputs: list) -> None:
+def wire(shared: Session, picture: gr.Image, network: gr.Dropdown, outputs: list) -> None:
     """Every event of the page. `preprocess=False`: Gradio must not open what a caller names (see uploads.py)."""
     view, _, _, whole = outputs
     seen = gr.State(None)

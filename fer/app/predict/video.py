@@ -19,10 +19,10 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
-from fer.app.errors import refusal, said_kindly
+from fer.app.errors import image_errors_as_messages, user_error
 from fer.app.events import QUIET
 from fer.app.model_cache import load_detector, load_network, network_menu, single_threaded
-from fer.app.session import Shared
+from fer.app.session import Session
 from fer.app.uploads import picture_file
 from fer.data import image_folder
 from fer.inference import annotate, video
@@ -63,7 +63,7 @@ class Turns:
     def joined(self) -> Iterator["Turn"]:
         """A place at the end of the line, for as long as the block lasts. Raises gr.Error where it is full."""
         if len(self._line) > WAITING:
-            raise refusal(f"{len(self._line)} other films wait to be read. Please try again in a few minutes.")
+            raise user_error(f"{len(self._line)} other films wait to be read. Please try again in a few minutes.")
         turn = Turn(self._line)
         try:
             yield turn
@@ -100,7 +100,7 @@ async def watch(
         yield gr.HTML(EMPTY), *hidden, gr.update(visible=False)
         return
     stopping["stop"] = False
-    with said_kindly(), turns.joined() as turn:
+    with image_errors_as_messages(), turns.joined() as turn:
         file = picture_file(payload)
         while (before := turn.before) and not stopping["stop"]:
             yield gr.HTML(_waiting(before)), *hidden, gr.update(visible=True)
@@ -111,7 +111,7 @@ async def watch(
         yield gr.HTML("<p>Opening the film ...</p><progress></progress>"), *hidden, gr.update(visible=True)
         chosen, detector = await asyncio.to_thread(lambda: (load_network(weights, network), load_detector()))
         with scratch() as folder:
-            steps = video.follow(file, folder, chosen, detector, smoothing, LONGEST, FPS, LIMITS)
+            steps = video.process_video(file, folder, chosen, detector, smoothing, LONGEST, FPS, LIMITS)
             began, shown, step = time.perf_counter(), 0.0, None
             async with _closed_by(reader, steps):
                 while not stopping["stop"] and (following := await _in(reader, next, steps, None)):
@@ -184,7 +184,7 @@ def _waiting(before: int) -> str:
 
 def _progress(step: video.Step, took: float) -> str:
     part = f'value="{step.frames}" max="{step.of}"' if step.of else ""
-    preview = encode.data_url(annotate.annotated(step.picture, step.reading.faces))
+    preview = encode.data_url(annotate.draw_faces(step.picture, step.reading.faces))
     pace = f"{step.seconds:.1f} s of film in {took:.1f} s"
     return f'<p>Frame {step.frames}, {pace}</p><progress {part}></progress><img src="{preview}" alt="The last frame">'
 
@@ -212,7 +212,7 @@ def _result(step: video.Step, stopped: bool) -> tuple:
 # ---- layout
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the view out and wires it; call inside a `gr.Tab`."""
     sweep(Path(get_upload_folder()))
     with gr.Row():

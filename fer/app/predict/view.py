@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from fer.inference.predictor import FaceReading, Reading
+from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.plotting import encode
 
 VIEW = """<div role="status" id="answer">${sentence}</div>
@@ -79,12 +79,12 @@ img { display: block; width: 192px; height: 192px; margin: 22px auto; image-rend
 """
 
 
-def boxes(reading: Reading, chosen: int) -> str:
+def boxes(reading: ImagePrediction, chosen: int) -> str:
     """The boxes over the picture. With several faces they are buttons, which the strip repeats for the keyboard."""
     return "".join(_box(face, index, reading, index == chosen) for index, face in enumerate(reading.faces))
 
 
-def _box(face: FaceReading, index: int, reading: Reading, chosen: bool) -> str:
+def _box(face: FacePrediction, index: int, reading: ImagePrediction, chosen: bool) -> str:
     several = len(reading.faces) > 1
     left, top, right, bottom = _shares(face, reading.size)
     label = caption(face, index, several)
@@ -95,7 +95,7 @@ def _box(face: FaceReading, index: int, reading: Reading, chosen: bool) -> str:
     return f'<{tag}{more} class="{names}" style="{place}" title="{label}"><span>{shown}</span></{tag}>'
 
 
-def _shares(face: FaceReading, size: tuple[int, int]) -> tuple[float, ...]:
+def _shares(face: FacePrediction, size: tuple[int, int]) -> tuple[float, ...]:
     """Left, top, right and bottom of the box inside the picture, as shares of its width and height."""
     (width, height), box = size, face.box
     edges = (box.x / width, box.y / height, (box.x + box.width) / width, (box.y + box.height) / height)
@@ -108,7 +108,7 @@ def _near_the_top(top: float, size: tuple[int, int]) -> bool:
     return top * min(510 * height / width, 420) < 14
 
 
-def strip(reading: Reading, chosen: int) -> str:
+def strip(reading: ImagePrediction, chosen: int) -> str:
     """A button for every face where there are several, else nothing."""
     if len(reading.faces) < 2:
         return ""
@@ -134,12 +134,12 @@ def _strip(title: str, pictures: Iterable[np.ndarray], labels: Iterable[str], ch
     return f'<div class="strip" role="group" aria-label="{title}">{"".join(buttons)}</div>'
 
 
-def caption(face: FaceReading, index: int, numbered: bool) -> str:
+def caption(face: FacePrediction, index: int, numbered: bool) -> str:
     """`2 happy`, or `2 happy?` where the network is unsure."""
     return f"{index + 1} " * numbered + escape(face.emotion) + "?" * face.unsure
 
 
-def answer(reading: Reading, chosen: int) -> str:
+def answer(reading: ImagePrediction, chosen: int) -> str:
     """What the network says about the chosen face, as a sentence."""
     if not reading.faces:
         return (
@@ -156,6 +156,6 @@ def answer(reading: Reading, chosen: int) -> str:
     return f"<p><strong>{escape(name.capitalize())}</strong> {share:.0%}{', ' + which if which else ''}</p>"
 
 
-def seen(face: FaceReading) -> str:
+def seen(face: FacePrediction) -> str:
     """The crop as the network gets it, enlarged without smoothing."""
     return f'<img src="{encode.data_url(face.crop)}" alt="The face as 48 by 48 grey pixels">'

@@ -7,7 +7,7 @@ from pathlib import Path
 from fer.app.saliency import view
 from fer.attribution import benchmark, faithfulness, region_benchmark
 from fer.attribution.face_regions import BOXES
-from fer.attribution.region_benchmark import Look
+from fer.attribution.region_benchmark import RegionAttribution
 from fer.plotting import encode
 
 DRAWING = view.Drawing(common=True)
@@ -30,7 +30,7 @@ def looks(weights: Path, name: str) -> str:
     return f'<div class="beside">{_parts(look)}{told}</div>{_faces(look)}'
 
 
-def _parts(look: Look) -> str:
+def _parts(look: RegionAttribution) -> str:
     """The parts, drawn on the mean face."""
     boxes = "".join(
         f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"><title>{part}</title></rect>'
@@ -43,14 +43,14 @@ def _parts(look: Look) -> str:
     return f'<figure><div class="face">{face}{drawing}</div>{caption}</figure>'
 
 
-def _density(look: Look) -> str:
+def _density(look: RegionAttribution) -> str:
     found = sorted(look.density().items(), key=lambda item: -item[1])
     most = max(1.0, *(times for _, times in found))
     rows = "".join(view.bar(part, times, True, [1.0], signed=False, most=most) for part, times in found)
     return f'<div class="scores">{rows}</div>'
 
 
-def _faces(look: Look) -> str:
+def _faces(look: RegionAttribution) -> str:
     """Each emotion's mean maps, of right and of wrong answers, over the mean face, all on one scale, without grain."""
     scale = DRAWING.scale(*look.maps.reshape(-1, 48, 48))
     return "".join(
@@ -59,7 +59,7 @@ def _faces(look: Look) -> str:
     )
 
 
-def _figures(look: Look, place: int, scale: float) -> Iterator[str]:
+def _figures(look: RegionAttribution, place: int, scale: float) -> Iterator[str]:
     """A figure an emotion that has such faces."""
     for row, label_maps, counts in zip(look.rows(), look.maps, look.counts, strict=True):
         if counts[place]:
@@ -80,7 +80,7 @@ def ranking(weights: Path, name: str) -> str:
         "once the network's last layer has forgotten what it learnt; those marked red do not depend on it."
     )
     bars = "".join(
-        view.bar(_named(row), row["correlation"], row["method"] not in faithfulness.CONTROLS, [row["fidelity"]])
+        view.bar(_named(row), row["correlation"], row["method"] not in faithfulness.CONTROL_MAPS, [row["fidelity"]])
         for row in rows
     )
     return f'<p>{words}</p><div class="scores">{bars}</div>'

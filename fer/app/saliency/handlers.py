@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer.app.errors import refusal
-from fer.app.jobs import Done, steps
+from fer.app.errors import user_error
+from fer.app.jobs import JobResult, run_with_progress
 from fer.app.model_cache import load_network
 from fer.app.saliency import view
 from fer.app.saliency.method_menu import hint, order
 from fer.app.saliency.view import Drawing
 from fer.attribution import benchmark, explanation, target_layer
-from fer.attribution.explain import offered
-from fer.attribution.explanation import Reason
+from fer.attribution.explain import list_methods
+from fer.attribution.explanation import Explanation
 from fer.attribution.faithfulness import Changes
 from fer.attribution.methods import METHODS
 
@@ -32,7 +32,7 @@ OWN, NOTHING, CHOSEN = "its answer", "nothing", "the last with 6x6 pixels"  # wh
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExplainRequest:
     """A question as it stands in the menus, to be told from another."""
 
     face: bytes
@@ -45,29 +45,29 @@ class Asked:
 
 
 @dataclass
-class Wish:
+class CurrentRequest:
     """What a visitor wants to see now; the one object of a session that handlers share while they work."""
 
-    asked: Asked | None = None
-    begun: Asked | None = None  # what was last worked on
+    asked: ExplainRequest | None = None
+    begun: ExplainRequest | None = None  # what was last worked on
 
 
 @dataclass(frozen=True)
-class Shown:
+class ExplanationState:
     """What a visitor has before them; kept in a `gr.State`."""
 
     network: str
-    reason: Reason
-    asked: Asked
+    reason: Explanation
+    asked: ExplainRequest
 
 
 @dataclass(frozen=True)
-class Known:
+class FaithfulnessCache:
     """What becomes of the answer when the face is changed, for all maps of one question; and which map was the last."""
 
     question: tuple
     changes: Changes
-    shown: Shown
+    shown: ExplanationState
 
 
 # ---- handlers: the map. `show` yields (method, target, against, layer, hint, *what `placed` gives)
@@ -75,7 +75,7 @@ class Known:
 
 def show(
     face: np.ndarray | None, name: str, method: str, target: str, against: str, baseline: str, layer: str,
-    keep: float, drawn: list[str], wish: Wish, *, weights: Path,
+    keep: float, drawn: list[str], wish: CurrentRequest, *, weights: Path,
 ) -> Iterator[tuple]:  # fmt: skip
     """The outputs for a face and a question about it; what the network does not offer is chosen no longer.
 
@@ -97,7 +97,7 @@ def show(
 
 def _answer(
     face: np.ndarray, name: str, method: str, target: str, against: str, baseline: str, layer: str,
-    keep: float, drawn: list[str], wish: Wish, mine: Asked, weights: Path,
+    keep: float, drawn: list[str], wish: CurrentRequest, mine: ExplainRequest, weights: Path,
 ) -> Iterator[tuple]:  # fmt: skip
     network, measured = load_network(weights, name), benchmark.read(weights / name)
     methods = order(network, measured)
@@ -114,8 +114,10 @@ def _answer(
     )
     words = hint(network, method, measured)
     with said():
-        for step in steps(lambda watch: explanation.of(network, face, *question, watch), lambda: wish.asked == mine):
-            if not isinstance(step, Done):
+        for step in run_with_progress(
+            lambda watch: explanation.explain_face(network, face, *question, watch), lambda: wish.asked == mine
+        ):
+            if not isinstance(step, JobResult):
                 yield *menus, words, *placed(view.waiting(face, method, step, METHODS[method].passes))
                 continue
             reason = step.result
@@ -123,14 +125,14 @@ def _answer(
                 view.explained(reason, drawing(drawn)),
                 view.left(reason, reason.masked, reason.chances[1], keep / 100),
             )
-            yield *menus, words, *placed(*seen, Shown(name, reason, mine))
+            yield *menus, words, *placed(*seen, ExplanationState(name, reason, mine))
             return
     yield (gr.skip(),) * 13  # something else is wanted now; without a yield, Gradio would empty them all
 
 
 def opened(
-    face: np.ndarray | None, name: str, method: str, baseline: str, keep: float, drawn: list[str], wish: Wish,
-    before: Shown | None, *, weights: Path,
+    face: np.ndarray | None, name: str, method: str, baseline: str, keep: float, drawn: list[str], wish: CurrentRequest,
+    before: ExplanationState | None, *, weights: Path,
 ) -> Iterator[tuple]:  # fmt: skip
     """The same when the tab is opened: another face or network is asked for its own answer, what is there stays."""
     if before and face is not None and before.network == name and np.array_equal(before.reason.face, face):
@@ -140,8 +142,8 @@ def opened(
     yield from show(face, name, method, "", "", baseline, "", keep, drawn, wish, weights=weights)
 
 
-def asked(face: np.ndarray, *rest: str) -> Asked:
-    return Asked(face.tobytes(), *rest)
+def asked(face: np.ndarray, *rest: str) -> ExplainRequest:
+    return ExplainRequest(face.tobytes(), *rest)
 
 
 def hurry(face: np.ndarray | None, *rest) -> None:
@@ -150,13 +152,13 @@ def hurry(face: np.ndarray | None, *rest) -> None:
     wish.asked = None if face is None else asked(face, *menus)
 
 
-def stop(face: np.ndarray | None, wish: Wish) -> tuple:
+def stop(face: np.ndarray | None, wish: CurrentRequest) -> tuple:
     """The face without a map."""
     wish.asked = None
     return "", *placed(view.NO_FACE if face is None else view.stopped(face))
 
 
-def refused(face: np.ndarray | None, wish: Wish) -> tuple:
+def refused(face: np.ndarray | None, wish: CurrentRequest) -> tuple:
     """The same for a question that nobody began on, as too many others wait.
 
     What follows a failure follows a Stop as well, and late: then another question may be worked on.
@@ -164,7 +166,7 @@ def refused(face: np.ndarray | None, wish: Wish) -> tuple:
     return (gr.skip(),) * 9 if wish.begun == wish.asked else stop(face, wish)
 
 
-def placed(explained: str, left: str = "", shown: Shown | None = None) -> tuple:
+def placed(explained: str, left: str = "", shown: ExplanationState | None = None) -> tuple:
     """What the page has when the map changes: (explained, left, Shown, trust, curves, forgot, all maps, found)."""
     coming = (view.MEASURING, view.SPACE) if shown else ("", "")
     return explained, left, shown, *coming, hidden(), hidden(), None
@@ -178,7 +180,9 @@ def drawing(chosen: list[str]) -> Drawing:
 # ---- handlers: what comes after the map
 
 
-def measure(shown: Shown | None, known: Known | None, wish: Wish, *, weights: Path) -> Iterator[tuple]:
+def measure(
+    shown: ExplanationState | None, known: FaithfulnessCache | None, wish: CurrentRequest, *, weights: Path
+) -> Iterator[tuple]:
     """The map's scores beside the controls', and its curves: (trust, curves, Known)."""
     if shown is None or shown.asked != wish.asked or (known and known.shown is shown):
         yield ("", "", None) if shown is None else (gr.skip(),) * 3
@@ -189,11 +193,11 @@ def measure(shown: Shown | None, known: Known | None, wish: Wish, *, weights: Pa
     yield gr.skip(), view.curves(reason.target, *explanation.curves(network, reason)), known
 
 
-def changes_of(network: nn.Module, shown: Shown, known: Known | None) -> Known:
+def changes_of(network: nn.Module, shown: ExplanationState, known: FaithfulnessCache | None) -> FaithfulnessCache:
     """What is known already, or else found now: it is the same for every method."""
     question = (shown.network, shown.asked.face, shown.reason.target, shown.reason.against)
     same = known is not None and known.question == question
-    return Known(question, known.changes if same else explanation.changes(network, shown.reason), shown)
+    return FaithfulnessCache(question, known.changes if same else explanation.changes(network, shown.reason), shown)
 
 
 def hidden() -> dict:
@@ -204,7 +208,7 @@ def there(markup: str) -> dict:
     return gr.update(value=markup, visible=True)
 
 
-def remask(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
+def remask(shown: ExplanationState | None, keep: float, *, weights: Path) -> str | dict:
     """The masked face for another share, read again by the network."""
     if shown is None:
         return gr.skip()
@@ -212,19 +216,19 @@ def remask(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
     return view.left(shown.reason, pixels, chance, keep / 100)
 
 
-def catch_up(shown: Shown | None, keep: float, *, weights: Path) -> str | dict:
+def catch_up(shown: ExplanationState | None, keep: float, *, weights: Path) -> str | dict:
     """The masked face for the share that was set while its map was still being made."""
     return gr.skip() if shown is None or shown.reason.keep == keep / 100 else remask(shown, keep, weights=weights)
 
 
-def _masked(shown: Shown, keep: float, weights: Path) -> tuple[np.ndarray, float]:
+def _masked(shown: ExplanationState, keep: float, weights: Path) -> tuple[np.ndarray, float]:
     network, reason = load_network(weights, shown.network), shown.reason
     with said():
         pixels, chances = explanation.mask(network, reason.face, torch.from_numpy(reason.map)[None, None], keep / 100)
     return pixels, chances[explanation.number(network, reason.target)]
 
 
-def redraw(shown: Shown | None, found: tuple | None, drawn: list[str]) -> tuple:
+def redraw(shown: ExplanationState | None, found: tuple | None, drawn: list[str]) -> tuple:
     """The map and those side by side, drawn otherwise."""
     if shown is None:
         return gr.skip(), gr.skip()
@@ -234,13 +238,19 @@ def redraw(shown: Shown | None, found: tuple | None, drawn: list[str]) -> tuple:
 
 
 def compare(
-    shown: Shown | None, known: Known | None, drawn: list[str], wish: Wish, *, which: str, weights: Path
+    shown: ExplanationState | None,
+    known: FaithfulnessCache | None,
+    drawn: list[str],
+    wish: CurrentRequest,
+    *,
+    which: str,
+    weights: Path,
 ) -> Iterator[tuple]:
     """The maps of all methods, or of all emotions, as they come: (all maps, what they show)."""
     network, reason = load_network(weights, _there(shown).network), shown.reason
     if which == "methods":
         names, each = (
-            offered(network),
+            list_methods(network),
             partial(explanation.by_method, network, reason, changes_of(network, shown, known).changes),
         )
     else:
@@ -248,8 +258,10 @@ def compare(
     found, grid = [], ""
     for name in names:
         reads = METHODS[name if which == "methods" else reason.method].passes
-        for step in steps(lambda watch, name=name: each(name, watch=watch), lambda: wish.asked == shown.asked):
-            if isinstance(step, Done):
+        for step in run_with_progress(
+            lambda watch, name=name: each(name, watch=watch), lambda: wish.asked == shown.asked
+        ):
+            if isinstance(step, JobResult):
                 found = [*found, step.result]
                 grid = view.side_by_side(reason.face, found, which, drawing(drawn))
                 yield there(grid), (found, which)
@@ -260,27 +272,27 @@ def compare(
     yield gr.skip(), gr.skip()
 
 
-def stop_comparing(shown: Shown | None, found: tuple | None, drawn: list[str]) -> dict:
+def stop_comparing(shown: ExplanationState | None, found: tuple | None, drawn: list[str]) -> dict:
     """The maps that there are."""
     return there(view.side_by_side(shown.reason.face, *found, drawing(drawn))) if shown and found else hidden()
 
 
-def forget(shown: Shown | None, drawn: list[str], *, which: str, weights: Path) -> dict:
+def forget(shown: ExplanationState | None, drawn: list[str], *, which: str, weights: Path) -> dict:
     """The map of a network that has forgotten its last layer, or all, with its badge."""
     values, rank = explanation.forgotten(load_network(weights, _there(shown).network), shown.reason, which)
     return gr.update(value=view.forgot(shown.reason, values, rank, which, drawing(drawn)), visible=True)
 
 
-def download(shown: Shown | None, keep: float, drawn: list[str], *, weights: Path) -> tuple[str, str]:
+def download(shown: ExplanationState | None, keep: float, drawn: list[str], *, weights: Path) -> tuple[str, str]:
     """The three pictures as the address of a PNG, and its name."""
     pixels, _ = _masked(_there(shown), keep, weights)
     name = f"{shown.reason.method}-{shown.reason.target}.png"
     return view.png(shown.reason, pixels, drawing(drawn)), "".join(c for c in name if c.isalnum() or c in "-.")
 
 
-def _there(shown: Shown | None) -> Shown:
+def _there(shown: ExplanationState | None) -> ExplanationState:
     if shown is None:
-        raise refusal("There is no map yet: choose a face in the Predict tab.")
+        raise user_error("There is no map yet: choose a face in the Predict tab.")
     return shown
 
 
@@ -290,4 +302,4 @@ def said():
     try:
         yield
     except ValueError as error:
-        raise refusal(str(error)) from None
+        raise user_error(str(error)) from None

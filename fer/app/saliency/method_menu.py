@@ -3,13 +3,13 @@
 from torch import nn
 
 from fer.attribution import faithfulness
-from fer.attribution.explain import methods_for, offered
+from fer.attribution.explain import list_methods, methods_for
 from fer.attribution.methods import METHODS
 
 
 def order(network: nn.Module, measured: list[dict]) -> list[str]:
     """The methods that hold for the network: those that were measured first, the most faithful of them foremost."""
-    known = offered(network)
+    known = list_methods(network)
     ranked = [row["method"] for row in measured if row["method"] in known]
     return ranked + [method for method in known if method not in ranked]
 
@@ -29,7 +29,9 @@ def _measured(method: str, rows: list[dict]) -> list[str]:
     scores = {row["method"]: row for row in rows}
     if method not in scores:
         return []
-    control = max((name for name in scores if name in faithfulness.CONTROLS), key=lambda n: scores[n]["correlation"])
+    control = max(
+        (name for name in scores if name in faithfulness.CONTROL_MAPS), key=lambda n: scores[n]["correlation"]
+    )
     row = scores[method]
     words = (
         f"Over {row['faces']} faces its region correlation is {row['correlation']:+.2f} on average; the map "

@@ -12,8 +12,8 @@ from fer.app.components import fold
 from fer.app.events import QUIET
 from fer.app.model_cache import choices, network_menu
 from fer.app.saliency import benchmarks, handlers, view
-from fer.app.saliency.handlers import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, Wish
-from fer.app.session import Shared
+from fer.app.saliency.handlers import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, CurrentRequest
+from fer.app.session import Session
 from fer.attribution import baselines
 from fer.attribution.methods import METHODS
 
@@ -30,7 +30,7 @@ TRUSTED = "Which methods are faithful to this network"
 LOOKS = "Where this network looks, emotion by emotion"
 
 
-def tab(shared: Shared) -> None:
+def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`, whose opening asks for the map."""
     with gr.Row():
         with gr.Column(min_width=300, scale=2):
@@ -71,13 +71,13 @@ def tab(shared: Shared) -> None:
 
 
 def wire(
-    shared: Shared, question: list, menus: list, answer: list, keep: gr.Slider, drawn: gr.CheckboxGroup,
+    shared: Session, question: list, menus: list, answer: list, keep: gr.Slider, drawn: gr.CheckboxGroup,
     buttons: list[gr.Button],
 ) -> None:  # fmt: skip
     """Every event of the tab."""
     face, network, method, *_, baseline, _ = question
     words, explained, left, trusted, curves, forgot, everything = answer
-    shown, known, found, wish = gr.State(None), gr.State(None), gr.State(None), gr.State(Wish())
+    shown, known, found, wish = gr.State(None), gr.State(None), gr.State(None), gr.State(CurrentRequest())
     weights = {"weights": shared.weights}
     inputs = [field.input for field in question[1:]]
     seen = [words, explained, left, shown, trusted, curves, forgot, everything, found]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from fer.attribution import faithfulness
-from fer.attribution.explanation import Beside, Reason, Scores
+from fer.attribution.explanation import ComparedMap, Explanation, Scores
 from fer.plotting import encode
-from fer.plotting.maps import enlarged_row, flatness, overlay, scale_of, signed_colours
+from fer.plotting.maps import constant_map_message, image_row, overlay, signed_rgb, signed_scale
 
 CSS = """
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--tile, 120px), 1fr)); gap: 12px; }
@@ -89,25 +89,25 @@ class Drawing:
     def of(self, face: np.ndarray, values: np.ndarray, scale: float | None = None) -> np.ndarray:
         """A map (48, 48), with or without its face: uint8 (48, 48, 3). scale: the one of `scale`."""
         values = self._smoothed(values)
-        return signed_colours(values, scale) if self.alone else overlay(face, values, scale)
+        return signed_rgb(values, scale) if self.alone else overlay(face, values, scale)
 
     def scale(self, *maps: np.ndarray) -> float | None:
         """The scale of all of these maps, if they are to share one."""
-        return scale_of(*map(self._smoothed, maps)) if self.common and maps else None
+        return signed_scale(*map(self._smoothed, maps)) if self.common and maps else None
 
     def _smoothed(self, values: np.ndarray) -> np.ndarray:
         # Of a map that says nothing, rounding must not make a pattern.
-        if not self.smooth or flatness(values):
+        if not self.smooth or constant_map_message(values):
             return values
         return faithfulness.smoothed(torch.from_numpy(values)[None, None])[0, 0].numpy()
 
 
-def explained(reason: Reason, drawing: Drawing) -> str:
+def explained(reason: Explanation, drawing: Drawing) -> str:
     """The face and its map, and what they show."""
     question = f"Why {escape(reason.target)}" + (f" and not {escape(reason.against)}" if reason.against else "") + "?"
     colours = '<span class="key">against<span class="legend"></span>for</span>'
     face = figure(reason.face, f"The face: {escape(reason.target)} {reason.chances[0]:.0%}", "The face")
-    said = flatness(reason.map) or colours
+    said = constant_map_message(reason.map) or colours
     return figures("two", face, figure(drawing.of(reason.face, reason.map), f"{question} {said}", "Its map"))
 
 
@@ -132,15 +132,15 @@ def _progress(what: str, read: int, of: int) -> str:
     return f'<div class="tile">{escape(what)}{bar}<button type="button" data-choice="0">Stop</button></div>'
 
 
-def left(reason: Reason, pixels: np.ndarray, chance: float, keep: float) -> str:
+def left(reason: Explanation, pixels: np.ndarray, chance: float, keep: float) -> str:
     """The masked face, uint8 (48, 48), and what the network says of it."""
     caption = f"Its highest {keep:.0%} alone: {escape(reason.target)} {chance:.0%}"
     return figures("one", figure(pixels, caption, "The masked face"))
 
 
-def png(reason: Reason, pixels: np.ndarray, drawing: Drawing) -> str:
+def png(reason: Explanation, pixels: np.ndarray, drawing: Drawing) -> str:
     """The face, its map and the masked face, uint8 (48, 48), as one PNG for a page: 888x288."""
-    row = enlarged_row([reason.face, drawing.of(reason.face, reason.map), pixels], scale=6)
+    row = image_row([reason.face, drawing.of(reason.face, reason.map), pixels], scale=6)
     return encode.data_url(row, lossless=True)
 
 
@@ -164,12 +164,15 @@ def _line(name: str, heights: list[float]) -> str:
     return f'<polyline class="{name}" points="{points}"/>'
 
 
-def side_by_side(face: np.ndarray, found: Sequence[Beside], which: str, drawing: Drawing) -> str:
+def side_by_side(face: np.ndarray, found: Sequence[ComparedMap], which: str, drawing: Drawing) -> str:
     """Maps over one face, each with its name and score: of `methods`, the best first, or of `emotions`."""
     methods, scale = which == "methods", drawing.scale(*(one.map for one in found))
     ordered = sorted(found, key=lambda one: -one.score) if methods else found
     captions = [f"{one.score:+.2f}" if methods else f"{one.score:.0%}" for one in ordered]
-    captions = [" ".join(filter(None, [text, flatness(one.map)])) for text, one in zip(captions, ordered, strict=True)]
+    captions = [
+        " ".join(filter(None, [text, constant_map_message(one.map)]))
+        for text, one in zip(captions, ordered, strict=True)
+    ]
     return figures(
         "all",
         *(
@@ -197,7 +200,7 @@ def trust(scores: Scores) -> str:
     return f'<p>How far to trust it: {badge}</p><div class="scores">{"".join(rows)}</div>'
 
 
-def forgot(reason: Reason, values: np.ndarray, rank: float, which: str, drawing: Drawing) -> str:
+def forgot(reason: Explanation, values: np.ndarray, rank: float, which: str, drawing: Drawing) -> str:
     """The map of a network that forgot its last layer or all, and how much it is like the trained network's."""
     layers = "its last layer" if which == "last" else "all its layers"
     caption = f"The same with {layers} drawn anew: rank correlation {rank:.2f}"
