@@ -1,37 +1,37 @@
 """A laboratory for facial-expression networks: train, measure, look inside, and try on a live face.
 
-    from fer import Predictor, explain, load
+    from fer import Predictor, explain, load_model
 
-What programs need stands here by name, and is imported when it is first used:
+The names most programs need. Each is imported when it is first used:
 
-- ``load(name)``: a network by name, folder, Hub repository, committee or ONNX file (`models.checkpoint.load`)
-- ``Predictor(name)``: photographs to readings (`inference.predictor.Predictor`)
-- ``explain(network, faces, method, target)``: a saliency map for every face (`attribution.explain.explain`)
-- ``region_correlation``, ``square_falls``: how faithful a map is (`attribution.faithfulness`)
-- ``feature_maps(network, layer, faces)``: what every filter of a layer answers (`features.activations.maps`)
-- ``ascend(network, layer, filters)``: the pictures that filters answer most, growing (`features.visualization.ascend`)
-- ``load_data(root)``: FER-2013 and FER+ (`data.fer2013.load`); ``figures(logits, labels, twin)`` (`evaluation.metrics`)
+- ``load_model(name)``: a model by name, folder, Hub repository, ensemble or ONNX file
+- ``Predictor(name)``: predicts every face of a photograph
+- ``explain(model, faces, method, target)``: attribution maps
+- ``faithfulness_correlation``, ``occlusion_drops``: how faithful a map is (Bhatt et al. 2020)
+- ``activation_maps(model, layer, faces)``: the activations of every filter of a layer
+- ``visualize(model, layer, filters)``: feature visualization by gradient ascent
+- ``load_fer2013(root)``: FER-2013 and FER+
+- ``classification_metrics(logits, labels, is_duplicate)``: accuracy with its interval, F1, calibration, confusion
 """
 
 from importlib import import_module
 
-_FRONT = {
-    "load": "models.checkpoint.load",
-    "Predictor": "inference.predictor.Predictor",
-    "explain": "attribution.explain.explain",
-    "region_correlation": "attribution.faithfulness.region_correlation",
-    "square_falls": "attribution.faithfulness.square_falls",
-    "feature_maps": "features.activations.maps",
-    "ascend": "features.visualization.ascend",
-    "load_data": "data.fer2013.load",
-    "figures": "evaluation.metrics.figures",
+_PUBLIC = {
+    "load_model": "models.checkpoint",
+    "Predictor": "inference.predictor",
+    "explain": "attribution.explain",
+    "faithfulness_correlation": "attribution.faithfulness",
+    "occlusion_drops": "attribution.faithfulness",
+    "activation_maps": "features.activations",
+    "visualize": "features.visualization",
+    "load_fer2013": "data.fer2013",
+    "classification_metrics": "evaluation.metrics",
 }
-__all__ = list(_FRONT)
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> object:
-    """What _FRONT names, from the module where it lives: `import fer` alone imports nothing."""
-    if name not in _FRONT:
-        raise AttributeError(f"module 'fer' has no attribute {name!r}: expected one of {', '.join(_FRONT)}")
-    module, _, own = _FRONT[name].rpartition(".")
-    return getattr(import_module(f"fer.{module}"), own)
+    """A public name, from the module that defines it: ``import fer`` alone imports nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'fer' has no attribute {name!r}: expected one of {', '.join(_PUBLIC)}")
+    return getattr(import_module(f"fer.{_PUBLIC[name]}"), name)

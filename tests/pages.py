@@ -24,9 +24,9 @@ from fer.models import checkpoint
 HAPPY = 0.9  # softmax of one logit of 3.989 among six of 0
 
 
-def network_that_says(emotion: str, folder: Path, logit: float = 3.989, unsure: float = 0.0) -> None:
+def network_that_says(emotion: str, folder: Path, logit: float = 3.989, confidence_threshold: float = 0.0) -> None:
     """Saves a network that answers every face with the same emotion."""
-    network = checkpoint.FERModel("dnn", name=folder.name, unsure=unsure)
+    network = checkpoint.FERModel("dnn", name=folder.name, confidence_threshold=confidence_threshold)
     last = [layer for layer in network if hasattr(layer, "weight")][-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
@@ -51,7 +51,8 @@ def write_atlas(folder: Path, layer: str, count: int, side: int) -> None:
 
 
 def write_networks(folder: Path) -> Path:
-    """`compact` is happy at 90 % and measured, `cnn` sad at 31 % and unsure, `dnn` broken; `compact-ferplus` looks.
+    """`compact` is happy at 90 % and measured, `cnn` sad at 31 % and confidence_threshold, `dnn` broken;
+    `compact-ferplus` looks.
 
     `vgg16-relu`, of other layers than its name says, is measured as well, and is right on one face in eight.
     """
@@ -59,7 +60,7 @@ def write_networks(folder: Path) -> Path:
     write_predictions(folder / "compact")
     network_that_says("happy", folder / "vgg16-relu")
     write_predictions(folder / "vgg16-relu", (0, 0, 0, 0, 0, 4, 0, 0))
-    network_that_says("sad", folder / "cnn", logit=1.0, unsure=0.5)
+    network_that_says("sad", folder / "cnn", logit=1.0, confidence_threshold=0.5)
     network_that_says("sad", folder / "dnn")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
     torch.manual_seed(0)

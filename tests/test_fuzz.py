@@ -142,18 +142,18 @@ def measured(draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     count, classes = draw(some.integers(1, 40)), draw(some.integers(2, 8))
     logits = draw(arrays.arrays(np.float32, (count, classes), elements=some.floats(-50, 50, width=32)))
     labels = draw(arrays.arrays(np.int64, count, elements=some.integers(0, classes - 1)))
-    twin = draw(arrays.arrays(bool, count))
-    twin[0] = False  # the honest figures are of at least one face
-    return torch.from_numpy(logits), torch.from_numpy(labels), torch.from_numpy(twin)
+    is_duplicate = draw(arrays.arrays(bool, count))
+    is_duplicate[0] = False  # the honest figures are of at least one face
+    return torch.from_numpy(logits), torch.from_numpy(labels), torch.from_numpy(is_duplicate)
 
 
 @fixed(60)
 @given(measured(), some.floats(0.25, 8))
 def test_figures_are_shares_and_agree_with_each_other(kept, temperature):
     """All in 0..1; the diagonal is the accuracy, rows are supports, intervals hold the share; order means nothing."""
-    logits, labels, twin = kept
-    found = metrics.classification_metrics(logits, labels, twin, temperature)
-    names = ("accuracy", "accuracy_without_twins", "macro_f1", "balanced_accuracy", "ece")
+    logits, labels, is_duplicate = kept
+    found = metrics.classification_metrics(logits, labels, is_duplicate, temperature)
+    names = ("accuracy", "accuracy_deduplicated", "macro_f1", "balanced_accuracy", "ece")
     assert all(-1e-6 <= found[name] <= 1 + 1e-6 for name in names)
     matrix = torch.tensor(found["confusion"])
     assert matrix.sum() == found["n"] == len(labels)
@@ -162,7 +162,7 @@ def test_figures_are_shares_and_agree_with_each_other(kept, temperature):
     low, high = found["ci95"]
     assert -1e-9 <= low <= found["accuracy"] + 1e-6 and found["accuracy"] - 1e-6 <= high <= 1 + 1e-9
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    again = metrics.classification_metrics(logits[order], labels[order], twin[order], temperature)
+    again = metrics.classification_metrics(logits[order], labels[order], is_duplicate[order], temperature)
     assert [again[name] for name in names] == pytest.approx([found[name] for name in names], abs=1e-5)
 
 

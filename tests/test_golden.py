@@ -39,13 +39,13 @@ COMMANDS = {
     "summary-cnn": "summary cnn",
     "summary-vgg19-selu": "summary vgg19-selu",
     "confusion": "confusion compact --against cnn",
-    "confusion-committee": "confusion committee:compact+cnn --split PublicTest --without-twins --threshold 0.6",
+    "confusion-ensemble": "confusion ensemble:compact+cnn --split PublicTest --no-duplicates --threshold 0.6",
     "confusion-faces": "confusion cnn --faces {faces}/test",
-    "committee": "committee",
+    "ensemble": "ensemble",
     "predict": "predict {examples} --network compact",
     "predict-cnn": "predict {examples} --network cnn --whole",
     "predict-ferplus": f"predict {FACE} --network compact-ferplus",
-    "predict-committee": f"predict {FACE} --network committee:compact+cnn",
+    "predict-ensemble": f"predict {FACE} --network ensemble:compact+cnn",
     "predict-table": "predict {examples} --out {out}/read.csv",
     "predict-film": "predict {film} --films {out}",
     "crop": "crop {photographs} {out}/faces",
@@ -204,7 +204,7 @@ def faces() -> torch.Tensor:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_gives_its_golden_result(name: str, places, weights: Path, tmp_path: Path, capsys, monkeypatch):
     """Its JSON, and the names of its files; of pictures their size and brightness too."""
-    if name == "committee":
+    if name == "ensemble":
         monkeypatch.setattr(checkpoint, "WEIGHTS", shutil.copytree(weights, tmp_path.with_name("elected")))
     monkeypatch.chdir(tmp_path)
     check(name, ran(COMMANDS[name], places, tmp_path, capsys), name in ONLY_KEYS)

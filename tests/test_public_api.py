@@ -27,7 +27,7 @@ def test_every_name_of_the_front_is_there_and_documented(name: str):
 
 def test_an_unknown_name_lists_the_known_ones():
     """As a module's missing attribute does, with what there is."""
-    with pytest.raises(AttributeError, match="no attribute 'predict': expected one of load, Predictor"):
+    with pytest.raises(AttributeError, match="no attribute 'predict': expected one of load_model, Predictor"):
         fer.predict  # noqa: B018
 
 

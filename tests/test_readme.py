@@ -54,7 +54,7 @@ ELSEWHERE = {"push": "release/test_hub.py", "space": "release/test_space.py",
              "study": "studies/test_registry.py", "export": "release/test_onnx.py", "atlas": "features/test_atlas.py",
              "data": "cli/test_main.py"}  # fmt: skip
 SHORT = {
-    "train": "--epochs 1 --small-epochs 0 --batch-size 70",
+    "train": "--epochs 1 --low-res-epochs 0 --batch-size 70",
     "trust": "--faces 2",
     "regions": "--each 1",
     "redundancy": "--faces 28",

@@ -37,24 +37,28 @@ def matrix(name: str) -> torch.Tensor:
 
 
 def table(study: str) -> list[dict]:
-    return json.loads((checkpoint.WEIGHTS / "studies" / study / "table.json").read_text())["rows"]
+    return json.loads((checkpoint.WEIGHTS / "studies" / study / "results.json").read_text())["rows"]
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_s_figures_are_those_of_its_table(name: str):
-    """Ours are accuracies in table.json, rounded to four places; the report's stand in it beside them."""
+    """Ours are accuracies in results.json, rounded to four places; the report's stand in it beside them."""
     rows = table(name)
     ours = {round(each["accuracy"], 4) for each in rows if each.get("accuracy") is not None}
     theirs = {value for each in rows for key, value in each.items() if key.startswith("report")}
     assert numbers(STUDIES[name][3]) <= ours and numbers(STUDIES[name][2]) <= theirs
 
 
-def test_what_twins_are_worth_is_what_the_study_found():
+def test_what_duplicates_are_worth_is_what_the_study_found():
     """Three accuracies of the network that was trained with them, three of the one without."""
-    said = README.read_text().split("How much of a published accuracy is memory?")[1].split("weights/studies/twins")[0]
-    rows = [each for each in table("twins") if "trained" in each["network"]]
-    keys = ("accuracy", "with_twin", "without_twin")
-    assert len(rows) == 2 and {each["n_with_twin"] for each in rows} == {294}
+    said = (
+        README.read_text()
+        .split("How much of a published accuracy is memory?")[1]
+        .split("weights/studies/duplicates")[0]
+    )
+    rows = [each for each in table("duplicates") if "trained" in each["network"]]
+    keys = ("accuracy", "with_duplicate", "without_duplicate")
+    assert len(rows) == 2 and {each["n_with_duplicate"] for each in rows} == {294}
     assert re.findall(r"0\.\d{4}", said) == [f"{each[key]:.4f}" for key in keys for each in rows]
 
 
@@ -72,7 +76,7 @@ def test_so_many_units_are_dead_without_normalisation():
 
 def test_the_three_vggs_read_what_their_configs_say():
     names = ("vgg16-relu", "vgg16-selu", "vgg19-selu")
-    kept = [checkpoint.load_meta(name).figures["private_test"]["accuracy"] for name in names]
+    kept = [checkpoint.load_meta(name).metrics["private_test"]["accuracy"] for name in names]
     assert [float(number) for number in row("VGG16")[3].split(", ")] == [round(accuracy, 4) for accuracy in kept]
 
 

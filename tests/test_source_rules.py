@@ -100,7 +100,7 @@ def folder(tmp_path: Path) -> Path:
 
 def restore(folder: Path) -> None:
     config = training_config.default_config("dnn")
-    trainer.TrainState(config, DistributedContext(torch.device("cpu"))).restore(folder / "unfinished.pt", config)
+    trainer.TrainState(config, DistributedContext(torch.device("cpu"))).restore(folder / "resume.pt", config)
 
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -113,7 +113,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "trust": ("trust.json", benchmark.read),
     "atlas": ("atlas/dense_1.npz", lambda folder: atlas.read(folder, "dense_1")),
     "history": ("history.csv", history.read_history),
-    "unfinished training": ("unfinished.pt", restore),
+    "unfinished training": ("resume.pt", restore),
     "cache": ("cache.safetensors", lambda folder: fer2013._read_cache(folder / "cache.safetensors", "")),
     "zip": ("faces.zip", lambda folder: zip_dataset.read(folder / "faces.zip")),
     "picture": ("face.png", lambda folder: open_image(folder / "face.png")),
@@ -130,7 +130,7 @@ def as_torch(harm: Harm, file: Path) -> None:
 
 
 def as_arrays(harm: Harm, file: Path) -> None:
-    names = ("PublicTest_logits", "PublicTest_labels", "PublicTest_twin", "weights", "labels", "about", "made")
+    names = ("PublicTest_logits", "PublicTest_labels", "PublicTest_duplicate", "weights", "labels", "about", "made")
     with file.open("wb") as stream:
         np.savez(stream, **{name: np.array([harm], dtype=object) for name in names})
 

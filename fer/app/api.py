@@ -79,8 +79,8 @@ def readings(weights: Path, picture: dict | str, network: str) -> dict:
     """Finds every face in a picture and reads its expression; the largest face comes first.
 
     Boxes are [left, top, width, height] in pixels; "angle" is by how many degrees a face is turned clockwise;
-    probabilities are calibrated, and "unsure" says that the highest of them is too low to be believed. A picture is an
-    upload, or a data address.
+    probabilities are calibrated, and "low_confidence" says that the highest of them is too low to be believed. A
+    picture is an upload, or a data address.
     """
     with image_errors_as_messages():
         opened = open_scaled(picture_sent(picture))
@@ -91,7 +91,7 @@ def readings(weights: Path, picture: dict | str, network: str) -> dict:
             "angle": round(face.box.angle),
             "emotion": face.emotion,
             "probabilities": {name: round(share, 4) for name, share in face.probabilities.items()},
-            "unsure": bool(face.unsure),
+            "low_confidence": bool(face.low_confidence),
         }
         for face in reading.faces
     ]

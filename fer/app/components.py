@@ -113,7 +113,7 @@ def _for_csv(cell: object) -> object:
 
 
 def linked(cell: str) -> str:
-    """A cell as markup: a web address becomes a link that says where it leads; a committee may break at its members."""
+    """A cell as markup: a web address becomes a link that says where it leads; an ensemble may break at its members."""
     if cell.startswith("https://"):
         words = escape(cell.removeprefix("https://").removesuffix("/"))
         return f'<a href="{escape(cell)}" target="_blank" rel="noopener">{words}</a>'

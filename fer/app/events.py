@@ -42,7 +42,7 @@ def _values(function: Callable, count: int, *asked: object) -> Iterable:
 
 
 def visible_if(names: list[str]) -> list[str]:
-    """The networks, without the elected committee."""
+    """The networks, without the elected ensemble."""
     return [name for name in names if name != SELECTED]
 
 

@@ -36,13 +36,13 @@ def load_network(weights: Path, name: str) -> checkpoint.FERModel:
 
 
 def outline(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
-    """The network or committee `name` as far as its config.json tells, without weights: labels, figures, shapes.
+    """The network or ensemble `name` as far as its config.json tells, without weights: labels, figures, shapes.
 
     Raises gr.Error as `load_network` does.
     """
     members = members_of(name)
     if len(set(members)) < len(members):
-        raise user_error("A committee needs networks that are not the same.")
+        raise user_error("An ensemble needs networks that are not the same.")
     known = checkpoint.list_models(weights)
     for member in members:
         if member not in known:
@@ -53,12 +53,12 @@ def outline(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
     except checkpoint.CheckpointError as error:
         log.error("%s", error)
         if len(members) > 1 and all(_sound(member, weights) for member in members):
-            raise user_error("These networks tell other labels apart, so they are no committee.") from None
+            raise user_error("These networks tell other labels apart, so they are no ensemble.") from None
         raise user_error(f"The network {name!r} is broken on the server. Please choose another one.") from None
 
 
 def load_any(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
-    """The network or committee `name`, its weights shared with `load_network`. Raises gr.Error."""
+    """The network or ensemble `name`, its weights shared with `load_network`. Raises gr.Error."""
     found = outline(weights, name)
     if not isinstance(found, Ensemble):
         return load_network(weights, name)
@@ -67,7 +67,7 @@ def load_any(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
 
 
 def members_of(name: str) -> list[str]:
-    """The networks that a committee's name lists, or the one network."""
+    """The networks that an ensemble's name lists, or the one network."""
     return str(name).removeprefix(PREFIX).split("+")
 
 

@@ -37,7 +37,7 @@ class Session:
     """
 
     weights: Path  # the folder that holds the networks
-    names: list[str]  # those of them that are sound, and the elected committee; see `integrity.py`
+    names: list[str]  # those of them that are sound, and the elected ensemble; see `integrity.py`
     network: gr.State  # the chosen network's name
     face: gr.State  # the chosen face as the network sees it, uint8 (48, 48), or None
     wanted: gr.State  # what the Filters tab is to show next, a Wanted, or None

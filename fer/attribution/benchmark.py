@@ -29,12 +29,12 @@ _BLOCK = 16  # faces that are explained at once
 
 
 def some(validation: FaceDataset, count: int) -> Tensor:
-    """``count`` faces without a twin in Training, always the same ones: floats (count, 1, 48, 48) in 0..1.
+    """``count`` faces without a duplicate in Training, always the same ones: floats (count, 1, 48, 48) in 0..1.
 
     Raises:
         ValueError: fewer than two, or more than there are.
     """
-    alone = validation[~validation.twin]
+    alone = validation[~validation.is_duplicate]
     if not 2 <= count <= len(alone):
         raise ValueError(f"faces is {count}: expected 2 to {len(alone)}")
     return dataset.to_unit(dataset.random_subset(alone, count).pixels)

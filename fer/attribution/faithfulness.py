@@ -224,7 +224,7 @@ def randomize_parameters(network: nn.Module, which: str = "last", seed: int = 0)
     """A copy whose last layer, or `all` of them, has forgotten what it learnt (Adebayo et al. 2018).
 
     Each parameter is drawn from a normal of its own mean and deviation, so that the signal keeps its size. Of a
-    committee, every member's.
+    ensemble, every member's.
     """
     if which not in ("last", "all"):
         raise ValueError(f"which is {which!r}: expected last or all")

@@ -73,10 +73,10 @@ class RegionAttribution:
 
 
 def some(validation: FaceDataset, each: int) -> FaceDataset:
-    """Up to ``each`` faces of every label, without twins in Training, always the same ones."""
+    """Up to ``each`` faces of every label, without duplicates in Training, always the same ones."""
     if each < 1:
         raise ValueError(f"each is {each}: expected 1 or more faces of a label")
-    alone = validation[~validation.twin]
+    alone = validation[~validation.is_duplicate]
     shuffled = dataset.random_subset(alone, len(alone))
     chosen = [(shuffled.labels == label).nonzero()[:each, 0] for label in shuffled.labels.unique()]
     return shuffled[torch.cat(chosen)]

@@ -11,7 +11,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "confusion": evaluate.confusion,
-    "committee": evaluate.committee,
+    "ensemble": evaluate.ensemble,
     "predict": predict.predict,
     "crop": predict.crop,
     "saliency": explain.saliency,

@@ -58,7 +58,7 @@ def _calibrate(trained: checkpoint.FERModel, root: str | None) -> None:
 def _forget_measurements(trained: checkpoint.FERModel, folder: Path) -> None:
     """Takes out what was measured of the logits before their adjustment, on either split."""
     (folder / predictions.PREDICTIONS).unlink(missing_ok=True)
-    trained.figures = {key: value for key, value in trained.figures.items() if key == model_card.SPEED}
+    trained.metrics = {key: value for key, value in trained.metrics.items() if key == model_card.SPEED}
 
 
 def _measured(
@@ -74,7 +74,7 @@ def _measured(
 
 
 def confusion(
-    network: str, split: str, without_twins: bool, threshold: float, against: str | None, faces: str | None,
+    network: str, split: str, without_duplicates: bool, threshold: float, against: str | None, faces: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Prints what the Confusion tab says, from the kept answers or on faces of your own: no data set is needed."""
@@ -88,7 +88,7 @@ def confusion(
         else:
             trained = checkpoint.load_model(name)
             kept = predictions.predict_own_faces(own, trained, predictions.predict_split(trained, own.pixels))
-        return kept.asked(without_twins).surer_than(threshold)
+        return kept.select(without_duplicates).above_confidence(threshold)
 
     report = comparison.report(found(network), found(against) if against else None)
     if as_json:
@@ -130,20 +130,21 @@ def _labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tu
     return kept, report
 
 
-def committee(as_json: bool) -> None:
-    """Elects the default committee on PublicTest without twins, by the kept answers; writes weights/committee.json."""
+def ensemble(as_json: bool) -> None:
+    """Elects the default ensemble on PublicTest without duplicates, by the kept answers; writes
+    weights/ensemble.json."""
     from fer.evaluation import ensemble_selection
 
     rows = ensemble_selection.rank_ensembles(checkpoint.WEIGHTS)
     elected = ensemble_selection.select_ensemble(rows, checkpoint.WEIGHTS)
     if as_json:
-        figures = {"elected": elected.name, **elected.figures} if elected else {"elected": None}
+        figures = {"elected": elected.name, **elected.metrics} if elected else {"elected": None}
         return print_json(figures | {"sets": rows})
-    print(f"{'PublicTest without twins':>24}  {'all faces':>9}")
+    print(f"{'PublicTest without duplicates':>24}  {'all faces':>9}")
     for row in rows:
-        print(f"{row['accuracy_without_twins']:24.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
+        print(f"{row['accuracy_deduplicated']:24.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
     if elected is None:
         print(f"none is elected: {rows[0]['members'][0]} alone reads more than any of them together")
     else:
-        print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.figures['private_test'])}")
+        print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.metrics['private_test'])}")
     return None

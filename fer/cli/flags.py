@@ -46,7 +46,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     _add_activations(parts["activations"])
     for name in ("trust", "regions", "atlas", "redundancy"):
         parts[name].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
-    parts["trust"].add_argument("--faces", type=int, default=200, metavar="N", help="of PublicTest, without twins")
+    parts["trust"].add_argument("--faces", type=int, default=200, metavar="N", help="of PublicTest, without duplicates")
     parts["regions"].add_argument("--each", type=int, default=50, metavar="N", help="faces of every emotion")
     parts["redundancy"].add_argument("--faces", type=int, default=2000, metavar="N", help="of PublicTest")
     parts["redundancy"].add_argument(
@@ -64,9 +64,14 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
 
 
 def _add_confusion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, or committee:a+b")
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, or ensemble:a+b")
     parser.add_argument("--split", choices=("PublicTest", "PrivateTest"), default="PrivateTest")
-    parser.add_argument("--without-twins", action="store_true", help="only faces without a twin in Training")
+    parser.add_argument(
+        "--no-duplicates",
+        dest="without_duplicates",
+        action="store_true",
+        help="only faces without a duplicate in Training",
+    )
     parser.add_argument("--threshold", type=float, default=0.0, metavar="P", help="leave out answers less sure than P")
     parser.add_argument("--against", metavar="NETWORK", help="compare with another network, by McNemar's test")
     parser.add_argument("--faces", metavar="PATH", help="on a zip or folder of your own, with a folder an emotion")

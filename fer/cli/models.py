@@ -17,12 +17,12 @@ def list_networks(readme: bool, as_json: bool) -> None:
         model_card.write_readme(shipped, README)
     if as_json:
         return print_json(rows)
-    print(f"{'network':16} {'parameters':>12} {'PublicTest':>11} {'PrivateTest':>26} {'without twins':>14}")
+    print(f"{'network':16} {'parameters':>12} {'PublicTest':>11} {'PrivateTest':>26} {'without duplicates':>14}")
     for row in rows:
         private = row["private_test"]
         print(
             f"{row['name']:16} {row['parameters']:12,} {_share(row['public_test']):>11} "
-            f"{_with_interval(private):>26} {_share(private, 'accuracy_without_twins'):>14}"
+            f"{_with_interval(private):>26} {_share(private, 'accuracy_deduplicated'):>14}"
         )
     return None
 

@@ -16,7 +16,7 @@ from fer.utils import outputs
 
 def _describe(network: checkpoint.FERModel) -> dict:
     measured = {
-        key: network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta", model_card.SPEED)
+        key: network.metrics.get(key) for key in ("public_test", "private_test", "private_test_tta", model_card.SPEED)
     }
     return {"name": network.name, "parameters": summary.count_parameters(network), "labels": network.labels, **measured}
 
@@ -33,7 +33,7 @@ def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
     if as_json:
         return print_json(figures)
     print(f"{figures['network']} on {figures['split']}{', ten views' if figures['tta'] else ''}")
-    for suffix, words in (("", "all faces"), ("_without_twins", "without twins")):
+    for suffix, words in (("", "all faces"), ("_deduplicated", "without duplicates")):
         low, high = figures[f"ci95{suffix}"]
         print(f"  {words:14} {figures[f'accuracy{suffix}']:.4f}  (n {figures[f'n{suffix}']}, {low:.4f} to {high:.4f})")
     for key in ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single"):

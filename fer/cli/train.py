@@ -1,4 +1,4 @@
-"""Commands that train and measure: networks, summary, train, evaluate, confusion, committee, study."""
+"""Commands that train and measure: networks, summary, train, evaluate, confusion, ensemble, study."""
 
 import os
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from fer.models import registry as models_registry
 from fer.release import model_card
 from fer.utils import outputs
 
-TRAINED = ("config.json", "model.safetensors", "history.csv", "predictions.npz", "README.md", "unfinished.pt")
-STUDIED = ("table.json", "curves.csv", "figure.png", "README.md")
+TRAINED = ("config.json", "model.safetensors", "history.csv", "predictions.npz", "README.md", "resume.pt")
+STUDIED = ("results.json", "curves.csv", "figure.png", "README.md")
 
 
 def train(
@@ -29,7 +29,7 @@ def train(
         network, **{key: value for key, value in changes.items() if value is not None}
     )
     folder = Path(out) if out else checkpoint.WEIGHTS / network
-    earlier = [file for name in (config.start, config.teacher) if name for file in files_of(name)]
+    earlier = [file for name in (config.init_from, config.teacher) if name for file in files_of(name)]
     _check_folder(folder, TRAINED, out, root, earlier)
     alone = fold is None and os.environ.get("RANK", "0") == "0"  # a fold locks its own; torchrun's first process writes
     with outputs.one_writer(folder) if alone else nullcontext():

@@ -16,15 +16,15 @@ class FaceDataset:
     """The faces of one split.
 
     pixels: uint8 (N, 48, 48). labels: int64 (N,), indices into EMOTIONS. votes: FER+'s ten counts, uint8 (N, 10),
-    or None. twin: bool (N,): in a test split, the face has a twin in Training; in Training, it has one in a test split.
-    taught: what a teacher reads them as, float (N, K), or None.
+    or None. is_duplicate: bool (N,): in a test split, the face has a duplicate in Training; in Training, it has one in
+    a test split. teacher_probs: what a teacher reads them as, float (N, K), or None.
     """
 
     pixels: Tensor
     labels: Tensor
     votes: Tensor | None
-    twin: Tensor
-    taught: Tensor | None = None
+    is_duplicate: Tensor
+    teacher_probs: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -11,13 +11,13 @@ from fer.data.dataset import FaceDataset
 DUPLICATE_CORRELATION = 0.99
 
 
-# ------------------------------------------------------------------------------------------------ twins
+# ------------------------------------------------------------------------------------------------ duplicates
 
 
 def mark_duplicates(splits: dict[str, FaceDataset], threshold: float = DUPLICATE_CORRELATION) -> dict[str, FaceDataset]:
-    """Marks the test faces that have a twin in Training, and the Training faces that have one in a test split.
+    """Marks the test faces that have a duplicate in Training, and the Training faces that have one in a test split.
 
-    Two pictures are twins if the correlation of their pixels, as they are or mirrored, is above ``threshold``.
+    Two pictures are duplicates if the correlation of their pixels, as they are or mirrored, is above ``threshold``.
     """
     if "Training" not in splits:
         return splits
@@ -27,14 +27,14 @@ def mark_duplicates(splits: dict[str, FaceDataset], threshold: float = DUPLICATE
     marked = {}
     for name, faces in splits.items():
         if name != "Training":
-            twin = torch.zeros(len(faces), dtype=torch.bool)
+            is_duplicate = torch.zeros(len(faces), dtype=torch.bool)
             for pixels in (faces.pixels, faces.pixels.flip(-1)):
                 for start, block in _blocks(standardize(pixels), 512):
                     close = block @ gallery.T > threshold  # (512, T)
-                    twin[start : start + len(block)] |= close.any(1)
+                    is_duplicate[start : start + len(block)] |= close.any(1)
                     seen |= close.any(0)
-            marked[name] = replace(faces, twin=twin)
-    return {"Training": replace(training, twin=seen), **marked}
+            marked[name] = replace(faces, is_duplicate=is_duplicate)
+    return {"Training": replace(training, is_duplicate=seen), **marked}
 
 
 def duplicate_groups(pixels: Tensor, threshold: float = DUPLICATE_CORRELATION) -> Tensor:

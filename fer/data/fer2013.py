@@ -1,4 +1,5 @@
-"""FER-2013 and FER+ -> tensors: what people have on disk, what the three splits mean, which test faces have a twin.
+"""FER-2013 and FER+ -> tensors: what people have on disk, what the three splits mean, which test faces have a
+duplicate.
 
 FER-2013 is found under ``DIR``, else ``$FER2013_ROOT``, else ``data/``, in one of the forms it is handed around in:
 
@@ -201,7 +202,7 @@ def _read_cache(cache: Path, stamp: str) -> tuple[dict[str, FaceDataset], ReadRe
         report = read_report.loaded(about["report"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None  # missing, half-written or unreadable: the source is there to read again
-    names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.twin"} <= tensors.keys()]
+    names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.is_duplicate"} <= tensors.keys()]
     splits = {
         name: FaceDataset(*(tensors.get(f"{name}.{part}") for part in FaceDataset.__annotations__)) for name in names
     }

@@ -18,26 +18,26 @@ from fer.data.degradations import degrade
 class Augmentation:
     """How far training faces are changed. 0 switches a step off."""
 
-    flip: float = 0.5
+    hflip_prob: float = 0.5
     """Probability of mirroring a face."""
-    rotate: float = 0.0
+    degrees: float = 0.0
     """Largest rotation, in degrees."""
-    shift: float = 0.0
+    translate: float = 0.0
     """Largest shift along each axis, as a fraction of the side."""
-    zoom: float = 0.0
+    scale: float = 0.0
     """Largest zoom in or out, as a fraction."""
-    light: float = 0.0
+    jitter: float = 0.0
     """Largest change of contrast and of brightness, as a fraction of the range."""
-    erase: float = 0.0
+    erase_prob: float = 0.0
     """Probability of blanking a rectangle of 2 % to 25 % of the face."""
-    mixup: float = 0.0
+    mixup_alpha: float = 0.0
     """Alpha of mixup's Beta distribution."""
-    degrade: float = 0.0
+    degrade_prob: float = 0.0
     """Probability that a face is degraded as a webcam would: noise, blur, low resolution, JPEG, dim light."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 0 or (name in ("flip", "erase", "degrade") and value > 1):
+            if value < 0 or (name in ("hflip_prob", "erase_prob", "degrade_prob") and value > 1):
                 raise ValueError(f"{name} is {value}: expected 0 or more, and at most 1 for a probability")
 
 
@@ -52,24 +52,26 @@ def augment(
     size = size or faces.shape[-1]
     scale = size / faces.shape[-1]
     faces = random_affine(faces, settings, generator, size, crop)
-    if settings.light:
-        faces = jitter(faces, settings.light, generator)
-    if settings.degrade:
-        faces = degrade(faces, settings.degrade, generator, scale)
-    if settings.erase:
-        faces = random_erase(faces, settings.erase, generator)
+    if settings.jitter:
+        faces = jitter(faces, settings.jitter, generator)
+    if settings.degrade_prob:
+        faces = degrade(faces, settings.degrade_prob, generator, scale)
+    if settings.erase_prob:
+        faces = random_erase(faces, settings.erase_prob, generator)
     return faces
 
 
 def random_affine(faces: Tensor, settings: Augmentation, generator: Generator, size: int, crop: float = 1.0) -> Tensor:
     """Flip, crop, rotation, shift and zoom in one bilinear resampling; what comes from outside repeats the border."""
     batch = len(faces)
-    mirror = 1 - 2 * (_uniform(batch, generator) < settings.flip).float()  # (B,), -1 or 1
-    if not (settings.rotate or settings.shift or settings.zoom) and (size, crop) == (faces.shape[-1], 1):
+    mirror = 1 - 2 * (_uniform(batch, generator) < settings.hflip_prob).float()  # (B,), -1 or 1
+    if not (settings.degrees or settings.translate or settings.scale) and (size, crop) == (faces.shape[-1], 1):
         return torch.where(mirror[:, None, None, None] < 0, faces.flip(-1), faces)
-    angle = math.radians(settings.rotate) * _symmetric(batch, generator)
-    scale = crop * (1 + settings.zoom * _symmetric(batch, generator))
-    offset = 2 * settings.shift * torch.stack([_symmetric(batch, generator), _symmetric(batch, generator)], 1)  # (B, 2)
+    angle = math.radians(settings.degrees) * _symmetric(batch, generator)
+    scale = crop * (1 + settings.scale * _symmetric(batch, generator))
+    offset = (
+        2 * settings.translate * torch.stack([_symmetric(batch, generator), _symmetric(batch, generator)], 1)
+    )  # (B, 2)
     if crop < 1:
         offset += (1 - crop) * torch.stack([_symmetric(batch, generator), _symmetric(batch, generator)], 1)
         size = round(crop * size)

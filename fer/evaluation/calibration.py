@@ -33,7 +33,7 @@ class Calibration:
 
     logit_adjustment: dict
     temperature: float
-    unsure: float
+    confidence_threshold: float
     prediction_set: float
 
 
@@ -53,18 +53,18 @@ def fit(clean: Tensor, corrupted: Tensor, labels: Tensor, prior: list[float]) ->
     return Calibration(
         logit_adjustment=adjustment,
         temperature=temperature,
-        unsure=fit_rejection_threshold((logits / temperature).softmax(1), expected, weights=weights),
+        confidence_threshold=fit_rejection_threshold((logits / temperature).softmax(1), expected, weights=weights),
         prediction_set=fit_prediction_sets((clean / temperature).softmax(1), labels),
     )
 
 
 def calibrate_network(network: FERModel, faces: FaceDataset, prior: list[float]) -> None:
     """Fits and sets all four of ``network`` on the faces of PublicTest without duplicates, and corrupts them for it."""
-    alone, before = faces[~faces.twin], network.offsets()
+    alone, before = faces[~faces.is_duplicate], network.offsets()
     clean, corrupted = predict_split(network, alone.pixels), corrupted_logits(network, alone.pixels)
     found = fit(clean - before, corrupted - before, alone.labels, prior)
     network.adjust(found.logit_adjustment)
-    network.temperature, network.unsure = found.temperature, found.unsure
+    network.temperature, network.confidence_threshold = found.temperature, found.confidence_threshold
     network.prediction_set = found.prediction_set
 
 

@@ -65,10 +65,10 @@ def robust_figures(logits: Tensor, faces: FaceDataset, temperature: float = 1.0,
     intervals are those of N independent faces, not of 33 N pictures.
     """
     count, total = logits.shape[:2]
-    labels, twin = faces.labels.repeat(count), faces.twin.repeat(count)
+    labels, is_duplicate = faces.labels.repeat(count), faces.is_duplicate.repeat(count)
     right = (logits.argmax(2) == faces.labels).double()  # (33, N)
-    pooled = classification_metrics(logits.flatten(0, 1), labels, twin, temperature, prediction_set)
-    for suffix, kept in (("", torch.ones_like(faces.twin)), ("_without_twins", ~faces.twin)):
+    pooled = classification_metrics(logits.flatten(0, 1), labels, is_duplicate, temperature, prediction_set)
+    for suffix, kept in (("", torch.ones_like(faces.is_duplicate)), ("_deduplicated", ~faces.is_duplicate)):
         shares = right[:, kept].mean(0)
         pooled |= {f"n{suffix}": len(shares), f"ci95{suffix}": _interval(shares)}
     kinds = [(name, level) for name in CORRUPTIONS for level in STRENGTHS]

@@ -1,9 +1,9 @@
-"""Which networks make the default committee: ``python -m fer committee``.
+"""Which networks make the default ensemble: ``python -m fer ensemble``.
 
 Every set of networks of the same labels is tried on the answers to PublicTest that ``evaluate`` kept; the one that
-reads most faces without a twin right is elected, the smaller of two that tie. Where that is a single network, no
-committee is worth its while, and none is. PrivateTest has no vote: its figures are only written beside.
-``weights/committee.json`` keeps them, and ``committee`` is the elected one's name.
+reads most faces without a duplicate right is elected, the smaller of two that tie. Where that is a single network, no
+ensemble is worth its while, and none is. PrivateTest has no vote: its figures are only written beside.
+``weights/ensemble.json`` keeps them, and ``ensemble`` is the elected one's name.
 """
 
 import json
@@ -34,10 +34,10 @@ def rank_ensembles(folder: Path) -> list[dict]:
     networks = [network for network in networks if network.labels == EMOTIONS]
     networks = [network for network in networks if _same_faces(network, networks[0], folder)]
     if len(networks) < 2:
-        raise ValueError(f"{folder} holds {len(networks)} networks of seven labels: a committee needs two or more")
+        raise ValueError(f"{folder} holds {len(networks)} networks of seven labels: an ensemble needs two or more")
     sets = [some for size in range(1, len(networks) + 1) for some in combinations(networks, size)]
     rows = [{"members": [n.name for n in some]} | measured(some, "PublicTest", folder) for some in sets]
-    return sorted(rows, key=lambda row: (-row["accuracy_without_twins"], len(row["members"])))
+    return sorted(rows, key=lambda row: (-row["accuracy_deduplicated"], len(row["members"])))
 
 
 def _same_faces(network: checkpoint.FERModel, other: checkpoint.FERModel, folder: Path) -> bool:
@@ -47,13 +47,13 @@ def _same_faces(network: checkpoint.FERModel, other: checkpoint.FERModel, folder
 
 
 def measured(members: Sequence[checkpoint.FERModel], split: str, folder: Path, temperature: float = 1.0) -> dict:
-    """The figures of a committee on a split, from its members' kept logits."""
-    logits, labels, twin = predictions.load_ensemble_logits(members, split, folder)
-    return stored_metrics(metrics.classification_metrics(logits, labels, twin, temperature))
+    """The figures of an ensemble on a split, from its members' kept logits."""
+    logits, labels, is_duplicate = predictions.load_ensemble_logits(members, split, folder)
+    return stored_metrics(metrics.classification_metrics(logits, labels, is_duplicate, temperature))
 
 
 def select_ensemble(rows: list[dict], folder: Path) -> Ensemble | None:
-    """Makes the first of ``rows`` the folder's default committee; None, and none there, if that is a single network."""
+    """Makes the first of ``rows`` the folder's default ensemble; None, and none there, if that is a single network."""
     if len(rows[0]["members"]) > 1:
         return write(rows[0]["members"], folder)
     (folder / f"{SELECTED}.json").unlink(missing_ok=True)
@@ -61,16 +61,23 @@ def select_ensemble(rows: list[dict], folder: Path) -> Ensemble | None:
 
 
 def write(members: Sequence[str], folder: Path) -> Ensemble:
-    """Makes the committee of ``members`` the folder's default one, calibrated on PublicTest without twins."""
-    committee = checkpoint.load_model(PREFIX + "+".join(members), folder)
-    logits, labels, twin = predictions.load_ensemble_logits(committee.members, "PublicTest", folder)
-    temperature = calibration.fit_temperature(logits[~twin], labels[~twin])
-    unsure = calibration.fit_rejection_threshold((logits[~twin] / temperature).softmax(1), labels[~twin])
+    """Makes the ensemble of ``members`` the folder's default one, calibrated on PublicTest without duplicates."""
+    ensemble = checkpoint.load_model(PREFIX + "+".join(members), folder)
+    logits, labels, is_duplicate = predictions.load_ensemble_logits(ensemble.members, "PublicTest", folder)
+    temperature = calibration.fit_temperature(logits[~is_duplicate], labels[~is_duplicate])
+    confidence_threshold = calibration.fit_rejection_threshold(
+        (logits[~is_duplicate] / temperature).softmax(1), labels[~is_duplicate]
+    )
     splits = {"public_test": "PublicTest", "private_test": "PrivateTest"}
-    figures = {key: measured(committee.members, split, folder, temperature) for key, split in splits.items()}
-    elected = {"members": list(members), "temperature": temperature, "unsure": unsure, "figures": figures}
-    probabilities = (logits[~twin] / temperature).softmax(1)
-    elected["prediction_set"] = calibration.fit_prediction_sets(probabilities, labels[~twin])
+    figures = {key: measured(ensemble.members, split, folder, temperature) for key, split in splits.items()}
+    elected = {
+        "members": list(members),
+        "temperature": temperature,
+        "confidence_threshold": confidence_threshold,
+        "metrics": figures,
+    }
+    probabilities = (logits[~is_duplicate] / temperature).softmax(1)
+    elected["prediction_set"] = calibration.fit_prediction_sets(probabilities, labels[~is_duplicate])
     elected["weights"] = {name: artifacts.digest_or_none(folder / name) for name in members}
     write_text(folder / f"{SELECTED}.json", json.dumps(elected, indent=2) + "\n")
     return checkpoint.load_model(SELECTED, folder)

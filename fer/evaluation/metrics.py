@@ -1,6 +1,6 @@
 """Logits -> accuracy with its interval, per-class figures, confusion, calibration: ``python -m fer evaluate NETWORK``.
 
-Every figure is computed on all faces (comparable with publications) and on those without a twin in Training
+Every figure is computed on all faces (comparable with publications) and on those without a duplicate in Training
 (honest). This is the only module that reads PrivateTest, and no decision comes back from it.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_KEPT = ("accuracy", "n", "ci95", "accuracy_without_twins", "n_without_twins", "ci95_without_twins")
+_KEPT = ("accuracy", "n", "ci95", "accuracy_deduplicated", "n_deduplicated", "ci95_deduplicated")
 _KEPT += ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single")
 
 
@@ -30,26 +30,26 @@ def round_metrics(value: object) -> object:
 
 
 def classification_metrics(
-    logits: Tensor, labels: Tensor, twin: Tensor, temperature: float = 1.0, prediction_set: float = 0.0
+    logits: Tensor, labels: Tensor, is_duplicate: Tensor, temperature: float = 1.0, prediction_set: float = 0.0
 ) -> dict:
-    """What is printed of a network on one split; logits (N, K), labels (N,), twin (N,) bool.
+    """What is printed of a network on one split; logits (N, K), labels (N,), is_duplicate (N,) bool.
 
     ``ci95`` are Wilson intervals; ``ece`` is the calibration error of softmax(logits / temperature); the confusion
-    has a row for every true label. All are of all faces, but for those named ``_without_twins``. prediction_set: the
+    has a row for every true label. All are of all faces, but for those named ``_deduplicated``. prediction_set: the
     probability from which on a label is in a face's set; with 0, nothing is told of sets.
     """
     matrix = confusion_matrix(logits.argmax(1), labels, logits.shape[1])
     probabilities = (logits / temperature).softmax(1)
     right = logits.argmax(1) == labels
-    alone = right[~twin]
+    alone = right[~is_duplicate]
     per_class = per_class_metrics(matrix)
     return {
         "accuracy": right.float().mean().item(),
         "n": len(right),
         "ci95": wilson_interval(int(right.sum()), len(right)),
-        "accuracy_without_twins": alone.float().mean().item(),
-        "n_without_twins": len(alone),
-        "ci95_without_twins": wilson_interval(int(alone.sum()), len(alone)),
+        "accuracy_deduplicated": alone.float().mean().item(),
+        "n_deduplicated": len(alone),
+        "ci95_deduplicated": wilson_interval(int(alone.sum()), len(alone)),
         "macro_f1": float(np.mean([row["f1"] for row in per_class])),
         "balanced_accuracy": float(np.mean([row["recall"] for row in per_class if row["support"]])),
         "ece": calibration_error(probabilities, labels),

@@ -1,7 +1,7 @@
 """What a network answered on labelled faces, and what follows from it: ``python -m fer confusion NETWORK``.
 
 found = kept(checkpoint.outline("compact"), "PrivateTest")     # neither weights nor data are needed
-found = found.asked(without_twins=True).surer_than(0.8)
+found = found.select(without_duplicates=True).above_confidence(0.8)
 found.figures()                     # the figures of `python -m fer evaluate`, of these faces
 compare(found, other)               # McNemar's test
 judged(found)                       # by FER+'s ten taggers in place of the label
@@ -37,9 +37,9 @@ SPLITS = ("PrivateTest", "PublicTest")
 class Predictions:
     """A network's answers, a row a face.
 
-    logits: (N, K). truth: int64 (N,), indices into labels. twin: bool (N,). face: int64 (N,), each face's number in
-    its split. votes: FER+'s counts (N, 10), or None where they are not known. faces: how many were asked about before
-    unsure answers were left out.
+    logits: (N, K). truth: int64 (N,), indices into labels. is_duplicate: bool (N,). face: int64 (N,), each face's
+    number in its split. votes: FER+'s counts (N, 10), or None where they are not known. faces: how many were asked
+    about before unsure answers were left out.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Predictions:
     temperature: float
     logits: Tensor
     truth: Tensor
-    twin: Tensor
+    is_duplicate: Tensor
     face: Tensor
     votes: Tensor | None
     faces: int
@@ -69,19 +69,19 @@ class Predictions:
     def right(self) -> Tensor:
         return self.read == self.truth
 
-    def asked(self, without_twins: bool) -> "Predictions":
-        """All of them, or those on faces without a twin in Training."""
-        kept = self[~self.twin] if without_twins else self
+    def select(self, without_duplicates: bool) -> "Predictions":
+        """All of them, or those on faces without a duplicate in Training."""
+        kept = self[~self.is_duplicate] if without_duplicates else self
         return replace(kept, faces=len(kept))
 
-    def surer_than(self, threshold: float) -> "Predictions":
+    def above_confidence(self, threshold: float) -> "Predictions":
         """Those whose calibrated probability reaches ``threshold``, 0 to below 1."""
         if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
             raise ValueError(f"the threshold is {threshold!r}: expected a probability from 0 to below 1")
         return self[self.probabilities.max(1).values >= threshold]
 
     def __getitem__(self, keep: Tensor) -> "Predictions":
-        rows = {key: getattr(self, key) for key in ("logits", "truth", "twin", "face", "votes")}
+        rows = {key: getattr(self, key) for key in ("logits", "truth", "is_duplicate", "face", "votes")}
         return replace(self, **{key: None if part is None else part[keep] for key, part in rows.items()})
 
     def confusion(self) -> Tensor:
@@ -92,12 +92,12 @@ class Predictions:
         """The figures of ``evaluate``, and the share of the faces that got an answer. At least one must have."""
         if not len(self):
             raise ValueError("no answer is as sure as that: lower the threshold")
-        figures = metrics.classification_metrics(self.logits, self.truth, self.twin, self.temperature)
+        figures = metrics.classification_metrics(self.logits, self.truth, self.is_duplicate, self.temperature)
         return {"answered": len(self) / self.faces, **figures}
 
 
 def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | None = None) -> Predictions:
-    """What ``evaluate`` left of a network of ``weights/``; of a committee, what its members' answers come to.
+    """What ``evaluate`` left of a network of ``weights/``; of an ensemble, what its members' answers come to.
 
     network: as ``checkpoint.outline`` or ``load`` gives it; its weights are not needed.
 
@@ -108,9 +108,9 @@ def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | N
         raise ValueError(f"no split {str(split)[:40]!r}: expected one of {', '.join(SPLITS)}")
     folder = weights or checkpoint.WEIGHTS
     if isinstance(network, Ensemble):
-        logits, truth, twin = load_ensemble_logits(network.members, split, folder)
+        logits, truth, is_duplicate = load_ensemble_logits(network.members, split, folder)
     else:
-        logits, truth, twin = load_logits(folder / network.name, split)
+        logits, truth, is_duplicate = load_logits(folder / network.name, split)
     if logits.shape[1] != len(network.labels):
         command = f"python -m fer evaluate {network.name} --split {split}"
         raise ValueError(f"the kept answers of {network.name} are of other labels: `{command}` makes them anew")
@@ -122,7 +122,7 @@ def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | N
         face, votes = torch.arange(len(truth)), None
     votes = None if votes is None else votes[face]
     return Predictions(
-        network.name, network.labels, network.temperature, logits, truth, twin, face, votes, faces=len(truth)
+        network.name, network.labels, network.temperature, logits, truth, is_duplicate, face, votes, faces=len(truth)
     )
 
 
@@ -168,7 +168,7 @@ def evaluate(
     if folder is not None and not tta:
         save_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
     return {"network": network.name, "split": split, "tta": tta} | classification_metrics(
-        logits, faces.labels, faces.twin, network.temperature, network.prediction_set
+        logits, faces.labels, faces.is_duplicate, network.temperature, network.prediction_set
     )
 
 
@@ -183,13 +183,18 @@ def predict_split(network: FERModel | Ensemble, pixels: Tensor, tta: bool = Fals
 def save_predictions(
     path: Path, split: str, logits: Tensor, faces: FaceDataset, digest: str | None = None, always: bool = False
 ) -> None:
-    """Puts a split's logits (float16), labels and twins into ``path``, stamped with the digest of the weights there.
+    """Puts a split's logits (float16), labels and duplicates into ``path``, stamped with the digest of the weights
+    there.
 
-    What is there of other weights goes. Where the weights, the labels and the twins are as before, and no logit differs
-    by more than a machine's rounding may make it (_ROUNDING), nothing is written, unless ``always``.
+    What is there of other weights goes. Where the weights, the labels and the duplicates are as before, and no logit
+    differs by more than a machine's rounding may make it (_ROUNDING), nothing is written, unless ``always``.
     """
     old = _ARTIFACT.load_or_none(path.parent) or {}
-    rows = {"logits": logits.half().numpy(), "labels": faces.labels.byte().numpy(), "twin": faces.twin.numpy()}
+    rows = {
+        "logits": logits.half().numpy(),
+        "labels": faces.labels.byte().numpy(),
+        "is_duplicate": faces.is_duplicate.numpy(),
+    }
     new = {f"{split}_{key}": value for key, value in rows.items()}
     if always or not all(key in old and _same(old[key], value) for key, value in new.items()):
         _ARTIFACT.save(path.parent, old | new, digest)
@@ -204,7 +209,7 @@ def _same(old: np.ndarray, new: np.ndarray) -> bool:
 
 
 def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (N, K), labels (N,) and twins (N,) that ``evaluate`` left in a checkpoint's folder.
+    """Logits (N, K), labels (N,) and duplicates (N,) that ``evaluate`` left in a checkpoint's folder.
 
     Raises:
         NotMeasuredError: the network was not measured on this split yet.
@@ -227,32 +232,39 @@ def kept_figures(network: FERModel, split: str, folder: Path) -> dict:
 def _of_split(stored: dict[str, np.ndarray], split: str) -> tuple[Tensor, Tensor, Tensor] | None:
     if f"{split}_logits" not in stored:
         return None
-    return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "twin")))
+    return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "is_duplicate")))
 
 
-def _sound(logits: np.ndarray, labels: np.ndarray, twin: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+def _sound(logits: np.ndarray, labels: np.ndarray, is_duplicate: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     """The same as tensors. Raises ValueError for shapes, types or values that no measurement has."""
     count, classes = logits.shape if logits.ndim == 2 else (0, 0)
-    kinds = (logits.dtype.kind, labels.dtype.kind, twin.dtype.kind)
-    if kinds not in (("f", "u", "b"), ("f", "i", "b")) or not count or not labels.shape == twin.shape == (count,):
-        raise ValueError(f"{logits.shape}, {labels.shape}, {twin.shape}: expected logits (N, K) and two of (N,)")
+    kinds = (logits.dtype.kind, labels.dtype.kind, is_duplicate.dtype.kind)
+    if (
+        kinds not in (("f", "u", "b"), ("f", "i", "b"))
+        or not count
+        or not labels.shape == is_duplicate.shape == (count,)
+    ):
+        raise ValueError(
+            f"{logits.shape}, {labels.shape}, {is_duplicate.shape}: expected logits (N, K) and two of (N,)"
+        )
     if not np.isfinite(logits).all() or labels.min() < 0 or labels.max() >= classes:
         raise ValueError("logits or labels out of range")
-    return torch.from_numpy(logits).float(), torch.from_numpy(labels).long(), torch.from_numpy(twin)
+    return torch.from_numpy(logits).float(), torch.from_numpy(labels).long(), torch.from_numpy(is_duplicate)
 
 
 def load_ensemble_logits(members: Sequence[FERModel], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """What the answers that were kept of several networks come to as a committee's; as ``kept`` gives and raises."""
+    """What the answers that were kept of several networks come to as an ensemble's; as ``kept`` gives and raises."""
     parts = [load_logits(weights / member.name, split) for member in members]
     for member, (_, labels, _) in zip(members, parts, strict=True):
         if not torch.equal(labels, parts[0][1]):
-            raise ValueError(f"{members[0].name} and {member.name} were measured on other faces: they are no committee")
+            raise ValueError(f"{members[0].name} and {member.name} were measured on other faces: they are no ensemble")
     logits = average_probabilities([logits for logits, _, _ in parts], [member.temperature for member in members])
     return logits, *parts[0][1:]
 
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
-    """The arrays ``<split>_logits`` (N, K), ``<split>_labels`` (N,) and ``<split>_twin`` (N,) of a predictions.npz."""
+    """The arrays ``<split>_logits`` (N, K), ``<split>_labels`` (N,) and ``<split>_is_duplicate`` (N,) of a
+    predictions.npz."""
     return _ARTIFACT.load(path.parent)
 
 

@@ -28,11 +28,11 @@ def draw_faces(frame: np.ndarray, faces: Sequence[FacePrediction]) -> np.ndarray
     drawn = frame.copy()
     size = max(max(frame.shape[:2]) / 1000, 0.45)  # of the letters and lines
     for face in faces:
-        colour = rgb(DOUBT if face.unsure else HUES.get(face.emotion, GREY))
+        colour = rgb(DOUBT if face.low_confidence else HUES.get(face.emotion, GREY))
         x, y, width, height = face.box.to_list()
         cv2.rectangle(drawn, (x, y), (x + width, y + height), colour, max(round(3 * size), 1), cv2.LINE_AA)
         number = "" if face.number is None else f"{face.number} "
-        text = number + ("unsure" if face.unsure else f"{face.emotion} {face.confidence:.0%}")
+        text = number + ("unsure" if face.low_confidence else f"{face.emotion} {face.confidence:.0%}")
         (wide, high), _ = cv2.getTextSize(text, FONT, size, 1)
         left = min(max(x, 0), max(frame.shape[1] - wide - 12, 0))
         bottom = y - 4 if y > high + 16 else y + high + 14

@@ -1,8 +1,8 @@
 """Photograph -> readings: where the faces are, the crops that the network sees, and its calibrated probabilities.
 
-    reading = read(open_picture("holiday.jpg"), checkpoint.load("compact"), load_detector())
+    reading = predict_image(open_image("holiday.jpg"), load_model("compact"), load_detector())
     for face in reading.faces:                             # largest first; none at all is ()
-        print(face.box.to_list(), face.emotion, f"{face.confidence:.0%}", "unsure" if face.unsure else "")
+        print(face.box.to_list(), face.emotion, f"{face.confidence:.0%}", "?" if face.low_confidence else "")
 
 `python -m fer predict PATH...` goes through photographs and folders with `album`.
 """
@@ -30,8 +30,8 @@ from fer.models import checkpoint
 class FacePrediction:
     """One face: the detector's box, the square cut around it, its uint8 (48, 48) crop, and probabilities that sum to 1.
 
-    `unsure` is set where the top probability is below the network's own threshold. A face that is followed over time
-    has a number, from 1; its probabilities are smoothed, and its emotion is the `settled` one (see `tracker.py`).
+    `low_confidence` is set where the top probability is below the network's own threshold. A face that is followed over
+    time has a number, from 1; its probabilities are smoothed, and its emotion is the `settled` one (see `tracker.py`).
     `set_threshold` is the probability from which on a label is in the prediction set; 0 if the network has none.
     """
 
@@ -39,7 +39,7 @@ class FacePrediction:
     square: Box
     crop: np.ndarray
     probabilities: dict[str, float]
-    unsure: bool
+    low_confidence: bool
     number: int | None = None
     settled: str | None = None
     set_threshold: float = 0.0
@@ -102,7 +102,7 @@ def _read_squares(
             square,
             face,
             dict(zip(network.labels, row, strict=True)),
-            max(row) < network.unsure,
+            max(row) < network.confidence_threshold,
             set_threshold=getattr(network, "prediction_set", 0.0),
         )
         for box, square, face, row in zip(boxes, squares, crops, rows.tolist(), strict=True)

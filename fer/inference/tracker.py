@@ -109,18 +109,18 @@ class FaceTracker:
         if said == shown:
             track.word = shown
         probabilities = dict(zip(labels, mean.tolist(), strict=True))
-        unsure = track.word is None
+        low_confidence = track.word is None
         return replace(
             face,
             probabilities=probabilities,
-            unsure=unsure,
+            low_confidence=low_confidence,
             number=track.number,
-            settled=None if unsure else track.word,
+            settled=None if low_confidence else track.word,
         )
 
     def _word(self, labels: list[str], probabilities: np.ndarray) -> str | None:
         best = int(probabilities.argmax())
-        return None if probabilities[best] < self.network.unsure else labels[best]
+        return None if probabilities[best] < self.network.confidence_threshold else labels[best]
 
     def _number(self) -> int:
         if not self.fresh_numbers:

@@ -211,7 +211,16 @@ class _Files:
         self._table = self._partial["csv"].open("w", encoding="utf-8", newline="")
         self._json = self._partial["json"].open("w", encoding="utf-8")
         place = ["x", "y", "width", "height"]
-        head = ["frame", "seconds", "face", *place, "emotion", "prediction set", "unsure", *self._timeline.labels]
+        head = [
+            "frame",
+            "seconds",
+            "face",
+            *place,
+            "emotion",
+            "prediction set",
+            "low confidence",
+            *self._timeline.labels,
+        ]
         self._table.write(tables.line(head))
         self._json.write("[")
         return self
@@ -241,7 +250,7 @@ class _Files:
         at = round(frame.seconds, 3)
         for face in reading.faces:
             shares = [round(share, 4) for share in face.probabilities.values()]
-            told = [face.emotion, "|".join(face.prediction_set), int(face.unsure)]
+            told = [face.emotion, "|".join(face.prediction_set), int(face.low_confidence)]
             row = [frame.number, at, face.number, *face.box.to_list(), *told, *shares]
             self._table.write(tables.line(row))
         entry = {"frame": frame.number, "seconds": at, "faces": [_entry(face) for face in reading.faces]}
@@ -257,6 +266,6 @@ class _Files:
 
 def _entry(face: FacePrediction) -> dict:
     probabilities = {name: round(share, 4) for name, share in face.probabilities.items()}
-    told = {"emotion": face.emotion, "prediction_set": face.prediction_set, "unsure": bool(face.unsure)}
+    told = {"emotion": face.emotion, "prediction_set": face.prediction_set, "low_confidence": bool(face.low_confidence)}
     told |= {"probabilities": probabilities}
     return {"number": face.number, "box": face.box.to_list(), **told}

@@ -59,9 +59,10 @@ class FERModel(
     """A chain of layers with what is known of it: pixels (B, 1, 48, 48) in 0..1 -> logits (B, K).
 
     labels: the K names. temperature: what logits are divided by before the softmax, to make probabilities honest.
-    unsure: a top probability below this is called unsure; 0 for never. recipe: the settings it was trained with.
+    confidence_threshold: a prediction below it is one of low confidence; 0 for none. train_config: the settings of its
+    training.
     prediction_set: the probability from which on a label is in the prediction set. logit_adjustment: what the last
-    layer's bias has added to the stored one (see ``calibration``). figures: what ``evaluate`` measured, by split.
+    layer's bias has added to the stored one (see ``calibration``). metrics: what ``evaluate`` measured, by split.
     """
 
     def __init__(
@@ -70,21 +71,21 @@ class FERModel(
         labels: Sequence[str] = EMOTIONS,
         name: str | None = None,
         temperature: float = 1.0,
-        unsure: float = 0.0,
-        recipe: dict | None = None,
-        figures: dict | None = None,
+        confidence_threshold: float = 0.0,
+        train_config: dict | None = None,
+        metrics: dict | None = None,
         prediction_set: float = 0.0,
         logit_adjustment: dict | None = None,
     ) -> None:
         check_fields({"architecture": architecture, "labels": labels, "name": name, "temperature": temperature})
-        check_fields({"unsure": unsure, "recipe": recipe, "figures": figures})
+        check_fields({"confidence_threshold": confidence_threshold, "train_config": train_config, "metrics": metrics})
         check_fields({"prediction_set": prediction_set, "logit_adjustment": logit_adjustment})
         if logit_adjustment and len(logit_adjustment["prior"]) != len(labels):
             raise ValueError(f"a prior of {len(logit_adjustment['prior'])} labels: expected {len(labels)}")
         super().__init__(build_layers(architecture, len(labels)))
         self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
-        self.temperature, self.unsure = temperature, unsure
-        self.recipe, self.figures = recipe or {}, figures or {}
+        self.temperature, self.confidence_threshold = temperature, confidence_threshold
+        self.train_config, self.metrics = train_config or {}, metrics or {}
         self.prediction_set, self.logit_adjustment = prediction_set, None
         self.adjust(logit_adjustment)
 
@@ -100,8 +101,8 @@ class FERModel(
 
     def config(self) -> dict:
         """What ``config.json`` holds: the arguments that make this network again."""
-        keys = ("architecture", "name", "labels", "temperature", "unsure", "prediction_set", "logit_adjustment")
-        keys += ("recipe", "figures")
+        keys = ("architecture", "name", "labels", "temperature", "confidence_threshold", "prediction_set")
+        keys += ("logit_adjustment", "train_config", "metrics")
         return {key: getattr(self, key) for key in keys}
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -134,7 +135,7 @@ def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel |
 
     A ``Path`` is a file or folder here, never a repository. folder: what stands for ``weights/``.
 
-    ``committee:a+b`` is the committee of the networks ``a`` and ``b``, ``committee`` the elected one; ``NAME.onnx`` is
+    ``ensemble:a+b`` is the ensemble of the networks ``a`` and ``b``, ``ensemble`` the elected one; ``NAME.onnx`` is
     a file that ``export`` wrote, to read with and for nothing else.
 
     Raises:
@@ -148,7 +149,7 @@ def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel |
     if name == SELECTED:
         return _elected((folder or WEIGHTS) / f"{SELECTED}.json")
     if name.startswith(PREFIX):
-        return _committee(name, [load_model(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+        return _ensemble(name, [load_model(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     path = resolve_path(name, folder)
     if path is None and (here or name.count("/") != 1):
         raise CheckpointError(_missing(name, folder))
@@ -187,10 +188,10 @@ def _portable(file: Path) -> nn.Module:
 
 
 def _elected(path: Path, load: Callable[[str, Path], FERModel | Ensemble] = load_model) -> Ensemble:
-    """The committee that ``python -m fer committee`` wrote."""
+    """The ensemble that ``python -m fer ensemble`` wrote."""
     try:
         kept = json.loads(path.read_text())
-        told = {key: kept[key] for key in ("temperature", "unsure", "figures")}
+        told = {key: kept[key] for key in ("temperature", "confidence_threshold", "metrics")}
         told |= {"prediction_set": kept.get("prediction_set", 0.0)}
         check_fields(told)
         members = load(PREFIX + "+".join(kept["members"]), path.parent).members
@@ -198,10 +199,10 @@ def _elected(path: Path, load: Callable[[str, Path], FERModel | Ensemble] = load
         digests = {member.name: artifacts.digest_or_none(path.parent / member.name) for member in members}
         changed = [name for name, digest in digests.items() if stamps.get(name) != digest]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is missing or broken: `python -m fer committee` makes it") from error
+        raise CheckpointError(f"{path} is missing or broken: `python -m fer ensemble` makes it") from error
     if changed:
         raise CheckpointError(
-            f"{path} was made with other weights of {', '.join(changed)}: `python -m fer committee` makes it anew"
+            f"{path} was made with other weights of {', '.join(changed)}: `python -m fer ensemble` makes it anew"
         )
     return Ensemble(members, **told).eval()
 
@@ -214,7 +215,7 @@ def load_meta(name: str, folder: Path | None = None) -> FERModel | Ensemble:
     if name == SELECTED:
         return _elected((folder or WEIGHTS) / f"{SELECTED}.json", load_meta)
     if name.startswith(PREFIX):
-        return _committee(name, [load_meta(member, folder) for member in name.removeprefix(PREFIX).split("+")])
+        return _ensemble(name, [load_meta(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     if name not in list_checkpoints(folder):
         raise CheckpointError(_missing(name, folder))
     path = next(place / name for place in _places(folder) if (place / name / _CONFIG).is_file())
@@ -244,7 +245,7 @@ def verify(name: str, folder: Path | None = None) -> None:
                     raise CheckpointError(f"{path} holds NaN or infinity; `{_remedy(member.name)}` makes it anew")
 
 
-def _committee(name: str, members: list[FERModel]) -> Ensemble:
+def _ensemble(name: str, members: list[FERModel]) -> Ensemble:
     try:
         return Ensemble(members).eval()
     except ValueError as error:
@@ -285,7 +286,7 @@ def list_checkpoints(folder: Path | None = None) -> list[str]:
 
 
 def list_models(folder: Path | None = None) -> list[str]:
-    """What ``load`` takes of ``weights/``: its networks, and the elected committee where there is one."""
+    """What ``load`` takes of ``weights/``: its networks, and the elected ensemble where there is one."""
     elected = (folder or WEIGHTS) / f"{SELECTED}.json"
     return list_checkpoints(folder) + [SELECTED] * elected.is_file()
 

@@ -13,8 +13,8 @@ from fer.models.registry import ARCHITECTURES
 
 _LABEL = re.compile(r"[\w][\w ./+'-]{0,39}")
 _NAME = re.compile(r"[\w][\w.+:-]{0,79}")
-_SHARES = ("accuracy", "accuracy_without_twins", "macro_f1", "balanced_accuracy", "ece")
-_COUNTS, _INTERVALS = ("n", "n_without_twins"), ("ci95", "ci95_without_twins")
+_SHARES = ("accuracy", "accuracy_deduplicated", "macro_f1", "balanced_accuracy", "ece")
+_COUNTS, _INTERVALS = ("n", "n_deduplicated"), ("ci95", "ci95_deduplicated")
 
 
 def read_config(path: Path) -> dict:
@@ -89,7 +89,7 @@ CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "temperature": (lambda x: _is_number(x, 1e-3, 1e3), "a number above 0"),
     "logit_adjustment": (lambda x: x is None or _is_adjustment(x), "a share, and a frequency above 0 for each label"),
     "prediction_set": (lambda x: _is_number(x, 0, 1), "a probability, 0 to 1"),
-    "unsure": (lambda x: _is_number(x, 0, 1), "a probability, 0 to 1"),
-    "figures": (lambda x: x is None or _are_figures(x), "what `python -m fer evaluate` measured"),
-    "recipe": (lambda x: x is None or (isinstance(x, dict) and _is_plain(x)), "the settings of a training"),
+    "confidence_threshold": (lambda x: _is_number(x, 0, 1), "a probability, 0 to 1"),
+    "metrics": (lambda x: x is None or _are_figures(x), "what `python -m fer evaluate` measured"),
+    "train_config": (lambda x: x is None or (isinstance(x, dict) and _is_plain(x)), "the settings of a training"),
 }

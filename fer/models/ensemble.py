@@ -1,7 +1,7 @@
 """Several networks as one: the average of their calibrated probabilities, usable wherever a network is.
 
-committee = checkpoint.load("committee:compact+cnn")
-committee = checkpoint.load("committee")  # the one that `python -m fer committee` elected
+ensemble = checkpoint.load_model("ensemble:compact+cnn")
+ensemble = checkpoint.load_model("ensemble")  # the one that `python -m fer ensemble` elected
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-PREFIX = "committee:"
-SELECTED = "committee"  # its members stand in weights/committee.json
+PREFIX = "ensemble:"
+SELECTED = "ensemble"  # its members stand in weights/ensemble.json
 
 
 def average_probabilities(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:
@@ -22,9 +22,9 @@ def average_probabilities(logits: Sequence[Tensor], temperatures: Sequence[float
 class Ensemble(nn.Module):
     """Faces (B, 1, 48, 48) in 0..1 -> logits (B, K): the logarithm of the members' mean probability.
 
-    Each member's probabilities are softmax(logits / its temperature), and the softmax of the committee's logits is
+    Each member's probabilities are softmax(logits / its temperature), and the softmax of the ensemble's logits is
     their mean. Its own temperature is 1 unless it was elected: where calibrated members differ, their mean is less sure
-    than it is right (Wu and Gales 2021, arXiv 2101.05397), so ``python -m fer committee`` fits one as for any network.
+    than it is right (Wu and Gales 2021, arXiv 2101.05397), so ``python -m fer ensemble`` fits one as for any network.
     Members must tell the same labels apart, in the same order.
 
     Raises:
@@ -35,21 +35,22 @@ class Ensemble(nn.Module):
         self,
         members: Sequence[nn.Module],
         temperature: float = 1.0,
-        unsure: float = 0.0,
-        figures: dict | None = None,
+        confidence_threshold: float = 0.0,
+        metrics: dict | None = None,
         prediction_set: float = 0.0,
     ) -> None:
         super().__init__()
         if len(members) < 2:
-            raise ValueError(f"a committee of {len(members)}: expected at least two networks")
+            raise ValueError(f"an ensemble of {len(members)}: expected at least two networks")
         self.labels = members[0].labels
         for member in members:
             if member.labels != self.labels:
                 raise ValueError(f"{member.name} tells {', '.join(member.labels)}, not {', '.join(self.labels)}")
         self.members = nn.ModuleList(members)
         self.name = PREFIX + "+".join(member.name for member in members)
-        self.temperature, self.unsure, self.prediction_set = temperature, unsure, prediction_set
-        self.figures = figures or {}
+        self.temperature, self.confidence_threshold = temperature, confidence_threshold
+        self.prediction_set = prediction_set
+        self.metrics = metrics or {}
 
     def forward(self, faces: Tensor) -> Tensor:
         return average_probabilities(

@@ -24,13 +24,16 @@ class OnnxModel(nn.Module):
         self.file, self._sessions = file.absolute(), {}
         try:
             told = self.session.get_modelmeta().custom_metadata_map
-            self.labels, self.unsure = tuple(told["labels"].split(",")), float(told["unsure"])
+            self.labels, self.confidence_threshold = (
+                tuple(told["labels"].split(",")),
+                float(told["confidence_threshold"]),
+            )
             self.prediction_set = float(told.get("prediction_set", 0.0))
         except ModuleNotFoundError as error:
             raise ValueError(_NEEDED.format(error.name)) from error
         except Exception as error:  # onnxruntime's errors have no common class but this
             raise ValueError(f"{file} is no network that `python -m fer export` wrote") from error
-        self.name, self.temperature, self.figures = file.stem, 1.0, {}
+        self.name, self.temperature, self.metrics = file.stem, 1.0, {}
         self.eval()
 
     @property

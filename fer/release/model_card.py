@@ -24,9 +24,9 @@ from fer.utils.io import write_text
 
 README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
 _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
-SPEED = "milliseconds_a_face"
+SPEED = "latency_ms"
 _REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")
-COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without twins", "ten views")
+COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without duplicates", "ten views")
 COLUMNS += ("robust", "macro-F1", "ECE", "ms a face")
 _ROWS = {
     "public_test": "PublicTest",
@@ -38,7 +38,7 @@ _ROWS = {
 }
 _METRICS = {
     "accuracy": "accuracy",
-    "accuracy_without_twins": "accuracy without twins",
+    "accuracy_deduplicated": "accuracy without duplicates",
     "macro_f1": "macro-F1",
     "ece": "calibration error",
 }
@@ -62,14 +62,14 @@ _WHAT = {
 
 def record_metrics(network: FERModel, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
-    network.figures[_key(figures)] = _recorded(figures)
+    network.metrics[_key(figures)] = _recorded(figures)
     checkpoint.save_config(network, folder)
     write_card(network, folder)
 
 
 def is_recorded(network: FERModel, figures: dict) -> bool:
     """Whether config.json has these figures, but for what another machine's rounding changes: .002 of each."""
-    return _close(network.figures.get(_key(figures)), _recorded(figures))
+    return _close(network.metrics.get(_key(figures)), _recorded(figures))
 
 
 def _key(figures: dict) -> str:
@@ -96,7 +96,7 @@ def _close(old: object, new: object) -> bool:
 
 def record_speed(network: FERModel, folder: Path, milliseconds: float) -> None:
     """Puts the time that one face takes on one core into the checkpoint's config.json."""
-    network.figures[SPEED] = round(milliseconds, 2)
+    network.metrics[SPEED] = round(milliseconds, 2)
     checkpoint.save_config(network, folder)
 
 
@@ -110,13 +110,15 @@ def write_card(network: FERModel, folder: Path) -> None:
 
 def front_matter(network: FERModel) -> str:
     """What the Hub reads of a card: licence, task, tags and, as a model-index, the measured figures."""
-    results, own = [], _of_own_faces(network.recipe)
-    for key, row in network.figures.items():
+    results, own = [], _of_own_faces(network.train_config)
+    for key, row in network.metrics.items():
         if key in _ROWS and not own:
             task = {"task_type": "image-classification", "dataset_type": "fer2013", "dataset_name": "FER-2013"}
             task |= {"dataset_split": "PrivateTest" if key.startswith("private") else "PublicTest"}
             for metric, name in _METRICS.items():
-                words = f"{_ROWS[key]}: {name} (n {row['n_without_twins' if metric.endswith('twins') else 'n']:,})"
+                words = (
+                    f"{_ROWS[key]}: {name} (n {row['n_deduplicated' if metric.endswith('deduplicated') else 'n']:,})"
+                )
                 kind = "accuracy" if metric.startswith("accuracy") else metric
                 results.append(EvalResult(**task, metric_type=kind, metric_value=row[metric], metric_name=words))
     tags = ["facial-expression-recognition", *([] if own else ["fer2013"]), "pytorch"]
@@ -139,14 +141,14 @@ def put_redundancy(folder: Path, section: str) -> None:
 
 def figures_table(network: FERModel) -> str:
     """The measured figures as a Markdown table, with n and the 95 % interval of every accuracy."""
-    lines = ["| split | accuracy (n; 95 % interval) | without twins | macro-F1 | balanced | calibration error |"]
+    lines = ["| split | accuracy (n; 95 % interval) | without duplicates | macro-F1 | balanced | calibration error |"]
     lines += ["|---|---|---|---|---|---|"]
     for key, words in _ROWS.items():
-        if row := network.figures.get(key):
-            shares = [_accuracy(row, suffix) for suffix in ("", "_without_twins")]
+        if row := network.metrics.get(key):
+            shares = [_accuracy(row, suffix) for suffix in ("", "_deduplicated")]
             rest = [f"{row[name]:.3f}" for name in ("macro_f1", "balanced_accuracy", "ece")]
             lines.append(f"| {' | '.join([words, *shares, *rest])} |")
-    robust = [(words, row["corruptions"]) for key, words in _ROWS.items() if (row := network.figures.get(key))
+    robust = [(words, row["corruptions"]) for key, words in _ROWS.items() if (row := network.metrics.get(key))
               and "corruptions" in row]  # fmt: skip
     for words, kinds in robust:
         lines += ["", f"{words}, by corruption (FER-2013-C), at strengths 1, 2 and 3:", ""]
@@ -163,7 +165,7 @@ def networks_table(networks: Sequence[FERModel | Ensemble]) -> str:
 
 def line(network: FERModel | Ensemble) -> list[str]:
     """A network's cells under COLUMNS, the first of them in backticks."""
-    public, private, tta = (network.figures.get(key) for key in ("public_test", "private_test", "private_test_tta"))
+    public, private, tta = (network.metrics.get(key) for key in ("public_test", "private_test", "private_test_tta"))
     cells = [
         f"`{network.name}`",
         f"{count_parameters(network):,}",
@@ -171,10 +173,10 @@ def line(network: FERModel | Ensemble) -> list[str]:
     ]  # float16
     cells += [f"{public['accuracy']:.4f}" if public else "-"]
     cells += ["{:.4f} ({:.3f} to {:.3f})".format(private["accuracy"], *private["ci95"]) if private else "-"]
-    cells += [f"{private['accuracy_without_twins']:.4f}" if private else "-"]
-    cells += [f"{row['accuracy']:.4f}" if row else "-" for row in (tta, network.figures.get("private_test_c"))]
+    cells += [f"{private['accuracy_deduplicated']:.4f}" if private else "-"]
+    cells += [f"{row['accuracy']:.4f}" if row else "-" for row in (tta, network.metrics.get("private_test_c"))]
     cells += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
-    return [*cells, f"{network.figures[SPEED]:.1f}" if SPEED in network.figures else "-"]
+    return [*cells, f"{network.metrics[SPEED]:.1f}" if SPEED in network.metrics else "-"]
 
 
 def write_readme(networks: Sequence[FERModel | Ensemble], path: Path) -> None:
@@ -212,8 +214,9 @@ def _measured(network: FERModel, own: bool) -> str:
 
 
 FER2013 = """Measured on FER-2013 by `python -m fer evaluate {name} --split PrivateTest`. The epoch was chosen on
-PublicTest without twins; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a twin (the
-same picture, or nearly) in Training: "without twins" leaves those out and is the honest figure; the other is comparable
+PublicTest without duplicates; PrivateTest was read once the recipe was fixed. About 8 % of the test faces have a
+duplicate (the same picture, or nearly) in Training: "without duplicates" leaves those out and is the honest figure; the
+other is comparable
 with publications."""
 OWN = """Measured by `python -m fer evaluate` on faces of the same collection: PublicTest are those that were held out,
 on which the epoch was chosen. FER-2013's published figures, and those of the other networks, are of other faces."""
@@ -225,7 +228,10 @@ OWN_LIMITS = "It can be no better than its faces and their labels are, and knows
 
 def _first(network: FERModel) -> str:
     """A card with everything but the figures."""
-    recipe, labels = network.recipe or asdict(training_config.default_config(network.architecture)), network.labels
+    recipe, labels = (
+        network.train_config or asdict(training_config.default_config(network.architecture)),
+        network.labels,
+    )
     own = _of_own_faces(recipe)
     what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
     return f"""
@@ -240,7 +246,7 @@ Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", 
 {_MARKS[1]}
 
 {_measured(network, own)} The temperature ({network.temperature}) and the threshold below which an answer is called
-unsure ({network.unsure}) were fitted on PublicTest without twins.
+unsure ({network.confidence_threshold}) were fitted on PublicTest without duplicates.
 
 ## How it was trained
 

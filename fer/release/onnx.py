@@ -31,7 +31,7 @@ class CalibratedModel(nn.Module):
 
 
 def export_onnx(network: nn.Module, file: Path) -> None:
-    """Writes ``network``, or a committee, with its labels.
+    """Writes ``network``, or an ensemble, with its labels.
 
     Raises:
         ValueError: onnxscript is not installed.
@@ -49,7 +49,7 @@ def export_onnx(network: nn.Module, file: Path) -> None:
         )
     except ModuleNotFoundError as error:
         raise ValueError(_NEEDED.format(error.name)) from error
-    told = {"unsure": str(network.unsure), "prediction_set": str(network.prediction_set)}
+    told = {"confidence_threshold": str(network.confidence_threshold), "prediction_set": str(network.prediction_set)}
     program.model.metadata_props.update({"labels": ",".join(network.labels)} | told)
     with atomic_write(file) as partial:
         program.save(partial, external_data=False)

@@ -22,7 +22,7 @@ def cnn_against_dnn(settings: StudyConfig) -> Result:
         last = {key: mean(run.history[-1][key] for run in runs) for key in runs[0].history[-1]}
         row = {"network": name, "parameters": runs[0].parameters, "report_parameters": _PARAMETERS[name]}
         row |= {"epochs": len(runs[0].history)} | share(last["public_accuracy"], runs[0].faces)
-        row |= {"without_twins": last["public_accuracy_without_twins"], "training_accuracy": last["accuracy"]}
+        row |= {"without_duplicates": last["public_accuracy_deduplicated"], "training_accuracy": last["accuracy"]}
         rows.append(row | {"source": "; ".join(dict.fromkeys(run.source for run in runs))})
     notes = [
         "Accuracies are those after the last epoch, on PublicTest; the training accuracy is that of the augmented "

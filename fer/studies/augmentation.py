@@ -35,5 +35,10 @@ def augmentation(settings: StudyConfig) -> Result:
 
 def augmentations(full: Augmentation) -> dict[str, Augmentation]:
     """The four settings that are compared, the last of them ``full``."""
-    moved = Augmentation(flip=0.0, rotate=full.rotate, shift=full.shift, zoom=full.zoom)
-    return {"none": _NONE, "flips": Augmentation(flip=full.flip), "rotation, shift, zoom": moved, "full": full}
+    moved = Augmentation(hflip_prob=0.0, degrees=full.degrees, translate=full.translate, scale=full.scale)
+    return {
+        "none": _NONE,
+        "flips": Augmentation(hflip_prob=full.hflip_prob),
+        "rotation, shift, zoom": moved,
+        "full": full,
+    }

@@ -1,4 +1,4 @@
-"""Studies of what ``weights/`` holds: which units are dead, what twins are worth, how much chance decides."""
+"""Studies of what ``weights/`` holds: which units are dead, what duplicates are worth, how much chance decides."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +23,7 @@ def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPO
         rows += [{"network": network.name, **asdict(row), **more} for row, more in zip(layers, said, strict=True)]
         whole = {"network": network.name, "layer": "all", **redundancy.total(layers)}
         whole |= {"say_the_same": sum(more["say_the_same"] for more in said)} if alike else {}
-        private = network.figures.get("private_test", {})
+        private = network.metrics.get("private_test", {})
         measured = {key: private.get(key) for key in ("accuracy", "n", "ci95")}
         rows.append(whole | measured | {"report": REPORT.get(network.name)})
     notes = [
@@ -34,7 +34,7 @@ def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPO
         "varied with nothing in common, are those of `python -m fer redundancy` where that was run.",
         "The accuracy is the shipped network's on PrivateTest, the report's its own score.",
     ]
-    begun = {network.name: Path(start).name for network in nets if (start := network.recipe.get("start"))}
+    begun = {network.name: Path(start).name for network in nets if (start := network.train_config.get("init_from"))}
     notes += [f"{name} began with the weights of {start}, not with fresh ones." for name, start in begun.items()]
     shares = [[row.changeless / row.units for row in layers] for layers in counted]
     series = dict(zip(names, shares, strict=True))

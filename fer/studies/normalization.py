@@ -45,32 +45,38 @@ def shipped_course(config: TrainConfig) -> Course | None:
         return None
     shipped, history = checkpoint.load_model(name), read_history(checkpoint.WEIGHTS / name)[: config.epochs]
     if (
-        differences(first_stage(shipped.recipe), config)
+        differences(first_stage(shipped.train_config), config)
         or len(history) < config.epochs
-        or "public_test" not in shipped.figures
+        or "public_test" not in shipped.metrics
     ):
         return None
     source = f"weights/{name}/history.csv, epochs 1 to {config.epochs}"
-    return Course(history, source, summary.count_parameters(shipped), shipped.figures["public_test"]["n"])
+    return Course(history, source, summary.count_parameters(shipped), shipped.metrics["public_test"]["n"])
 
 
 def first_stage(stored: dict) -> dict:
     """The recipe that a training of one or several stages began with."""
-    while "earlier" in stored:
-        stored = stored["earlier"]
+    while "previous_stage" in stored:
+        stored = stored["previous_stage"]
     return stored
 
 
 # ------------------------------------------------------------------------------------------------ normalisation
 
 # What Keras does unless told otherwise, as report 2 names no optimiser; nothing that would rescue a bad scale.
-_KERAS = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "clip": 0.0}
-_KERAS |= {"label_smoothing": 0.0, "epochs": 8, "small_epochs": 0, "votes": 0.0, "start": ""}
+_KERAS = {
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "clip_grad_norm": 0.0,
+}
+_KERAS |= {"label_smoothing": 0.0, "epochs": 8, "low_res_epochs": 0, "aux_votes_weight": 0.0, "init_from": ""}
 # At a constant rate the average of normalised weights is shorter than each: it answers one label for epochs on end.
-_KERAS |= {"ema": 0.0}
-_NONE = Augmentation(flip=0.0)
+_KERAS |= {"ema_decay": 0.0}
+_NONE = Augmentation(hflip_prob=0.0)
 # All of them at full size: what is not augmented is best long before the last of them, where a recipe's few lie.
-_FRESH = {"votes": 0.0, "epochs": 24, "small_epochs": 0}
+_FRESH = {"aux_votes_weight": 0.0, "epochs": 24, "low_res_epochs": 0}
 
 
 def normalisation(settings: StudyConfig) -> Result:
@@ -102,7 +108,7 @@ def _arm(settings: StudyConfig, name: str, config: TrainConfig) -> tuple[dict, H
         train_or_load(settings, f"{name}-{seed}", replace(config, seed=seed), settings.splits[0])
         for seed in range(settings.seeds)
     ]
-    row = scores([right(network, public) for network in nets], [public.twin] * len(nets))
+    row = scores([right(network, public) for network in nets], [public.is_duplicate] * len(nets))
     return row, read_history(run_folder(settings, f"{name}-0")), nets
 
 

@@ -24,7 +24,9 @@ def pseudo_labels(settings: StudyConfig) -> Result:
     """
     runs = [_pseudo_run(settings, seed) for seed in range(settings.seeds)]
     rows = [
-        {"training": name} | scores([run[name] for run in runs], [run["twins"] for run in runs]) | {"report": figure}
+        {"training": name}
+        | scores([run[name] for run in runs], [run["duplicates"] for run in runs])
+        | {"report": figure}
         for name, figure in REPORT.items()
     ]
     rows[-1]["pseudo_labels"] = mean(run["kept"] for run in runs)
@@ -36,7 +38,7 @@ def pseudo_labels(settings: StudyConfig) -> Result:
     ]
     notes += [
         "Accuracies are on the sixth of Training that nothing was learnt from or chosen on (each seed draws its own); "
-        '"without twins" leaves out its faces that are also in the other five sixths. Epochs are chosen on '
+        '"without duplicates" leaves out its faces that are also in the other five sixths. Epochs are chosen on '
         "PublicTest. Both runs of 50 epochs go on from the same 40, for 10 epochs with the optimiser begun anew.",
     ]
     return Result(rows, notes, bars=comparison_bars("training", rows, "report"))
@@ -47,13 +49,13 @@ def _pseudo_run(settings: StudyConfig, seed: int) -> dict:
     labelled, unlabelled, held = parts(settings.splits[0], seed)
     first = train_or_load(settings, f"{seed}-40", settings.config("cnn", epochs=40, seed=seed), labelled)
     sure, sure_right = pseudo_labelled(first, unlabelled)
-    more = settings.config("cnn", epochs=10, seed=seed, start=init_path(settings, f"{seed}-40"))
+    more = settings.config("cnn", epochs=10, seed=seed, init_from=init_path(settings, f"{seed}-40"))
     without = train_or_load(settings, f"{seed}-50-without", more, labelled)
     with_them = train_or_load(settings, f"{seed}-50-with", more, joined(labelled, sure))
     seen = {"Training": joined(labelled, unlabelled), "held": held}
     found = dict(zip(REPORT, (right(network, held) for network in (first, without, with_them)), strict=True))
     counts = {"unlabelled": len(unlabelled), "kept": len(sure), "kept_right": sure_right}
-    return found | counts | {"twins": duplicates.mark_duplicates(seen)["held"].twin}
+    return found | counts | {"duplicates": duplicates.mark_duplicates(seen)["held"].is_duplicate}
 
 
 def parts(faces: FaceDataset, seed: int) -> tuple[FaceDataset, FaceDataset, FaceDataset]:
@@ -72,6 +74,6 @@ def pseudo_labelled(network: FERModel, faces: FaceDataset, above: float = ABOVE)
 
 def joined(first: FaceDataset, second: FaceDataset) -> FaceDataset:
     """Both, one after the other, without FER+'s votes."""
-    pairs = ((getattr(first, part), getattr(second, part)) for part in ("pixels", "labels", "twin"))
-    pixels, labels, twin = (torch.cat(pair) for pair in pairs)
-    return FaceDataset(pixels, labels, None, twin)
+    pairs = ((getattr(first, part), getattr(second, part)) for part in ("pixels", "labels", "is_duplicate"))
+    pixels, labels, is_duplicate = (torch.cat(pair) for pair in pairs)
+    return FaceDataset(pixels, labels, None, is_duplicate)

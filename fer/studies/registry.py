@@ -4,8 +4,8 @@
     python -m fer study normalisation --quick    # minutes, not hours: shows that it runs, and nothing about faces
 
 Each study is a function from Settings to a Result and stands in STUDIES. Every number is measured; the reports' own
-are constants that are only ever printed beside ours. A training's epoch is chosen on PublicTest without twins, and
-PrivateTest is not at hand here: `twins` reads the answers that ``evaluate`` kept of it.
+are constants that are only ever printed beside ours. A training's epoch is chosen on PublicTest without duplicates, and
+PrivateTest is not at hand here: `duplicates` reads the answers that ``evaluate`` kept of it.
 """
 
 from collections.abc import Callable
@@ -66,6 +66,6 @@ STUDIES: dict[str, Callable[[StudyConfig], Result]] = {
     "normalisation": normalisation,
     "augmentation": augmentation,
     "relu-against-selu": relu_against_selu,
-    "twins": duplicates,
+    "duplicates": duplicates,
     "seeds": seeds,
 }

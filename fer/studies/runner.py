@@ -1,6 +1,6 @@
 """What the studies are made of: settings, trainings kept in folders of their own, and the table that is written.
 
-A study's folder holds ``table.json``, ``README.md`` and, where there are curves, ``curves.csv``; each training lies
+A study's folder holds ``results.json``, ``README.md`` and, where there are curves, ``curves.csv``; each training lies
 below it in ``runs/<run>/``. A finished training is taken from there, an unfinished one goes on from its last epoch.
 """
 
@@ -33,11 +33,19 @@ from fer.utils.tables import markdown
 
 History = list[dict[str, float]]
 _QUICK_FACES = {"Training": 280, "PublicTest": 140}
-_QUICK = {"epochs": 2, "batch_size": 32, "small_epochs": 0, "votes": 0.0, "ema": 0.0}
-_QUICK |= {"folds": 0, "whole_epochs": 0, "crop": SIDE}
+_QUICK = {"epochs": 2, "batch_size": 32, "low_res_epochs": 0, "aux_votes_weight": 0.0, "ema_decay": 0.0}
+_QUICK |= {"folds": 0, "full_size_epochs": 0, "crop_size": SIDE}
 # What the studies of our own networks train with: neither teachers nor crops nor degraded faces.
-PLAIN = {"folds": 0, "whole_epochs": 0, "crop": SIDE, "small_size": 32, "weight_decay": 5e-4}
-PLAIN |= {"rotate": 10.0, "shift": 0.06, "zoom": 0.1, "light": 0.2, "erase": 0.2, "mixup": 0.0, "degrade": 0.0}
+PLAIN = {"folds": 0, "full_size_epochs": 0, "crop_size": SIDE, "low_res_size": 32, "weight_decay": 5e-4}
+PLAIN |= {
+    "degrees": 10.0,
+    "translate": 0.06,
+    "scale": 0.1,
+    "jitter": 0.2,
+    "erase_prob": 0.2,
+    "mixup_alpha": 0.0,
+    "degrade_prob": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ def variants() -> Iterator[None]:
 
 
 def train_or_load(settings: StudyConfig, run: str, config: TrainConfig, faces: FaceDataset) -> FERModel:
-    """The network that ``config`` makes of ``faces``, in eval mode; epochs are chosen on PublicTest without twins.
+    """The network that ``config`` makes of ``faces``, in eval mode; epochs are chosen on PublicTest without duplicates.
 
     It is read back from ``runs/<run>/`` even when it has just been trained, so that a repeated study, which finds it
     there in float16, gives the same table.
@@ -143,7 +151,7 @@ def train_or_load(settings: StudyConfig, run: str, config: TrainConfig, faces: F
     if not trainer.is_finished(folder):
         trainer.fit(config, faces, validation, folder, settings.quiet)
     network = checkpoint.load_model(str(folder))
-    if changed := differences(network.recipe, config):
+    if changed := differences(network.train_config, config):
         raise ValueError(f"{folder} holds a run with another {', '.join(changed)}: delete it, or name another --out")
     return network
 
@@ -172,15 +180,15 @@ def right(network: nn.Module, faces: FaceDataset) -> Tensor:
     return predict_logits(network, faces.pixels).argmax(1) == faces.labels
 
 
-def scores(rights: Sequence[Tensor], twins: Sequence[Tensor]) -> dict:
+def scores(rights: Sequence[Tensor], duplicates: Sequence[Tensor]) -> dict:
     """Accuracy, averaged over trainings, with the number of faces that each was judged on and its 95 % interval.
 
-    rights, twins: for each training, which faces it read right and which have a twin in what it was trained on, bool
-    (N,). The interval is that of one training's N faces: trainings judged on the same faces do not narrow it.
+    rights, duplicates: for each training, which faces it read right and which have a duplicate in what it was trained
+    on, bool (N,). The interval is that of one training's N faces: trainings judged on the same faces do not narrow it.
     """
     shares = [hits.float().mean().item() for hits in rights]
-    alone = [hits[~twin].float().mean().item() for hits, twin in zip(rights, twins, strict=True)]
-    row = share(mean(shares), len(rights[0])) | {"without_twins": mean(alone)}
+    alone = [hits[~is_duplicate].float().mean().item() for hits, is_duplicate in zip(rights, duplicates, strict=True)]
+    row = share(mean(shares), len(rights[0])) | {"without_duplicates": mean(alone)}
     return row | ({"lowest": min(shares), "highest": max(shares), "seeds": len(shares)} if len(shares) > 1 else {})
 
 
@@ -218,12 +226,12 @@ class Result:
 
 
 def write_results(study: str, question: str, result: Result, settings: StudyConfig) -> dict:
-    """Writes table.json, README.md and curves.csv into the study's folder; the table as it is in table.json."""
+    """Writes results.json, README.md and curves.csv into the study's folder; the table as it is in results.json."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     table = {"study": study, "question": question, "quick": settings.quick, "seeds": settings.seeds}
     hurried = ["A quick run, of few faces and small networks: it shows that the study runs, and nothing about faces."]
     table |= {"rows": round_metrics(result.rows), "notes": hurried * settings.quick + result.notes}
-    write_text(settings.folder / "table.json", json.dumps(table, indent=2) + "\n")
+    write_text(settings.folder / "results.json", json.dumps(table, indent=2) + "\n")
     write_text(settings.folder / "README.md", page(table))
     if result.curves:
         rows = [{"run": run} | row for run, history in result.curves.items() for row in history]

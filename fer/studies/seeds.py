@@ -25,14 +25,15 @@ def seeds(settings: StudyConfig, names: tuple[str, ...] = SEEDS) -> Result:
     rows, series = [], {}
     for split in _SPLITS:
         measured = [_seed_row(folder, split) for folder in folders]
-        keys = ("accuracy", "without_twins")
+        keys = ("accuracy", "without_duplicates")
         shares = {key: [row[key] for row in measured] for key in keys}
         row = {"seed": "mean", "split": split} | {key: mean(shares[key]) for key in keys}
         row |= {f"{key}_deviation": stdev(shares[key]) for key in keys}
         rows += [*measured, row]
         series[split] = shares["accuracy"]
     notes = [
-        "Each with the epoch that is best on PublicTest without twins. The seed is that of order, augmentation and new "
+        "Each with the epoch that is best on PublicTest without duplicates. The seed is that of order, augmentation "
+        "and new "
         "weights; the first layers of all three begin as those of compact-small. Seed 0 began with 36 epochs more, "
         "under mixup (see compact's card), and is the shipped one.",
         "Repeated by " + ", ".join(f"`{_repeats(folder)}`" for folder in folders[1:]) + ".",
@@ -41,13 +42,15 @@ def seeds(settings: StudyConfig, names: tuple[str, ...] = SEEDS) -> Result:
 
 
 def _seed_row(folder: Path, split: str) -> dict:
-    logits, labels, twin = predictions.load_logits(folder, split)
-    return {"seed": str(_recipe(folder)["seed"]), "split": split} | scores([logits.argmax(1) == labels], [twin])
+    logits, labels, is_duplicate = predictions.load_logits(folder, split)
+    return {"seed": str(_recipe(folder)["seed"]), "split": split} | scores([logits.argmax(1) == labels], [is_duplicate])
 
 
 def _repeats(folder: Path) -> str:
     """The last command of the training that made what is in ``folder``."""
-    return training_config.training_commands({key: value for key, value in _recipe(folder).items() if key != "earlier"})
+    return training_config.training_commands(
+        {key: value for key, value in _recipe(folder).items() if key != "previous_stage"}
+    )
 
 
 def _recipe(folder: Path) -> dict:

@@ -14,14 +14,14 @@ from fer.models.registry import ARCHITECTURES
 
 def training_commands(settings: dict) -> str:
     """The commands of a recipe, as config.json keeps it: one, or one for each stage, each beginning where one ended."""
-    flags, earlier = dict(settings), settings.get("earlier")
+    flags, earlier = dict(settings), settings.get("previous_stage")
     name, inner = flags.pop("network"), flags.pop("augmentation")
     usual = asdict(default_config(name))
     usual |= usual.pop("augmentation")
     flags, inner = asdict(TrainConfig(name)) | flags, asdict(Augmentation()) | inner  # what it does not name
     del flags["augmentation"]
     if earlier:
-        flags |= {key: "EARLIER" for key in ("start", "teacher") if flags.get(key) == flags["start"]}
+        flags |= {key: "EARLIER" for key in ("init_from", "teacher") if flags.get(key) == flags["init_from"]}
     changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
     told = (_flag(key.replace("_", "-"), value) for key, value in changed.items())
     line = " ".join([f"python -m fer train {name}", *told])
@@ -54,7 +54,7 @@ class TrainConfig:
 
     network: str
     """The architecture, as `python -m fer networks` lists it."""
-    start: str = ""
+    init_from: str = ""
     """A checkpoint of the same layers, or of fewer or narrower ones, whose weights the training begins with (the last
     layer's only if the labels are the same too); drawn afresh if empty."""
     epochs: int = 60
@@ -71,26 +71,26 @@ class TrainConfig:
     """On the weights of convolutions and dense layers only."""
     label_smoothing: float = 0.1
     """Share of a label spread over all labels."""
-    votes: float = 0.0
+    aux_votes_weight: float = 0.0
     """Weight of a second head that learns FER+'s votes of the training faces; it is not shipped."""
     teacher: str = ""
     """A checkpoint whose answers to the training faces are learnt beside the labels (Hinton et al. 2015), or none."""
-    teaching: float = 0.7
+    distill_weight: float = 0.7
     """The teacher's share in that."""
-    ema: float = 0.998
+    ema_decay: float = 0.998
     """Decay of the moving average of the weights, which is what is measured and shipped; 0 for none."""
-    clip: float = 2.0
+    clip_grad_norm: float = 2.0
     """Largest norm of the gradient; 0 for no limit."""
-    small_epochs: int = 0
+    low_res_epochs: int = 0
     """First epochs that train on faces of small_size pixels (progressive resizing), a cheap start."""
-    small_size: int = 32
+    low_res_size: int = 32
     """Side of those faces, in pixels."""
     mirror: bool = False
     """Each epoch holds every face twice, as it is and mirrored."""
-    crop: int = SIDE
+    crop_size: int = SIDE
     """Side of the random crops, in pixels of a face of 48, that all epochs but the last whole_epochs train on; they
     are measured on whole faces, at the same scale."""
-    whole_epochs: int = 0
+    full_size_epochs: int = 0
     """Last epochs that train on whole faces."""
     folds: int = 0
     """Parts of Training for out-of-fold distillation: as many teachers are trained, each on the other parts, and each
@@ -115,16 +115,18 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
-        if not (0 <= self.label_smoothing < 1 and 0 <= self.ema < 1):
-            raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema}: expected 0 to below 1")
-        if not 0 <= self.teaching <= 1:
-            raise ValueError(f"teaching is {self.teaching}: expected a share, 0 to 1")
-        if not 16 <= self.small_size <= SIDE or not 0 <= self.small_epochs < self.epochs:
+        if not (0 <= self.label_smoothing < 1 and 0 <= self.ema_decay < 1):
+            raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema_decay}: expected 0 to below 1")
+        if not 0 <= self.distill_weight <= 1:
+            raise ValueError(f"distill_weight is {self.distill_weight}: expected a share, 0 to 1")
+        if not 16 <= self.low_res_size <= SIDE or not 0 <= self.low_res_epochs < self.epochs:
             raise ValueError(
-                f"small_size {self.small_size}, small_epochs {self.small_epochs}: expected 16..48, < epochs"
+                f"low_res_size {self.low_res_size}, low_res_epochs {self.low_res_epochs}: expected 16..48, < epochs"
             )
-        if not 32 <= self.crop <= SIDE or not 0 <= self.whole_epochs <= self.epochs:
-            raise ValueError(f"crop {self.crop}, whole_epochs {self.whole_epochs}: expected 32..48, 0..epochs")
+        if not 32 <= self.crop_size <= SIDE or not 0 <= self.full_size_epochs <= self.epochs:
+            raise ValueError(
+                f"crop_size {self.crop_size}, full_size_epochs {self.full_size_epochs}: expected 32..48, 0..epochs"
+            )
         if self.folds == 1 or self.folds < 0 or (self.folds and self.teacher):
             raise ValueError(
                 f"folds is {self.folds}, teacher {self.teacher!r}: expected 0, or 2 or more and no teacher"
@@ -132,11 +134,11 @@ class TrainConfig:
 
     def size(self, epoch: int) -> int:
         """Side of the faces that ``epoch``, counted from 0, trains on."""
-        return self.small_size if epoch < self.small_epochs else SIDE
+        return self.low_res_size if epoch < self.low_res_epochs else SIDE
 
     def kept(self, epoch: int) -> float:
         """The share of a face's side that the crops of ``epoch``, counted from 0, keep."""
-        return 1.0 if epoch >= self.epochs - self.whole_epochs else self.crop / SIDE
+        return 1.0 if epoch >= self.epochs - self.full_size_epochs else self.crop_size / SIDE
 
 
 def _sgd(groups: list[dict], rate: float) -> torch.optim.Optimizer:
@@ -155,24 +157,39 @@ OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
 
 # Report 1's own settings; that the average of the weights is shipped changes nothing in how they are trained.
 _REPORT = {"optimizer": "adadelta", "learning_rate": 1.0, "schedule": "constant", "epochs": 25, "weight_decay": 0.0}
-_REPORT |= {"label_smoothing": 0.0, "clip": 0.0, "augmentation": Augmentation()}
-_STRONG = Augmentation(rotate=10, shift=0.06, zoom=0.1, light=0.2, erase=0.2)
+_REPORT |= {"label_smoothing": 0.0, "clip_grad_norm": 0.0, "augmentation": Augmentation()}
+_STRONG = Augmentation(degrees=10, translate=0.06, scale=0.1, jitter=0.2, erase_prob=0.2)
 # Ours: crops of 42 pixels, of 28 in the first epochs, and faces as webcams see them from the first to the last.
-_DEGRADED = Augmentation(rotate=12, shift=0.04, zoom=0.12, light=0.2, erase=0.3, mixup=0.2, degrade=0.7)
-_ROBUST = {"votes": 1.0, "weight_decay": 1e-3, "crop": 42, "augmentation": _DEGRADED}
+_DEGRADED = Augmentation(
+    degrees=12, translate=0.04, scale=0.12, jitter=0.2, erase_prob=0.3, mixup_alpha=0.2, degrade_prob=0.7
+)
+_ROBUST = {"aux_votes_weight": 1.0, "weight_decay": 1e-3, "crop_size": 42, "augmentation": _DEGRADED}
 # The reports' VGGs grow out of a smaller network, which spares most of the hours that they take from scratch.
-_GROWN = {"start": "compact-small", "epochs": 8, "learning_rate": 0.03, "votes": 1.0}
+_GROWN = {"init_from": "compact-small", "epochs": 8, "learning_rate": 0.03, "aux_votes_weight": 1.0}
 DEFAULT_CONFIGS: dict[str, dict] = {
     "cnn": _REPORT,
     "dnn": _REPORT,
     "vgg16-relu": _GROWN,
     "vgg16-selu": _GROWN
-    | {"start": "vgg16-relu", "epochs": 7, "learning_rate": 0.02, "teacher": "compact-small", "teaching": 0.5},
-    "vgg19-selu": _GROWN | {"start": "compact", "epochs": 4, "learning_rate": 0.015},
+    | {
+        "init_from": "vgg16-relu",
+        "epochs": 7,
+        "learning_rate": 0.02,
+        "teacher": "compact-small",
+        "distill_weight": 0.5,
+    },
+    "vgg19-selu": _GROWN | {"init_from": "compact", "epochs": 4, "learning_rate": 0.015},
     "compact": _ROBUST
-    | {"epochs": 100, "small_epochs": 50, "small_size": 36, "whole_epochs": 8, "folds": 3, "teaching": 0.5},
-    "compact-small": _ROBUST | {"epochs": 44, "small_epochs": 30, "whole_epochs": 4},
-    "compact-ferplus": {"epochs": 34, "small_epochs": 28},
+    | {
+        "epochs": 100,
+        "low_res_epochs": 50,
+        "low_res_size": 36,
+        "full_size_epochs": 8,
+        "folds": 3,
+        "distill_weight": 0.5,
+    },
+    "compact-small": _ROBUST | {"epochs": 44, "low_res_epochs": 30, "full_size_epochs": 4},
+    "compact-ferplus": {"epochs": 34, "low_res_epochs": 28},
 }
 
 

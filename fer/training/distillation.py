@@ -66,7 +66,7 @@ def fit(
             soft[parts == part] = _answers(config, part, parts, faces, validation, teachers, quiet, team)
         if fold is not None:
             return None
-        return trainer.fit(config, replace(faces, taught=soft), validation, folder, quiet)
+        return trainer.fit(config, replace(faces, teacher_probs=soft), validation, folder, quiet)
 
 
 def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
@@ -78,7 +78,7 @@ def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
 
 def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
     """The recipe of a fold's teacher. It answers for faces as they are, so it is trained on no degraded ones."""
-    return default_config(config.fold_teacher, degrade=0.0, folds=0, seed=fold)
+    return default_config(config.fold_teacher, degrade_prob=0.0, folds=0, seed=fold)
 
 
 def _answers(
@@ -107,7 +107,7 @@ def _answers(
 def _write_answers(settings: TrainConfig, faces: FaceDataset, folder: Path) -> None:
     """soft_targets.npz of a finished teacher, stamped with its weights and its faces; a current one is kept."""
     teacher = checkpoint.load_model(str(folder))
-    if changed := [key for key, value in asdict(settings).items() if teacher.recipe.get(key) != value]:
+    if changed := [key for key, value in asdict(settings).items() if teacher.train_config.get(key) != value]:
         raise ValueError(f"{folder} holds a teacher with another {', '.join(changed)}: delete it")
     known = _ARTIFACT.load_or_none(folder)
     if known and str(known.get("faces")) == fingerprint(faces):

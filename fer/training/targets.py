@@ -24,8 +24,8 @@ def make_batch(
     faces = augment(to_unit(batch.pixels), config.augmentation, generator, size, crop)  # (B, 1, S, S)
     shares = soft_targets(config, batch)
     votes = shares if batch.votes is None else _shares(batch.votes)
-    if config.augmentation.mixup:
-        return mixup(faces, (shares, votes), config.augmentation.mixup, generator)
+    if config.augmentation.mixup_alpha:
+        return mixup(faces, (shares, votes), config.augmentation.mixup_alpha, generator)
     return faces, shares, votes
 
 
@@ -40,7 +40,7 @@ def soft_targets(config: TrainConfig, batch: FaceDataset) -> Tensor:
     else:
         certain = functional.one_hot(batch.labels, len(labels)).float()  # (B, K)
         shares = certain * (1 - config.label_smoothing) + config.label_smoothing / len(labels)
-    return shares if batch.taught is None else torch.lerp(shares, batch.taught, config.teaching)
+    return shares if batch.teacher_probs is None else torch.lerp(shares, batch.teacher_probs, config.distill_weight)
 
 
 def add_teacher_probs(config: TrainConfig, faces: FaceDataset) -> FaceDataset:
@@ -58,7 +58,7 @@ def add_teacher_probs(config: TrainConfig, faces: FaceDataset) -> FaceDataset:
         )
     with autocast(faces.pixels.device):
         logits = predict_logits(teacher.to(memory_format=torch.channels_last), faces.pixels, tta=True)  # (N, K)
-    return replace(faces, taught=(logits / teacher.temperature).softmax(1))
+    return replace(faces, teacher_probs=(logits / teacher.temperature).softmax(1))
 
 
 def _shares(votes: Tensor) -> Tensor:

@@ -6,7 +6,7 @@
 
 The whole set stays in memory as bytes and is augmented by the batch. An epoch's random numbers follow from the seed
 and the epoch alone, so a run that is killed goes on from its last finished epoch to the result of an unbroken one.
-Epochs are chosen on PublicTest without twins; PrivateTest is never handed to this module.
+Epochs are chosen on PublicTest without duplicates; PrivateTest is never handed to this module.
 """
 
 import copy
@@ -41,7 +41,7 @@ from fer.training.weight_transfer import transfer_weights
 from fer.utils.io import atomic_write, write_text
 from fer.utils.precision import autocast
 
-RESUME_FILE = "unfinished.pt"
+RESUME_FILE = "resume.pt"
 
 
 # ------------------------------------------------------------------------------------------------ one run
@@ -71,11 +71,11 @@ class TrainState:
     def __init__(self, config: TrainConfig, team: DistributedContext, pixels: Tensor | None = None) -> None:
         torch.manual_seed(config.seed)
         network = _init_model(config, pixels).to(team.device, memory_format=torch.channels_last)
-        self.learner = ModelWithAuxHead(network, votes=config.votes > 0).to(team.device)
+        self.learner = ModelWithAuxHead(network, votes=config.aux_votes_weight > 0).to(team.device)
         self.forward = team.share(torch.compile(self.learner) if config.compile else self.learner)
         self.average = None
-        if config.ema:
-            self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        if config.ema_decay:
+            self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
         groups = _groups(self.learner, config.weight_decay)
         self.optimizer = OPTIMIZERS[config.optimizer](groups, config.learning_rate)
         self.history: list[dict] = []
@@ -114,8 +114,8 @@ class TrainState:
 def _init_model(config: TrainConfig, pixels: Tensor | None) -> FERModel:
     """The network before its first step, in training mode; one that inherits sees a batch of ``pixels`` for that."""
     network = FERModel(config.network, label_set(config.network))
-    if config.start:
-        transfer_weights(network, checkpoint.load_model(config.start), to_unit(pixels[: config.batch_size]))
+    if config.init_from:
+        transfer_weights(network, checkpoint.load_model(config.init_from), to_unit(pixels[: config.batch_size]))
     return network
 
 
@@ -136,21 +136,24 @@ def fit(
 ) -> FERModel | None:
     """Trains, or goes on with a run that was stopped, and writes the best epoch to ``folder``.
 
-    The best epoch is the one with the highest accuracy on the faces of ``validation`` without a twin, among those
+    The best epoch is the one with the highest accuracy on the faces of ``validation`` without a duplicate, among those
     trained on whole faces. ``folder`` gets config.json, model.safetensors and history.csv; while the run is under way
-    it holds ``unfinished.pt``. Under torchrun only the first process measures and writes; the others return None.
+    it holds ``resume.pt``. Under torchrun only the first process measures and writes; the others return None.
 
     Raises:
         ValueError: ``folder`` holds a run begun with other settings, FER+'s votes are wanted and not there, or no face
-            of ``validation`` is without a twin, or ``folder`` cannot be written to.
+            of ``validation`` is without a duplicate, or ``folder`` cannot be written to.
     """
-    if validation.twin.all():
+    if validation.is_duplicate.all():
         raise ValueError(
             f"all {len(validation)} faces to choose on are in Training as well: put others into validation/<emotion>/"
         )
-    if config.votes and training.votes is None:
-        raise ValueError(f"votes is {config.votes}, but fer2013new.csv is not beside FER-2013: add it, or --votes 0")
-    if config.folds and training.taught is None:
+    if config.aux_votes_weight and training.votes is None:
+        raise ValueError(
+            f"aux_votes_weight is {config.aux_votes_weight}, but fer2013new.csv is not beside FER-2013: "
+            "add it, or --aux-votes-weight 0"
+        )
+    if config.folds and training.teacher_probs is None:
         raise ValueError(f"folds is {config.folds}, but there are no soft targets: distillation.fit makes them")
     _keep_memory()
     check_writable(folder)
@@ -237,7 +240,7 @@ def _train_epoch(
     loss, accuracy = (team.total(sums) / len(faces)).tolist()
     if not math.isfinite(loss):
         raise ValueError(f"the loss of epoch {epoch + 1} is {loss}: begin anew with a lower --learning-rate")
-    return {"epoch": epoch + 1, "size": config.size(epoch), "rate": rate, "loss": loss, "accuracy": accuracy}
+    return {"epoch": epoch + 1, "size": config.size(epoch), "lr": rate, "loss": loss, "accuracy": accuracy}
 
 
 def _batches(faces: FaceDataset, size: int, generator: Generator, processes: int = 1) -> Iterator[FaceDataset]:
@@ -281,11 +284,11 @@ def train_step(
     loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
     total = loss
     if guesses is not None:
-        total = loss + config.votes * functional.cross_entropy(guesses.float(), votes, reduction="sum")
+        total = loss + config.aux_votes_weight * functional.cross_entropy(guesses.float(), votes, reduction="sum")
     run.optimizer.zero_grad()
     (total * team.size / len(batch)).backward()  # the processes' gradients are averaged
-    if config.clip:
-        nn.utils.clip_grad_norm_(run.learner.parameters(), config.clip)
+    if config.clip_grad_norm:
+        nn.utils.clip_grad_norm_(run.learner.parameters(), config.clip_grad_norm)
     run.optimizer.step()
     if run.average is not None:
         run.average.update_parameters(run.learner.network)
@@ -293,19 +296,19 @@ def train_step(
 
 
 def eval_model(network: nn.Module, faces: FaceDataset, size: int = SIDE) -> dict:
-    """Loss and accuracy on ``faces``, and accuracy on those without a twin."""
+    """Loss and accuracy on ``faces``, and accuracy on those without a duplicate."""
     logits = predict_logits(network, faces.pixels, size)
     right = logits.argmax(1) == faces.labels
     return {
         "public_loss": functional.cross_entropy(logits, faces.labels).item(),
         "public_accuracy": right.float().mean().item(),
-        "public_accuracy_without_twins": right[~faces.twin].float().mean().item(),
+        "public_accuracy_deduplicated": right[~faces.is_duplicate].float().mean().item(),
     }
 
 
 def _keep_best(run: TrainState, config: TrainConfig, epoch: int, row: dict) -> None:
     candidates = [old for old in run.history if old["size"] == SIDE]
-    key = "public_accuracy_without_twins"
+    key = "public_accuracy_deduplicated"
     if config.size(epoch) == SIDE and all(row[key] > old[key] for old in candidates):
         run.best = copy.deepcopy(run.measured.state_dict())
     run.history.append(row)
@@ -314,22 +317,22 @@ def _keep_best(run: TrainState, config: TrainConfig, epoch: int, row: dict) -> N
 def _finish(run: TrainState, config: TrainConfig, faces: int, validation: FaceDataset, folder: Path) -> FERModel:
     """Writes the best epoch, calibrated, and the history; ``faces`` is how many were trained on."""
     recipe, name = _whole_recipe(config, faces), folder.absolute().name  # by which weights/ knows it
-    network = FERModel(config.network, label_set(config.network), name, recipe=recipe)
+    network = FERModel(config.network, label_set(config.network), name, train_config=recipe)
     network.load_state_dict(run.best)
     network.eval()
-    alone = validation[~validation.twin]
+    alone = validation[~validation.is_duplicate]
     logits = predict_logits(network, alone.pixels)
     network.temperature = fit_temperature(logits, alone.labels)
-    network.unsure = fit_rejection_threshold((logits / network.temperature).softmax(1), alone.labels)
-    _write_history(run.history, config.start, folder)
+    network.confidence_threshold = fit_rejection_threshold((logits / network.temperature).softmax(1), alone.labels)
+    _write_history(run.history, config.init_from, folder)
     checkpoint.save_model(network, folder)
     return network
 
 
 def _whole_recipe(config: TrainConfig, faces: int) -> dict:
     """The settings, how many faces they were put to, and those of the checkpoint that the training began with."""
-    earlier = {"earlier": checkpoint.load_model(config.start).recipe} if config.start else {}
-    return asdict(config) | {"faces": faces} | earlier
+    earlier = {"previous_stage": checkpoint.load_model(config.init_from).train_config} if config.init_from else {}
+    return asdict(config) | {"num_train_images": faces} | earlier
 
 
 def _write_history(rows: list[dict], start: str, folder: Path) -> None:
@@ -358,5 +361,5 @@ def _keep_memory() -> None:
 
 
 def _line(row: dict) -> str:
-    public = f"{row['public_accuracy']:.4f}, without twins {row['public_accuracy_without_twins']:.4f}"
+    public = f"{row['public_accuracy']:.4f}, without duplicates {row['public_accuracy_deduplicated']:.4f}"
     return f"epoch {row['epoch']:3}: loss {row['loss']:.3f}, accuracy {row['accuracy']:.3f}; PublicTest {public}"

@@ -49,7 +49,7 @@ def ask(url: str, picture, network="compact") -> httpx.Response:
 
 PUBLIC = {
     "/predict": ["picture", "network"],
-    "/confusion": ["network", "split", "without_twins", "threshold", "other"],
+    "/confusion": ["network", "split", "without_duplicates", "threshold", "other"],
     "/saliency": ["picture", "network", "method", "target", "against"],
     "/activations": ["picture", "network", "layer"],
     "/ascend": ["network", "layer", "filters", "steps", "seed"],
@@ -127,8 +127,8 @@ def test_the_api_answers_plain_json_and_leaves_no_file_but_the_upload(page, face
     before = set(uploads_folder.rglob("*.*"))
     answer = Client(page.url, verbose=False).predict(handle_file(face), api_name="/predict")
     assert answer["detector"] == "haar" and len(answer["faces"]) == 1
-    assert set(answer["faces"][0]) == {"box", "angle", "emotion", "probabilities", "unsure"}
-    assert answer["faces"][0]["emotion"] == "happy" and answer["faces"][0]["unsure"] is False
+    assert set(answer["faces"][0]) == {"box", "angle", "emotion", "probabilities", "low_confidence"}
+    assert answer["faces"][0]["emotion"] == "happy" and answer["faces"][0]["low_confidence"] is False
     assert answer["faces"][0]["probabilities"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
     assert sum(answer["faces"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
     assert {path.name for path in set(uploads_folder.rglob("*.*")) - before} == {"face.png"}
@@ -149,7 +149,7 @@ def test_a_file_of_the_server_that_nobody_uploaded_is_not_opened(
     page, face, tmp_path, uploads_folder, monkeypatch, name, meta
 ):
     opened = []
-    monkeypatch.setattr(api, "open_picture", opened.append)
+    monkeypatch.setattr(api, "open_image", opened.append)
     monkeypatch.chdir(uploads_folder)
     link = uploads_folder / "link.png"
     link.unlink(missing_ok=True)

@@ -419,7 +419,7 @@ def test_a_cell_of_the_matrix_is_chosen_by_mouse_and_by_keyboard(visit):
     page.keyboard.press("Enter")
     expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
     page.get_by_role("button", name="More: unsure answers").click()
-    page.get_by_label("Only faces without a twin in Training").check()
+    page.get_by_label("Only faces without a duplicate in Training").check()
     expect(page.locator("#figures")).to_contain_text("0.5714n 7;")
     expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
 

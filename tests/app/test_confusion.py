@@ -41,8 +41,8 @@ def weights(tmp_path_factory) -> Path:
     checkpoint.save_model(checkpoint.FERModel("compact", temperature=2.0), folder / "compact")
     rows = [logits_of(HAPPY, NEUTRAL, 8)] * 4 + [logits_of(SAD, NEUTRAL, 8)]
     rows += [logits_of(NEUTRAL, SAD, 4)] * 2 + [logits_of(NEUTRAL, HAPPY, 4)]
-    truth, twin = torch.tensor([HAPPY] * 4 + [SAD] * 4), torch.arange(8) == 0
-    faces = FaceDataset(torch.zeros(8, 48, 48), truth, None, twin)
+    truth, is_duplicate = torch.tensor([HAPPY] * 4 + [SAD] * 4), torch.arange(8) == 0
+    faces = FaceDataset(torch.zeros(8, 48, 48), truth, None, is_duplicate)
     predictions.save_predictions(folder / "compact" / "predictions.npz", "PrivateTest", torch.stack(rows), faces)
     checkpoint.save_model(checkpoint.FERModel("cnn"), folder / "cnn")
     sad = torch.stack([logits_of(SAD, HAPPY, 8)] * 8)
@@ -52,9 +52,9 @@ def weights(tmp_path_factory) -> Path:
 
 
 def asked(**changes) -> list:
-    """What the handlers take: network, split, counting, against, threshold, without twins, members, own faces."""
+    """What the handlers take: network, split, counting, against, threshold, without duplicates, members, own faces."""
     usual = {"network": "compact", "split": "PrivateTest", "counting": matrix.COUNTINGS[0], "against": ""}
-    usual |= {"threshold": 0.0, "without_twins": False, "members": [], "own": None}
+    usual |= {"threshold": 0.0, "without_duplicates": False, "members": [], "own": None}
     return list((usual | changes).values())
 
 
@@ -101,9 +101,9 @@ def test_every_number_of_the_summary_and_the_table_is_that_of_evaluate(weights):
         assert f">{row['support']}</td>" in table and f">{row['precision']:.3f}</td>" in table
 
 
-def test_twins_can_be_left_out(weights):
-    """One of the four happy faces is a twin: 4 of 7 are right without it."""
-    assert "<b>0.5714</b>n 7;" in shown(weights, without_twins=True)[2]
+def test_duplicates_can_be_left_out(weights):
+    """One of the four happy faces is a duplicate: 4 of 7 are right without it."""
+    assert "<b>0.5714</b>n 7;" in shown(weights, without_duplicates=True)[2]
 
 
 def test_unsure_answers_can_be_left_out(weights):
@@ -161,10 +161,10 @@ def test_the_faces_that_only_one_network_reads_right_can_be_chosen(weights):
     assert sorted(found.face[rows].tolist()) == [5, 6, 7]
 
 
-def test_a_committee_is_named_by_its_members(weights):
+def test_an_ensemble_is_named_by_its_members(weights):
     """The other members are asked beside the network; naming it once more changes nothing."""
     question = confusion_handlers.ConfusionRequest(*asked(members=["compact", "cnn"]))
-    assert question.name == "committee:compact+cnn" and question.found(weights).name == "committee:compact+cnn"
+    assert question.name == "ensemble:compact+cnn" and question.found(weights).name == "ensemble:compact+cnn"
     assert "<b>0.6250</b>" in shown(weights, members=["compact"])[2]
     assert "tell other labels apart" in shown(weights, members=["compact-ferplus"])[1]
 
@@ -298,8 +298,8 @@ def test_the_matrix_is_saved_as_figure_and_table(weights):
     "arguments, words",
     [
         (("nothing", "PrivateTest", False, 0.0), "no network 'nothing'"),
-        (("committee:compact+compact", "PrivateTest", False, 0.0), "not the same"),
-        (("committee:compact+../x", "PrivateTest", False, 0.0), "no network '../x'"),
+        (("ensemble:compact+compact", "PrivateTest", False, 0.0), "not the same"),
+        (("ensemble:compact+../x", "PrivateTest", False, 0.0), "no network '../x'"),
         (("compact", "../..", False, 0.0), "No split"),
         (("compact", "PrivateTest", False, 7.0), "threshold is"),
         (("compact", "PrivateTest", False, float("nan")), "threshold is"),

@@ -91,15 +91,15 @@ NO_VALUE = {
     ],
     "name": ["../dnn", "/etc", MARKUP, 5, ["dnn"], "x" * 100, ""],
     "temperature": [0, -1, float("nan"), float("inf"), "warm", True, None, 1e-300, 10**400],
-    "unsure": ["x", float("nan"), -0.1, 2, None, [0.5]],
-    "figures": [
+    "confidence_threshold": ["x", float("nan"), -0.1, 2, None, [0.5]],
+    "metrics": [
         [],
         {"private_test": 5},
         {"private_test": {"accuracy": 0.5}},
         {"private_test": dict.fromkeys(("accuracy", "n", "ci95"), "x")},
         {"milliseconds": MARKUP},
     ],
-    "recipe": [[1], "x", {"start": "x\n```\n" + MARKUP}, {"a": ["`"]}],
+    "train_config": [[1], "x", {"start": "x\n```\n" + MARKUP}, {"a": ["`"]}],
 }
 
 
@@ -261,23 +261,24 @@ def test_to_measure_anew_mends_predictions_that_are_broken(weights: Path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"\xff", b"[]", b'{"members": 5}', b'{"members": ["dnn", "no"], "unsure": 0, "figures": {}}']
+    "content",
+    [b"{", b"\xff", b"[]", b'{"members": 5}', b'{"members": ["dnn", "no"], "confidence_threshold": 0, "metrics": {}}'],
 )
-def test_a_broken_committee_is_left_out(weights: Path, content: bytes):
+def test_a_broken_ensemble_is_left_out(weights: Path, content: bytes):
     """The networks stay."""
-    (weights / "committee.json").write_bytes(content)
+    (weights / "ensemble.json").write_bytes(content)
     (trouble,) = integrity.look(weights)
-    assert trouble.left_out and trouble.network == "committee" and "`python -m fer committee`" in trouble.words
+    assert trouble.left_out and trouble.network == "ensemble" and "`python -m fer ensemble`" in trouble.words
     assert integrity.sound(weights, [trouble]) == ["dnn"]
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'{"rows": 5, "notes": [], "question": ""}'])
 def test_a_broken_study_is_said_to_be(weights: Path, content: bytes):
     """By a sentence with the command that repeats it."""
-    (weights / "studies" / "twins").mkdir(parents=True)
-    (weights / "studies" / "twins" / "table.json").write_bytes(content)
-    with pytest.raises(gr.Error, match="python -m fer study twins"):
-        studies.show("twins", weights=weights)
+    (weights / "studies" / "duplicates").mkdir(parents=True)
+    (weights / "studies" / "duplicates" / "results.json").write_bytes(content)
+    with pytest.raises(gr.Error, match="python -m fer study duplicates"):
+        studies.show("duplicates", weights=weights)
 
 
 def test_a_card_that_is_no_text_or_of_another_host_is_drawn_without_harm(weights: Path):

@@ -59,7 +59,7 @@ def test_a_frame_gets_its_face_with_number_box_word_bars_and_crop(weights):
     (face,) = answer["faces"]
     x, y, width, height = face["box"]
     assert abs(x + width / 2 - 160) < 12 and abs(y + height / 2 - 120) < 12
-    assert (face["number"], face["emotion"], face["unsure"]) == (1, "happy", False)
+    assert (face["number"], face["emotion"], face["low_confidence"]) == (1, "happy", False)
     assert face["probabilities"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
     assert len(base64.b64decode(face["crop"])) == 48 * 48
     assert tuple(answer["size"]) == (320, 240) and answer["milliseconds"] > 0
@@ -68,7 +68,7 @@ def test_a_frame_gets_its_face_with_number_box_word_bars_and_crop(weights):
 def test_no_face_and_an_unsure_one_are_told_apart(weights):
     ask = Live(weights)
     assert ask(frame=frame())["faces"] == []
-    assert ask(network="cnn")["faces"][0]["unsure"] is True
+    assert ask(network="cnn")["faces"][0]["low_confidence"] is True
 
 
 def test_visitors_share_no_numbers_and_a_network_of_one_is_none_of_the_other(weights):

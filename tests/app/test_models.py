@@ -20,10 +20,10 @@ from fer.studies.published_results import PUBLIC, REPORTS
 def weights(tmp_path_factory) -> Path:
     """`compact` with a card and two epochs of history, and a broken `dnn`."""
     folder = tmp_path_factory.mktemp("weights")
-    measured = {"accuracy": 0.7, "n": 3589, "ci95": [0.685, 0.715], "accuracy_without_twins": 0.69}
+    measured = {"accuracy": 0.7, "n": 3589, "ci95": [0.685, 0.715], "accuracy_deduplicated": 0.69}
     measured |= {
-        "n_without_twins": 3279,
-        "ci95_without_twins": [0.674, 0.706],
+        "n_deduplicated": 3279,
+        "ci95_deduplicated": [0.674, 0.706],
         "balanced_accuracy": 0.65,
         "macro_f1": 0.66,
         "ece": 0.02,
@@ -32,7 +32,7 @@ def weights(tmp_path_factory) -> Path:
     for name in ("compact", "dnn"):
         checkpoint.save_model(network, folder / name)
     model_card.write_card(network, folder / "compact")
-    header = "epoch,size,rate,loss,accuracy,public_loss,public_accuracy,public_accuracy_without_twins"
+    header = "epoch,size,lr,loss,accuracy,public_loss,public_accuracy,public_accuracy_deduplicated"
     (folder / "compact" / "history.csv").write_text(f"{header}\n1,48,1,2,.2,2,.2,.2\n2,48,1,1,.5,1,.5,.5\n")
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
     return folder
@@ -82,10 +82,10 @@ def test_every_public_system_has_its_source_and_no_two_names_lie_on_each_other()
     assert overlaps == []
 
 
-def test_a_committee_s_long_name_may_break_at_its_members():
+def test_an_ensemble_s_long_name_may_break_at_its_members():
     """Unbroken it pushes the last of ten columns out of a page of 1280 pixels."""
-    assert '<td class="long">committee:compact+<wbr>compact-small</td>' in components.table(
-        ["network", "n"], [["committee:compact+compact-small", "1"]], "networks", "All"
+    assert '<td class="long">ensemble:compact+<wbr>compact-small</td>' in components.table(
+        ["network", "n"], [["ensemble:compact+compact-small", "1"]], "networks", "All"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_study_shows_the_report_s_numbers_beside_ours(tmp_path):
     folder = tmp_path / "studies" / "one"
     folder.mkdir(parents=True)
     rows = [{"network": "cnn", "accuracy": 0.5, "report": 0.6, "empty": None, "ci95": [0.4, 0.6], "n": 3589}]
-    (folder / "table.json").write_text(json.dumps({"question": "<i>?", "rows": rows, "notes": ["Note."]}))
+    (folder / "results.json").write_text(json.dumps({"question": "<i>?", "rows": rows, "notes": ["Note."]}))
     assert studies.names(tmp_path) == ["one"]
     page = studies.show("one", weights=tmp_path)
     assert '0.5000</td><td class="number">0.6000</td><td>0.400 to 0.600</td>' in page and "empty" not in page

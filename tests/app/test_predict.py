@@ -45,7 +45,7 @@ def two_faces(unsure: bool = False) -> ImagePrediction:
     def one(x: float, emotion: str) -> FacePrediction:
         probabilities = {emotion: 0.75, "<b>${alert(1)}</b>": 0.25}
         square = Box(x, 20.0, 40.0, 40.0)
-        return FacePrediction(square, square, np.full((48, 48), int(x), np.uint8), probabilities, unsure=unsure)
+        return FacePrediction(square, square, np.full((48, 48), int(x), np.uint8), probabilities, low_confidence=unsure)
 
     return ImagePrediction((one(10.0, "happy"), one(140.0, "sad")), "haar", (200, 100))
 
@@ -175,7 +175,7 @@ def test_templates_use_no_handlebars_since_those_would_run_a_value_as_code():
     ],
 )
 def test_boxes_are_placed_in_shares_of_the_picture_and_cut_at_its_edges(box, place):
-    face = FacePrediction(box, box, np.zeros((48, 48), np.uint8), {"happy": 1.0}, unsure=False)
+    face = FacePrediction(box, box, np.zeros((48, 48), np.uint8), {"happy": 1.0}, low_confidence=False)
     drawn = predict_view.boxes(ImagePrediction((face,), "haar", (200, 100)), 0)
     assert place in drawn
     assert drawn.startswith("<div ")  # nothing to choose where there is one face
@@ -197,8 +197,8 @@ def test_it_listens_to_this_computer_alone_except_on_a_space(monkeypatch, weight
     monkeypatch.setenv("SPACE_ID", space) if space else monkeypatch.delenv("SPACE_ID", raising=False)
     launched = {}
     monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: launched.update(options))
-    monkeypatch.setattr(lifecycle.lifecycle, "wait", lambda page, told: None)
-    monkeypatch.setattr(lifecycle.lifecycle, "listen", lambda: None)
+    monkeypatch.setattr(lifecycle, "wait", lambda page, told: None)
+    monkeypatch.setattr(lifecycle, "listen", lambda: None)
     app_page.main(["--port", "7999"])
     assert launched["server_name"] == host and launched["server_port"] == 7999 and launched["share"] is False
 
@@ -221,9 +221,9 @@ def started(monkeypatch, tmp_path) -> list[dict]:
     launched: list[dict] = []
     page = SimpleNamespace(launch=lambda **how: launched.append(how), listening=None, share_url=None, mcp_server=True)
     monkeypatch.setattr(app_page, "build", lambda: page)
-    monkeypatch.setattr(lifecycle.lifecycle, "wait", lambda page, told: None)
-    monkeypatch.setattr(lifecycle.lifecycle, "listen", lambda: None)
-    monkeypatch.setattr(lifecycle.lifecycle, "own_uploads", lambda: tmp_path)
+    monkeypatch.setattr(lifecycle, "wait", lambda page, told: None)
+    monkeypatch.setattr(lifecycle, "listen", lambda: None)
+    monkeypatch.setattr(lifecycle, "own_uploads", lambda: tmp_path)
     monkeypatch.setattr(app_page.tempfile, "tempdir", None)
     monkeypatch.setattr(app_page, "import_module", lambda name: None)
     return launched

@@ -144,7 +144,9 @@ def test_the_layer_and_the_baseline_are_the_visitor_s_choice(weights, face):
 def slow(monkeypatch) -> list[str]:
     """Every step of work shows, and what is wanted changes to the gradient at the first; lists the methods that ran."""
     monkeypatch.setattr(
-        saliency_handlers, "steps", lambda work, wanted=lambda: True: jobs.run_with_progress(work, wanted, 0.001)
+        saliency_handlers,
+        "run_with_progress",
+        lambda work, wanted=lambda: True: jobs.run_with_progress(work, wanted, 0.001),
     )
     ran, of = [], explanation.explain_face
     monkeypatch.setattr(explanation, "explain_face", lambda *asked: (ran.append(asked[2]), of(*asked))[1])

@@ -42,7 +42,7 @@ def test_the_most_faithful_method_stands_first_and_what_does_not_hold_is_left_ou
     assert "grad-cam" not in forgotten and forgotten["edges"] is None and -1 <= forgotten["gradient"] <= 1
 
 
-def test_the_faces_are_always_the_same_and_have_no_twin():
+def test_the_faces_are_always_the_same_and_have_no_duplicate():
     """Four of six; more than there are is refused."""
     pixels = torch.arange(6).view(6, 1, 1).expand(6, 48, 48).byte()
     split = dataset.FaceDataset(

@@ -218,7 +218,7 @@ def test_eight_visitors_at_once_get_the_maps_that_they_get_alone():
 
     Each is answered twice, alone and among the others, and no hook is left on a network.
     """
-    nets = [small(), small(1), small(2, nn.SELU), committee(small(0), small(1))]
+    nets = [small(), small(1), small(2, nn.SELU), ensemble(small(0), small(1))]
     cases = []
     for seed in range(25):
         network = nets[seed % 4]
@@ -330,20 +330,20 @@ def test_a_method_that_does_not_hold_is_left_out_with_a_sentence(architecture, m
     assert all(reasons[method].endswith(".") for method in missing)
 
 
-def committee(*members: nn.Module) -> Ensemble:
+def ensemble(*members: nn.Module) -> Ensemble:
     for number, member in enumerate(members):
         member.labels, member.name, member.temperature = tuple("abcde"), str(number), 1.0
     return Ensemble(members).eval()
 
 
-def test_a_committee_is_explained_by_its_gradients_but_not_by_layers():
+def test_an_ensemble_is_explained_by_its_gradients_but_not_by_layers():
     """Its map of the logarithm of the mean probability lies between the members'."""
-    pair = committee(small(0), small(1))
+    pair = ensemble(small(0), small(1))
     missing = [method for method, reason in methods_for(pair).items() if reason]
     assert missing == ["deeplift", "hirescam", "grad-cam", "guided-grad-cam"]
-    twins = committee(small(0), small(0))
+    duplicates = ensemble(small(0), small(0))
     logits = explain(small(0), faces(), "gradient", 1, 3)
-    assert torch.allclose(explain(twins, faces(), "gradient", 1, 3), logits, atol=1e-5)
+    assert torch.allclose(explain(duplicates, faces(), "gradient", 1, 3), logits, atol=1e-5)
     assert explain(pair, faces(), "guided-backprop", 1).any()
 
 

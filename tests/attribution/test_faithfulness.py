@@ -219,7 +219,7 @@ def test_rank_correlation_compares_sizes_in_order():
 
 
 def test_what_is_randomised_is_a_copy():
-    """The last layer alone or all of them, in every member of a committee; the network itself stays as it was."""
+    """The last layer alone or all of them, in every member of an ensemble; the network itself stays as it was."""
     network = NamedSequential()
     for name, layer in (("flatten", nn.Flatten()), ("dense_1", nn.Linear(2304, 8)), ("dense_2", nn.Linear(8, 3))):
         network.add_module(name, layer)

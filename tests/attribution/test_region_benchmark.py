@@ -44,11 +44,11 @@ def test_a_network_that_reads_the_mouth_is_found_to_look_at_the_mouth(tmp_path: 
 
 
 def test_as_many_faces_of_each_label_are_taken_as_there_are():
-    """Three of six and three of four, none with a twin."""
+    """Three of six and three of four, none with a duplicate."""
     faces = some_faces()
     assert region_benchmark.some(faces, 3).labels.bincount().tolist() == [3, 3]
     assert region_benchmark.some(faces, 5).labels.bincount().tolist() == [4, 5]
-    faces.twin[6:] = True
+    faces.is_duplicate[6:] = True
     assert region_benchmark.some(faces, 3).labels.tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="each is 0"):
         region_benchmark.some(faces, 0)

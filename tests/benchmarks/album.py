@@ -31,7 +31,7 @@ PLAIN = """import sys, torch, numpy as np
 from pathlib import Path
 from PIL import Image
 from fer.models import checkpoint
-network, files = checkpoint.load("compact"), sorted(Path(sys.argv[1]).glob("[0-9]*.png"))
+network, files = checkpoint.load_model("compact"), sorted(Path(sys.argv[1]).glob("[0-9]*.png"))
 with torch.inference_mode():
     for start in range(0, len(files), 64):
         faces = np.stack([np.asarray(Image.open(file).convert("L")) for file in files[start : start + 64]])
@@ -93,7 +93,7 @@ def main() -> None:
             f"a plain loop of the same pictures, start included: {len(pixels) / plain:.0f}; ratio {plain / seconds:.2f}"
         )
         began = time.perf_counter()
-        loading = "import torch; from fer.models import checkpoint; checkpoint.load('compact')"
+        loading = "import torch; from fer.models import checkpoint; checkpoint.load_model('compact')"
         subprocess.run([sys.executable, "-c", loading])
         start_up = time.perf_counter() - began
         rate = len(pixels) / (seconds - start_up)

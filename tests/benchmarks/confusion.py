@@ -25,8 +25,8 @@ def main() -> None:
     for name in names:
         other = names[1] if name == names[0] else names[0]
         alone, both = (
-            (name, "PrivateTest", matrix.COUNTINGS[0], against, threshold, twins, [], None)
-            for against, threshold, twins in (("", 0.0, False), (other, 0.5, True))
+            (name, "PrivateTest", matrix.COUNTINGS[0], against, threshold, duplicates, [], None)
+            for against, threshold, duplicates in (("", 0.0, False), (other, 0.5, True))
         )
         times = (
             milliseconds(lambda asked=alone: confusion_handlers.show(*asked, 11, weights=weights), repeats),

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.framing [--data DIR] [--faces 2000] [--network NAME ...]
 
 Training faces, enlarged to 192 pixels inside a replicated border of 64, give the constants `faces.FRAMING`.
-PublicTest faces without twins, enlarged in the same way, are then cut with those constants and with the raw box
+PublicTest faces without duplicates, enlarged in the same way, are then cut with those constants and with the raw box
 squashed to a square; each crop is compared with the original 48x48 face, and by the accuracy of each network named.
 YuNet needs $FER_YUNET or the Hub; without it only Haar is measured.
 """
@@ -34,7 +34,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     splits = fer2013.load_fer2013(options.data)
     training = dataset.random_subset(splits["Training"], options.faces)
-    public = dataset.random_subset(splits["PublicTest"][~splits["PublicTest"].twin], options.faces)
+    public = dataset.random_subset(splits["PublicTest"][~splits["PublicTest"].is_duplicate], options.faces)
     for name in ("yunet", "haar"):
         try:
             detector = faces_detector.load_detector(name)

@@ -84,7 +84,7 @@ def main() -> None:
     count = arguments.faces
     pixels = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8)
     faces = dataset.FaceDataset(pixels, torch.arange(count) % 7, None, torch.zeros(count).bool())
-    config = default_config(arguments.network, votes=0.0, small_epochs=0)
+    config = default_config(arguments.network, aux_votes_weight=0.0, low_res_epochs=0)
     plain = usual(faces, config, arguments.workers)
     trainer._keep_memory()
     mine = ours(faces, config)

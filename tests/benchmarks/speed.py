@@ -43,7 +43,7 @@ def milliseconds(work: Callable[[], object], repeats: int) -> float:
 
 def training_speed(name: str) -> float:
     """Faces a second of whole training steps (augmentation, forward, backward, optimiser, average), batch 128."""
-    config = default_config(name, votes=0.0, small_epochs=0)
+    config = default_config(name, aux_votes_weight=0.0, low_res_epochs=0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     team = DistributedContext(device)
     run = trainer.TrainState(config, team)

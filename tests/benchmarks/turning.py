@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--address", metavar="URL", help="of a page that runs already, in place of this one")
     arguments = parser.parse_args()
     networks = [checkpoint.load_meta(name) for name in checkpoint.list_checkpoints()]
-    figures = {network.name: f"{network.figures['private_test']['accuracy']:.4f}" for network in networks}
+    figures = {network.name: f"{network.metrics['private_test']['accuracy']:.4f}" for network in networks}
     serving = nullcontext(arguments.address) if arguments.address else served()
     with serving as address, sync_playwright() as manager:
         browser = manager.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)

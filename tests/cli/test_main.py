@@ -147,7 +147,7 @@ def test_every_command_that_reads_a_folder_ends_with_what_was_left_out(predictin
     own, folder = tmp_path / "own", tmp_path / "dnn"
     for arguments, read in (
         (["predict", own, "--whole"], "read 4 pictures"),
-        (["crop", own, tmp_path / "cut"], "read 4 pictures"),
+        (["crop_size", own, tmp_path / "cut"], "read 4 pictures"),
         (["confusion", "compact", "--faces", own], "read 4 faces"),
         (["train", "dnn", "--data", own, "--epochs", 1, "--out", folder], "read 4 faces"),
         (["evaluate", folder, "--data", own], "read 4 faces"),
@@ -198,7 +198,7 @@ def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights
     told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--network", "cnn", "--out", file)
     assert (told["layer"], told["file"], len(told["filters"])) == ("conv2d_1", str(file), 64)
     assert told["filters"][2] == told["filters"][3] | {"filter": 2}
-    stands = {row["filter"]: row["twin"] for row in told["redundant"]}
+    stands = {row["filter"]: row["is_duplicate"] for row in told["redundant"]}
     assert stands.get(2, 2) == stands.get(3, 3) and file.exists()
     assert main(["activations", str(EXAMPLES / "happy.png"), "conv2d_9", "--network", "cnn"]) == 2
     assert "no layer 'conv2d_9'" in capsys.readouterr().err
@@ -260,7 +260,7 @@ def test_ascend_exchanges_a_part_of_its_preset(weights: Path, tmp_path: Path, ca
         (["evaluate", ""], "no network '' in"),
         (["evaluate", "../../nowhere"], "no network '../../nowhere' in"),
         (["evaluate", "https://example.com/x"], "no network 'https://example.com/x' in"),
-        (["evaluate", "committee:"], "no network '' in"),
+        (["evaluate", "ensemble:"], "no network '' in"),
         (["evaluate", "x.onnx"], "x.onnx is no network that `python -m fer export` wrote"),
         (["confusion", "dnn", "--faces", "nowhere.zip"], "The archive cannot be read (FileNotFoundError)"),
         (["confusion", "dnn", "--faces", __file__], "This is no zip archive"),
@@ -330,7 +330,7 @@ def test_a_training_that_comes_apart_writes_nothing(weights: Path, folder_data: 
     checkpoint.save_model(FERModel("dnn"), weights / "dnn")
     before = (weights / "dnn" / "model.safetensors").read_bytes()
     asked = ["train", "dnn", "--data", str(folder_data), "--epochs", "1", "--optimizer", "sgd"]
-    assert main([*asked, "--learning-rate", "1e30", "--clip", "0", "--batch-size", "16", "--json"]) == 2
+    assert main([*asked, "--learning-rate", "1e30", "--clip-grad-norm", "0", "--batch-size", "16", "--json"]) == 2
     assert "the loss of epoch 1 is" in capsys.readouterr().err
     assert (weights / "dnn" / "model.safetensors").read_bytes() == before
 

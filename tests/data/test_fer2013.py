@@ -1,4 +1,4 @@
-"""data: what is read, which faces are twins, and what is said when the files are not right."""
+"""data: what is read, which faces are duplicates, and what is said when the files are not right."""
 
 from pathlib import Path
 
@@ -192,15 +192,16 @@ def test_a_broken_cache_is_read_anew(tmp_path: Path):
     assert len(data_fer2013.load_fer2013(tmp_path)["Training"]) == 1
 
 
-def test_twins_are_found_as_they_are_mirrored_and_relit_and_no_others():
-    """Of five test faces, the copy, the mirrored and the darker one have a twin; noise and a blank one have not."""
+def test_duplicates_are_found_as_they_are_mirrored_and_relit_and_no_others():
+    """Of five test faces, the copy, the mirrored and the darker one have a duplicate; noise and a blank one have
+    not."""
     training = noise(50)
     relit = (training[2].float() * 0.5 + 20).to(torch.uint8)
     blank = torch.full((48, 48), 9, dtype=torch.uint8)
     test = torch.stack([training[0], training[1].flip(-1), relit, noise(1, seed=1)[0], blank])
     marked = duplicates.mark_duplicates({"Training": faces(training), "PublicTest": faces(test)})
-    assert marked["PublicTest"].twin.tolist() == [True, True, True, False, False]
-    assert marked["Training"].twin.nonzero().flatten().tolist() == [0, 1, 2]
+    assert marked["PublicTest"].is_duplicate.tolist() == [True, True, True, False, False]
+    assert marked["Training"].is_duplicate.nonzero().flatten().tolist() == [0, 1, 2]
 
 
 def test_ferplus_labels_need_a_majority_of_the_votes_that_are_not_single():
@@ -212,7 +213,7 @@ def test_ferplus_labels_need_a_majority_of_the_votes_that_are_not_single():
     votes[3, 9] = 10
     four = data_dataset.FaceDataset(noise(4), torch.zeros(4).long(), votes, torch.tensor([True, False, False, True]))
     kept = data_dataset.with_label_set(four, ferplus.FERPLUS)
-    assert (kept.labels.tolist(), kept.twin.tolist()) == ([3, 1], [True, False])
+    assert (kept.labels.tolist(), kept.is_duplicate.tolist()) == ([3, 1], [True, False])
     assert [ferplus.FERPLUS[label] for label in kept.labels] == ["sad", "happy"]
     assert data_dataset.with_label_set(four, labels.EMOTIONS) is four
     with pytest.raises(data_dataset.DataError, match="fer2013new.csv"):
@@ -233,9 +234,9 @@ def test_real_fer2013_is_read_whole(fer2013: dict[str, data_dataset.FaceDataset]
 
 
 @pytest.mark.data
-def test_real_twins(fer2013: dict[str, data_dataset.FaceDataset]):
-    """294 faces of PublicTest and 310 of PrivateTest have a twin in Training at correlation .99."""
-    assert (int(fer2013["PublicTest"].twin.sum()), int(fer2013["PrivateTest"].twin.sum())) == (294, 310)
+def test_real_duplicates(fer2013: dict[str, data_dataset.FaceDataset]):
+    """294 faces of PublicTest and 310 of PrivateTest have a duplicate in Training at correlation .99."""
+    assert (int(fer2013["PublicTest"].is_duplicate.sum()), int(fer2013["PrivateTest"].is_duplicate.sum())) == (294, 310)
 
 
 @pytest.mark.data
@@ -264,7 +265,7 @@ def test_own_faces_are_divided_by_emotion_the_same_way_every_time(tmp_path: Path
     }
     (tmp_path / "cache.safetensors").unlink()
     assert torch.equal(data_fer2013.load_fer2013(tmp_path)["PublicTest"].pixels, splits["PublicTest"].pixels)
-    assert not splits["PublicTest"].twin.any()
+    assert not splits["PublicTest"].is_duplicate.any()
 
 
 def test_a_lone_train_folder_is_divided_as_well(tmp_path: Path):
@@ -285,14 +286,14 @@ def test_own_faces_of_another_size_are_their_centred_square(tmp_path: Path):
     assert data_fer2013.load_fer2013(tmp_path)["Training"].pixels.unique().tolist() == [255]
 
 
-def test_copies_among_own_faces_are_twins_where_they_were_divided(tmp_path: Path):
+def test_copies_among_own_faces_are_duplicates_where_they_were_divided(tmp_path: Path):
     """Every face is there twice, once mirrored: a held-out one is marked just where its copy is in Training."""
     for path in sorted(own_faces(tmp_path).glob("*/*.png")):
         Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path.with_stem(f"{path.stem}-copy"))
     splits = data_fer2013.load_fer2013(tmp_path)
     training, held = splits["Training"].pixels, splits["PublicTest"]
     copied = [bool((training == face.flip(-1)).all((1, 2)).any()) for face in held.pixels]
-    assert held.twin.tolist() == copied and any(copied) and len(held) == 8
+    assert held.is_duplicate.tolist() == copied and any(copied) and len(held) == 8
 
 
 def test_mirror_images_follow_the_faces_with_their_labels():

@@ -133,7 +133,7 @@ def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
     path = zipped(tmp_path / "f.zip", {"happy/1.png": png(0, 6000), "happy/2.png": png(9)})
     opened = image_io.open_image
     sizes = []
-    monkeypatch.setattr(image_folder, "open_picture", lambda data: sizes.append(len(data)) or opened(data))
+    monkeypatch.setattr(image_folder, "open_image", lambda data: sizes.append(len(data)) or opened(data))
     own = zip_dataset.read(path)
     assert len(own.names) == 1 and len(sizes) == 1 and own.report.left_out[0].what == "too large"
 

@@ -62,14 +62,14 @@ def test_unknown_corruptions_are_refused_by_name(name: str, strength: int):
 
 def test_robust_figures_count_faces_and_not_pictures():
     """Of 4 faces one is always read right, one in 11 of 33: mean 1/3, n 4; the row of noise 1 has 2 right of 4."""
-    labels, twin = torch.tensor([0, 1, 2, 3]), torch.tensor([False, True, False, False])
+    labels, is_duplicate = torch.tensor([0, 1, 2, 3]), torch.tensor([False, True, False, False])
     logits = torch.zeros(33, 4, 7)
     logits[:, :, 6] = 1
     logits[:, 0, 0] = logits[:11, 1, 1] = 2
-    faces = dataset.FaceDataset(torch.zeros(4, 48, 48).byte(), labels, None, twin)
+    faces = dataset.FaceDataset(torch.zeros(4, 48, 48).byte(), labels, None, is_duplicate)
     found = corruptions.robust_figures(logits, faces)
     assert (found["accuracy"], found["n"]) == (pytest.approx(1 / 3), 4)
-    assert (found["accuracy_without_twins"], found["n_without_twins"]) == (pytest.approx(1 / 3), 3)
+    assert (found["accuracy_deduplicated"], found["n_deduplicated"]) == (pytest.approx(1 / 3), 3)
     low, high = found["ci95"]  # the shares are 1, 1/3, 0, 0: deviation .4714, and 1.96 / 2 of it to either side
     assert low == 0 and high == pytest.approx(1 / 3 + 0.98 * 0.4714, abs=1e-3)
     row = found["corruptions"][0]

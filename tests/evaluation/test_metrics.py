@@ -15,7 +15,7 @@ from fer.evaluation import metrics as evaluation_metrics
 
 @pytest.fixture
 def guesses() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Logits, labels and twins of 500 faces of seven emotions, read right about half the time."""
+    """Logits, labels and duplicates of 500 faces of seven emotions, read right about half the time."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 7, (500,), generator=generator)
     logits = torch.randn(500, 7, generator=generator) + 2 * torch.eye(7)[labels]
@@ -24,8 +24,8 @@ def guesses() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_figures_agree_with_scikit_learn(guesses: tuple):
     """Accuracy, macro-F1, balanced accuracy, confusion, precision and recall."""
-    logits, labels, twin = guesses
-    ours, predicted = evaluation_metrics.classification_metrics(logits, labels, twin), logits.argmax(1)
+    logits, labels, is_duplicate = guesses
+    ours, predicted = evaluation_metrics.classification_metrics(logits, labels, is_duplicate), logits.argmax(1)
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predicted))
     assert ours["macro_f1"] == pytest.approx(metrics.f1_score(labels, predicted, average="macro"))
     assert ours["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
@@ -35,13 +35,13 @@ def test_figures_agree_with_scikit_learn(guesses: tuple):
         assert [row[key] for row in ours["per_class"]] == pytest.approx(values.tolist())
 
 
-def test_faces_without_a_twin_are_counted_apart(guesses: tuple):
-    """Every tenth face is a twin: 450 of 500 are left, and their accuracy is their own."""
-    logits, labels, twin = guesses
-    ours = evaluation_metrics.classification_metrics(logits, labels, twin)
-    right = (logits.argmax(1) == labels)[~twin]
-    assert (ours["n"], ours["n_without_twins"]) == (500, 450)
-    assert ours["accuracy_without_twins"] == pytest.approx(right.float().mean().item())
+def test_faces_without_a_duplicate_are_counted_apart(guesses: tuple):
+    """Every tenth face is a duplicate: 450 of 500 are left, and their accuracy is their own."""
+    logits, labels, is_duplicate = guesses
+    ours = evaluation_metrics.classification_metrics(logits, labels, is_duplicate)
+    right = (logits.argmax(1) == labels)[~is_duplicate]
+    assert (ours["n"], ours["n_deduplicated"]) == (500, 450)
+    assert ours["accuracy_deduplicated"] == pytest.approx(right.float().mean().item())
 
 
 def test_wilson_interval_by_hand():
@@ -113,7 +113,7 @@ def test_predictions_of_two_splits_share_a_file_that_is_written_only_on_change(t
     predictions.save_predictions(path, "PublicTest", logits, faces)
     predictions.save_predictions(path, "PrivateTest", logits + 1, faces)
     stored = predictions.read_predictions(path)
-    assert stored["PublicTest_logits"].tolist() == [[1, 2], [3, 4]] and stored["PublicTest_twin"].tolist() == [
+    assert stored["PublicTest_logits"].tolist() == [[1, 2], [3, 4]] and stored["PublicTest_duplicate"].tolist() == [
         True,
         False,
     ]

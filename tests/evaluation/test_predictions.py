@@ -23,8 +23,8 @@ SEVEN = [name for name in SHIPPED if checkpoint.load_meta(name).labels == labels
 
 
 def made(logits: torch.Tensor, truth: torch.Tensor, name: str = "a", **changes) -> Predictions:
-    """Answers of seven labels to faces that are no twins and on which nobody voted."""
-    rows = {"twin": torch.zeros(len(truth), dtype=torch.bool), "face": torch.arange(len(truth)), "votes": None}
+    """Answers of seven labels to faces that are no duplicates and on which nobody voted."""
+    rows = {"is_duplicate": torch.zeros(len(truth), dtype=torch.bool), "face": torch.arange(len(truth)), "votes": None}
     found = Predictions(name, labels.EMOTIONS, 1.0, logits, truth, faces=len(truth), **rows)
     return replace(found, **changes)
 
@@ -42,17 +42,18 @@ def test_shipped_answers_have_the_figures_that_evaluate_wrote_into_config_json(n
     """Rounded to five digits, as config.json keeps them."""
     network = checkpoint.load_meta(name)
     figures = predictions.kept_figures(network, split, checkpoint.WEIGHTS / name)
-    for key, value in network.figures[split.replace("Test", "_test").lower()].items():
+    for key, value in network.metrics[split.replace("Test", "_test").lower()].items():
         assert np.round(figures[key], 5) == pytest.approx(value, abs=1e-9), key
 
 
-@pytest.mark.parametrize("name", [*SHIPPED[:1], "committee:" + "+".join(SEVEN[:2])])
+@pytest.mark.parametrize("name", [*SHIPPED[:1], "ensemble:" + "+".join(SEVEN[:2])])
 def test_shipped_answers_agree_with_scikit_learn(name):
-    """Accuracy, macro-F1, balanced accuracy, precision, recall and confusion, without twins and above a threshold."""
+    """Accuracy, macro-F1, balanced accuracy, precision, recall and confusion, without duplicates and above a
+    threshold."""
     found = (
         predictions.load_predictions(checkpoint.load_meta(name), "PrivateTest")
-        .asked(without_twins=True)
-        .surer_than(0.5)
+        .select(without_duplicates=True)
+        .above_confidence(0.5)
     )
     ours, truth, read = found.figures(), found.truth, found.read
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(truth, read))
@@ -63,13 +64,13 @@ def test_shipped_answers_agree_with_scikit_learn(name):
     for key, values in (("precision", precision), ("recall", recall), ("f1", f1), ("support", support)):
         assert [row[key] for row in ours["per_class"]] == pytest.approx(values.tolist())
     assert ours["answered"] == pytest.approx(len(found) / int((~predictions.load_predictions(
-        checkpoint.load_meta(name), "PrivateTest").twin).sum()))  # fmt: skip
+        checkpoint.load_meta(name), "PrivateTest").is_duplicate).sum()))  # fmt: skip
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["dnn", "committee:dnn+cnn"])
+@pytest.mark.parametrize("name", ["dnn", "ensemble:dnn+cnn"])
 def test_evaluate_and_confusion_print_the_same_numbers(fer2013, monkeypatch, capsys, tmp_path, name):
-    """To the digit, on 200 faces of PrivateTest that are read anew: also for a committee, from its members' answers."""
+    """To the digit, on 200 faces of PrivateTest that are read anew: also for an ensemble, from its members' answers."""
     if {"dnn", "cnn"} - set(SHIPPED):
         pytest.skip("dnn and cnn are not shipped")
     faces = fer2013["PrivateTest"][:200]
@@ -87,12 +88,12 @@ def test_evaluate_and_confusion_print_the_same_numbers(fer2013, monkeypatch, cap
     assert len(shared) >= 11 and all(printed["evaluate"][key] == printed["confusion"][key] for key in shared)
 
 
-def test_a_committee_answers_with_its_members_mean_probability():
+def test_an_ensemble_answers_with_its_members_mean_probability():
     """The kept answers of two networks, each at its own temperature, averaged by hand for one face."""
     if len(SEVEN) < 2:
         pytest.skip("needs two shipped networks")
     members = [predictions.load_predictions(checkpoint.load_meta(name), "PrivateTest") for name in SEVEN[:2]]
-    both = predictions.load_predictions(checkpoint.load_meta("committee:" + "+".join(SEVEN[:2])), "PrivateTest")
+    both = predictions.load_predictions(checkpoint.load_meta("ensemble:" + "+".join(SEVEN[:2])), "PrivateTest")
     mean = (members[0].probabilities[7] + members[1].probabilities[7]) / 2
     assert both.probabilities[7].tolist() == pytest.approx(mean.tolist(), abs=1e-6)
 
@@ -101,13 +102,13 @@ def test_a_threshold_leaves_out_what_is_less_sure():
     """Two labels at .9, .6 and .55: at .6 two of three faces are answered."""
     logits = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55]]).log()
     found = replace(made(logits, torch.tensor([0, 1, 1])), labels=("a", "b"))
-    kept = found.surer_than(0.599)
+    kept = found.above_confidence(0.599)
     assert kept.figures()["answered"] == pytest.approx(2 / 3) and kept.figures()["accuracy"] == 0.5
     for wrong in (1.0, -0.1, float("nan"), "high"):
         with pytest.raises(ValueError, match="threshold is"):
-            found.surer_than(wrong)
+            found.above_confidence(wrong)
     with pytest.raises(ValueError, match="lower the threshold"):
-        found.surer_than(0.95).figures()
+        found.above_confidence(0.95).figures()
 
 
 @pytest.mark.parametrize("won, lost", [(0, 0), (5, 5), (1, 9), (490, 225), (0, 30), (0, 1)])

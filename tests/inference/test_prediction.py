@@ -15,9 +15,9 @@ from fer.inference.predictor import predict_image, predict_probabilities
 class Brightness(nn.Sequential):
     """Two labels: logits (0, 4) for a white face, (0, -4) for a black one."""
 
-    def __init__(self, temperature: float = 1.0, unsure: float = 0.0):
+    def __init__(self, temperature: float = 1.0, confidence_threshold: float = 0.0):
         super().__init__(nn.Flatten(), nn.Linear(48 * 48, 2))
-        self.labels, self.temperature, self.unsure = ("dark", "bright"), temperature, unsure
+        self.labels, self.temperature, self.confidence_threshold = ("dark", "bright"), temperature, confidence_threshold
         self.batches: list[int] = []
         with torch.no_grad():
             self[1].weight.copy_(torch.tensor([[0.0], [8 / 48**2]]).expand(2, 48**2))
@@ -70,7 +70,10 @@ def test_probabilities_are_calibrated_and_sum_to_one():
 def test_unsure_is_below_the_network_s_own_threshold():
     """.982 is sure at .98 and unsure at .99; a threshold of 0 never is."""
     for threshold, unsure in ((0.0, False), (0.98, False), (0.99, True)):
-        assert predict_image(picture(), Brightness(unsure=threshold), finding(LEFT)).faces[0].unsure is unsure
+        assert (
+            predict_image(picture(), Brightness(confidence_threshold=threshold), finding(LEFT)).faces[0].low_confidence
+            is unsure
+        )
 
 
 def test_no_face_is_an_empty_reading_and_no_call_of_the_network():

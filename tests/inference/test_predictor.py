@@ -186,8 +186,8 @@ def test_another_process_predicts_with_what_its_parent_loaded(how: str, used: bo
 
 def test_a_predictor_is_pickled_and_copied(predictor: Predictor, pixels: np.ndarray):
     """The copy finds and answers the same, and shares no lock."""
-    for twin in (pickle.loads(pickle.dumps(predictor)), copy.deepcopy(predictor), copy.copy(predictor)):
-        assert answer(twin, pixels) == answer(predictor, pixels)
+    for is_duplicate in (pickle.loads(pickle.dumps(predictor)), copy.deepcopy(predictor), copy.copy(predictor)):
+        assert answer(is_duplicate, pixels) == answer(predictor, pixels)
     assert copy.deepcopy(predictor.detector)._lock is not predictor.detector._lock
 
 

@@ -49,7 +49,7 @@ def two(network, detector) -> list[np.ndarray]:
         for face in predict_image(picture, network, detector).faces[:1]:
             frame = framed(picture, face.box)
             seen = predict_image(frame, network, detector).faces
-            if len(seen) == 1 and not seen[0].unsure:
+            if len(seen) == 1 and not seen[0].low_confidence:
                 found.setdefault(seen[0].emotion, frame)
     if len(found) < 2:
         pytest.skip("FER_PHOTOS has no two photographs that are read surely and differently")

@@ -16,15 +16,15 @@ HAPPY, SAD = {"happy": 0.9, "sad": 0.05, "neutral": 0.05}, {"happy": 0.05, "sad"
 
 
 def face(box: Box, probabilities: dict[str, float]) -> FacePrediction:
-    return FacePrediction(box, box, np.zeros((48, 48), np.uint8), probabilities, unsure=False)
+    return FacePrediction(box, box, np.zeros((48, 48), np.uint8), probabilities, confidence_threshold=False)
 
 
 def seen(*faces: FacePrediction) -> ImagePrediction:
     return ImagePrediction(faces, "haar", (320, 240))
 
 
-def tracker(seconds: float = 0.5, unsure: float = 0.0, **options) -> FaceTracker:
-    return FaceTracker(Brightness(unsure=unsure), finding(), seconds, **options)
+def tracker(seconds: float = 0.5, confidence_threshold: float = 0.0, **options) -> FaceTracker:
+    return FaceTracker(Brightness(confidence_threshold=confidence_threshold), finding(), seconds, **options)
 
 
 def moved(box: Box, across: float) -> Box:
@@ -90,15 +90,16 @@ def words(follow, clip, step: float = 0.05) -> list[str]:
     shown = []
     for number, probabilities in enumerate(clip):
         one = follow(seen(face(A, probabilities)), number * step).faces[0]
-        shown.append("unsure" if one.unsure else one.emotion)
+        shown.append("confidence_threshold" if one.low_confidence else one.emotion)
     return [word for word, _ in itertools.groupby(shown)]
 
 
 def test_a_change_of_expression_changes_the_word_once():
-    """Six stretches of two seconds; half way, the mean is unsure, and neutral is high in both: neither is shown."""
+    """Six stretches of two seconds; half way, the mean is confidence_threshold, and neutral is high in both: neither
+    is shown."""
     happy, sad = {"happy": 0.6, "sad": 0.01, "neutral": 0.39}, {"happy": 0.01, "sad": 0.6, "neutral": 0.39}
     clip = ([happy] * 40 + [sad] * 40) * 3
-    assert words(tracker(0.5, unsure=0.5).follow, clip) == ["happy", "sad"] * 3
+    assert words(tracker(0.5, confidence_threshold=0.5).follow, clip) == ["happy", "sad"] * 3
 
 
 def test_single_frames_that_differ_change_no_word():

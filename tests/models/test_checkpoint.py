@@ -16,7 +16,7 @@ from fer.models.checkpoint import CheckpointError, FERModel
 def folder(tmp_path: Path) -> Path:
     """weights/ with one small-ish network, dnn, whose numbers all fit float16 exactly."""
     torch.manual_seed(0)
-    network = FERModel("dnn", temperature=1.5, unsure=0.4, recipe={"epochs": 25})
+    network = FERModel("dnn", temperature=1.5, confidence_threshold=0.4, train_config={"epochs": 25})
     network.load_state_dict({key: value.half().float() for key, value in network.state_dict().items()})
     checkpoint.save_model(network, tmp_path / "dnn")
     return tmp_path
@@ -30,7 +30,7 @@ def test_a_checkpoint_comes_back_as_it_was(folder: Path):
     faces = torch.rand(2, 1, 48, 48)
     assert torch.allclose(loaded(faces), network(faces), atol=2e-3)
     assert not loaded.training and next(loaded.parameters()).dtype == torch.float32
-    assert (loaded.temperature, loaded.unsure, loaded.recipe) == (1.5, 0.4, {"epochs": 25})
+    assert (loaded.temperature, loaded.confidence_threshold, loaded.train_config) == (1.5, 0.4, {"epochs": 25})
     assert loaded.labels == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 

@@ -79,13 +79,13 @@ def test_what_is_pushed_is_what_is_loaded(hub: dict[str, str], tmp_path: Path):
     """`push` sends the folder but for an unfinished run, and `load` of OWNER/NAME gives the same logits back."""
     network = FERModel("dnn").eval()
     checkpoint.save_model(network, tmp_path / "small")
-    (tmp_path / "small" / "unfinished.pt").write_bytes(b"half")
+    (tmp_path / "small" / "resume.pt").write_bytes(b"half")
     pushed = command(hub, "-m", "fer", "push", str(tmp_path / "small"), "someone/small", "--json")
     assert json.loads(pushed.stdout)["repository"] == "someone/small", pushed.stderr
     assert sorted(Hub.files) == ["config.json", "model.safetensors"]
     face = "torch.full((1, 1, 48, 48), 0.5)"
     ask = "import torch; from fer.models import checkpoint; "
-    ask += f"print(checkpoint.load('someone/small')({face}).tolist()[0])"
+    ask += f"print(checkpoint.load_model('someone/small')({face}).tolist()[0])"
     loaded = command(hub, "-c", ask)
     expected = checkpoint.load_model(str(tmp_path / "small"))(torch.full((1, 1, 48, 48), 0.5))[0].tolist()
     assert json.loads(loaded.stdout) == pytest.approx(expected, abs=1e-5), loaded.stderr

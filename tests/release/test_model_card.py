@@ -21,7 +21,7 @@ SHIPPED = checkpoint.list_checkpoints()
 
 def figures(accuracy: float, split: str = "PrivateTest") -> dict:
     row = dict.fromkeys(("macro_f1", "balanced_accuracy", "ece"), 0.5) | {"split": split, "tta": False}
-    for suffix, n in (("", 3589), ("_without_twins", 3279)):
+    for suffix, n in (("", 3589), ("_deduplicated", 3279)):
         row |= {f"accuracy{suffix}": accuracy, f"n{suffix}": n, f"ci95{suffix}": [accuracy - 0.015, accuracy + 0.015]}
     return row
 
@@ -43,7 +43,7 @@ def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
     told = ModelCard.load(tmp_path / "README.md").data
     assert told.license == "mit" and len(told.eval_results) == 4
     second = told.eval_results[1]
-    assert second.metric_value == 0.6 and second.metric_name == "PrivateTest: accuracy without twins (n 3,279)"
+    assert second.metric_value == 0.6 and second.metric_name == "PrivateTest: accuracy without duplicates (n 3,279)"
 
 
 def test_a_setting_that_is_empty_is_written_so_that_a_shell_hands_it_over():
@@ -55,11 +55,14 @@ def test_a_setting_that_is_empty_is_written_so_that_a_shell_hands_it_over():
 def test_a_card_gives_the_commands_of_both_stages():
     """Only what differs from the network's own recipe is a flag; one that teaches what comes of it is EARLIER too."""
     first = asdict(default_config("dnn", epochs=9))
-    second = asdict(default_config("dnn", start="weights/dnn", rotate=5.0)) | {"earlier": first}
-    lines = ["python -m fer train dnn --epochs 9 --out EARLIER", "python -m fer train dnn --start EARLIER --rotate 5.0"]
+    second = asdict(default_config("dnn", init_from="weights/dnn", degrees=5.0)) | {"previous_stage": first}
+    lines = [
+        "python -m fer train dnn --epochs 9 --out EARLIER",
+        "python -m fer train dnn --init-from EARLIER --degrees 5.0",
+    ]
     assert training_config.training_commands(second).splitlines() == lines
     taught = training_config.training_commands(second | {"teacher": "weights/dnn"}).splitlines()
-    assert taught[1] == "python -m fer train dnn --start EARLIER --teacher EARLIER --rotate 5.0"
+    assert taught[1] == "python -m fer train dnn --init-from EARLIER --teacher EARLIER --degrees 5.0"
 
 
 def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():
@@ -92,15 +95,15 @@ def test_each_shipped_card_agrees_with_its_config(name: str):
     assert model_card.figures_table(network) in card and card.startswith(
         f"---\n{model_card.front_matter(network)}\n---\n"
     )
-    assert network.figures["private_test"]["n"] == {7: 3589, 8: 3153}[len(network.labels)]
+    assert network.metrics["private_test"]["n"] == {7: 3589, 8: 3153}[len(network.labels)]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_float16_changes_the_accuracy_of_no_shipped_network_by_more_than_a_thousandth(name: str):
     """On PublicTest: the epoch that was chosen, measured while it was trained in float32, and what was kept of it."""
-    network, key = checkpoint.load_model(name), "public_accuracy_without_twins"
-    epochs = history.read_history(checkpoint.WEIGHTS / name)[-network.recipe["epochs"] :]
+    network, key = checkpoint.load_model(name), "public_accuracy_deduplicated"
+    epochs = history.read_history(checkpoint.WEIGHTS / name)[-network.train_config["epochs"] :]
     before = max(epochs, key=lambda row: row[key])
-    after = network.figures["public_test"]
+    after = network.metrics["public_test"]
     assert after["accuracy"] == pytest.approx(before["public_accuracy"], abs=0.001)
-    assert after["accuracy_without_twins"] == pytest.approx(before[key], abs=0.001)
+    assert after["accuracy_deduplicated"] == pytest.approx(before[key], abs=0.001)

@@ -55,7 +55,7 @@ def test_the_file_is_a_network_to_read_with(written: Path, tmp_path: Path):
     faces = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(0))
     expected = predictor.calibrated_probabilities(network, faces)
     torch.testing.assert_close(predictor.calibrated_probabilities(portable, faces), expected, atol=1e-5, rtol=0)
-    assert (portable.labels, portable.unsure) == (network.labels, network.unsure)
+    assert (portable.labels, portable.confidence_threshold) == (network.labels, network.confidence_threshold)
     (tmp_path / "other.onnx").write_bytes(b"no network")
     for file in ("other.onnx", "none.onnx"):
         with pytest.raises(checkpoint.CheckpointError, match="no network that `python -m fer export` wrote"):
@@ -67,8 +67,8 @@ def test_the_file_answers_in_another_process_too(written: Path):
     portable, faces = checkpoint.load_model(str(written)), torch.rand(1, 1, 48, 48)
     assert not any(module.training for module in portable.modules())
     expected = portable(faces)
-    for twin in (pickle.loads(pickle.dumps(portable)), copy.deepcopy(portable)):
-        assert torch.equal(twin(faces), expected)
+    for is_duplicate in (pickle.loads(pickle.dumps(portable)), copy.deepcopy(portable)):
+        assert torch.equal(is_duplicate(faces), expected)
     if "fork" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("fork")
         out = context.Queue()

@@ -26,13 +26,13 @@ from fer.studies.runner import StudyConfig
 from fer.training import trainer
 from fer.training.config import default_config
 
-TRAINING = ["cnn-against-dnn", "pseudo-labels", "normalisation", "augmentation", "twins"]
+TRAINING = ["cnn-against-dnn", "pseudo-labels", "normalisation", "augmentation", "duplicates"]
 
 
 @pytest.fixture(scope="module")
 def root(folder_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made-up data, with one face of Training in the test split as well."""
-    folder = tmp_path_factory.mktemp("twins") / "faces"
+    folder = tmp_path_factory.mktemp("duplicates") / "faces"
     shutil.copytree(folder_data, folder, ignore=shutil.ignore_patterns("cache*"))
     shutil.copy(folder / "train" / "sad" / "3.png", folder / "test" / "sad" / "9.png")
     return folder
@@ -54,7 +54,7 @@ def tables(root: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) 
     for name in TRAINING:
         folder = tmp_path_factory.mktemp("studies") / name
         assert main(["study", name, "--quick", "--data", str(root), "--out", str(folder), "--json"]) == 0
-        made[name] = folder, json.loads((folder / "table.json").read_text())
+        made[name] = folder, json.loads((folder / "results.json").read_text())
     return made
 
 
@@ -85,10 +85,10 @@ def test_a_repeated_study_trains_nothing_and_prints_the_same_table(
 ):
     """Byte by byte, with fit() out of reach: the runs are read back from runs/."""
     folder, _ = tables[name]
-    before = (folder / "table.json").read_bytes()
+    before = (folder / "results.json").read_bytes()
     monkeypatch.setattr(trainer, "fit", None)
     assert main(["study", name, "--quick", "--data", str(root), "--out", str(folder), "--json"]) == 0
-    assert (folder / "table.json").read_bytes() == before
+    assert (folder / "results.json").read_bytes() == before
     assert json.loads(capsys.readouterr().out) == json.loads(before)
 
 
@@ -96,8 +96,8 @@ def test_a_repeated_study_trains_nothing_and_prints_the_same_table(
     "arguments, words",
     [
         (["magic"], "no study 'magic': expected one of cnn-against-dnn, pseudo-labels"),
-        (["twins", "--seeds", "0"], "seeds is 0: expected 1 or more"),
-        (["twins", "--out", __file__], "test_registry.py is a file: expected a folder"),
+        (["duplicates", "--seeds", "0"], "seeds is 0: expected 1 or more"),
+        (["duplicates", "--out", __file__], "test_registry.py is a file: expected a folder"),
         (["augmentation", "--data", "nowhere"], "FER-2013 not found"),
         (["relu-against-selu"], "`python -m fer train vgg16-relu` makes it"),
         (["relu-against-selu", "--seeds", "2"], "seeds is 2: this study trains nothing"),
@@ -150,11 +150,13 @@ def test_studies_bring_in_no_matplotlib_until_they_draw():
 
 def ship_cnn(weights: Path, first: dict) -> None:
     """A cnn of two stages with 30 epochs, the n-th of which reads n % of PublicTest right."""
-    shares = dict.fromkeys(("accuracy", "accuracy_without_twins", "macro_f1", "balanced_accuracy", "ece"), 0.3)
-    counts = {"n": 3589, "n_without_twins": 3295, "ci95": [0.28, 0.32], "ci95_without_twins": [0.28, 0.32]}
+    shares = dict.fromkeys(("accuracy", "accuracy_deduplicated", "macro_f1", "balanced_accuracy", "ece"), 0.3)
+    counts = {"n": 3589, "n_deduplicated": 3295, "ci95": [0.28, 0.32], "ci95_deduplicated": [0.28, 0.32]}
     public = {"public_test": shares | counts}
-    checkpoint.save_model(FERModel("cnn", recipe={"epochs": 5, "earlier": first}, figures=public), weights / "cnn")
-    keys = ("loss", "accuracy", "public_loss", "public_accuracy", "public_accuracy_without_twins")
+    checkpoint.save_model(
+        FERModel("cnn", train_config={"epochs": 5, "previous_stage": first}, metrics=public), weights / "cnn"
+    )
+    keys = ("loss", "accuracy", "public_loss", "public_accuracy", "public_accuracy_deduplicated")
     lines = [",".join([str(n), *[str(n / 100)] * 5]) for n in range(1, 31)]
     (weights / "cnn" / "history.csv").write_text("\n".join([f"epoch,{','.join(keys)}", *lines]) + "\n")
 
@@ -163,7 +165,7 @@ def test_a_shipped_network_is_compared_by_its_first_25_epochs(tmp_path: Path, mo
     """The later stage's five are left off; its card's 3,589 faces are the n; parameters are counted."""
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     stored = json.loads(json.dumps(default_config("cnn"), default=vars))
-    del stored["start"]  # as in a config.json older than that setting
+    del stored["init_from"]  # as in a config.json older than that setting
     ship_cnn(tmp_path, stored)
     course = normalization.course(StudyConfig(tmp_path / "study", "nowhere"), default_config("cnn"))
     assert (course.parameters, course.faces, len(course.history)) == (3_484_935, 3589, 25)
@@ -203,7 +205,7 @@ def test_training_is_split_four_to_one_to_one():
     assert pseudo_labels.parts(faces_of(240), seed=1)[2].pixels[:, 0, 0].tolist() != firsts[2]
 
 
-def test_only_answers_surer_than_nine_tenths_become_labels():
+def test_only_answers_above_confidence_nine_tenths_become_labels():
     """Probabilities of .88, .95 and .95 (happy, happy, sad; truly happy) keep two faces, one of them right."""
     chain = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 7))
     nn.init.zeros_(chain[1].weight)
@@ -229,10 +231,10 @@ def test_the_last_run_learns_the_labelled_faces_and_the_sure_ones(
     calls = []
 
     def trained(_: StudyConfig, run: str, config: object, faces: dataset.FaceDataset) -> nn.Module:
-        calls.append((run, len(faces), Path(config.start).name if config.start else ""))
+        calls.append((run, len(faces), Path(config.init_from).name if config.init_from else ""))
         return nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 7))
 
-    monkeypatch.setattr(pseudo_labels, "trained", trained)
+    monkeypatch.setattr(pseudo_labels, "train_or_load", trained)
     monkeypatch.setattr(pseudo_labels, "pseudo_labelled", lambda _, faces: (replace(faces, labels=faces.labels * 0), 5))
     with runner.variants():
         result = pseudo_labels.pseudo_labels(quick(root, tmp_path))
@@ -276,12 +278,12 @@ def test_three_seeds_have_their_mean_and_the_deviation_of_a_sample(
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with runner.variants():
         for seed, labels in enumerate(([0, 1, 2, 3, 4, 5, 6], [1, 1, 2, 3, 4, 5, 6], [1, 2, 2, 3, 4, 5, 6])):
-            told = asdict(default_config("small", seed=seed, start="compact-small")) | {"earlier": {}}
-            checkpoint.save_model(FERModel("small", recipe=told), tmp_path / str(seed))
+            told = asdict(default_config("small", seed=seed, init_from="compact-small")) | {"previous_stage": {}}
+            checkpoint.save_model(FERModel("small", train_config=told), tmp_path / str(seed))
             kept = {
                 "logits": np.eye(7, dtype=np.float16),
                 "labels": np.array(labels, np.uint8),
-                "twin": np.arange(7) < 2,
+                "is_duplicate": np.arange(7) < 2,
             }
             answers = {
                 f"{split}_{key}": value for split in ("PublicTest", "PrivateTest") for key, value in kept.items()
@@ -292,9 +294,9 @@ def test_three_seeds_have_their_mean_and_the_deviation_of_a_sample(
     assert [row["seed"] for row in result.rows] == ["0", "1", "2", "mean"] * 2
     for row in result.rows[3::4]:
         assert row["accuracy"] == pytest.approx(6 / 7) and row["accuracy_deviation"] == pytest.approx(1 / 7)
-        assert (row["without_twins"], row["without_twins_deviation"]) == (1.0, 0.0)
+        assert (row["without_duplicates"], row["without_duplicates_deviation"]) == (1.0, 0.0)
     assert result.bars.series["PrivateTest"] == pytest.approx([1, 6 / 7, 5 / 7])
-    assert "`python -m fer train small --start compact-small --seed 1`" in result.notes[1]
+    assert "`python -m fer train small --init-from compact-small --seed 1`" in result.notes[1]
 
 
 def test_normalisation_tells_how_many_units_died_beside_the_reports_accuracies(tables: dict):
@@ -305,44 +307,51 @@ def test_normalisation_tells_how_many_units_died_beside_the_reports_accuracies(t
     assert all(1 <= row["answers"] <= 7 for row in rows)
 
 
-# ------------------------------------------------------------------------------------------------ augmentation, twins
+# ------------------------------------------------------------------------------------------ augmentation, duplicates
 
 
 def test_four_augmentations_are_compared_the_last_of_them_the_recipes_own():
     """None, flips, then rotation, shift and zoom without flips, by the recipe's own amounts."""
-    full = Augmentation(flip=0.5, rotate=10, shift=0.06, zoom=0.1, erase=0.2)
+    full = Augmentation(hflip_prob=0.5, degrees=10, translate=0.06, scale=0.1, erase_prob=0.2)
     none, flips, moved, last = augmentation.augmentations(full).values()
     assert not any(vars(none).values()) and last == full
-    assert {key: value for key, value in vars(flips).items() if value} == {"flip": 0.5}
-    assert {key: value for key, value in vars(moved).items() if value} == {"rotate": 10, "shift": 0.06, "zoom": 0.1}
+    assert {key: value for key, value in vars(flips).items() if value} == {"hflip_prob": 0.5}
+    assert {key: value for key, value in vars(moved).items() if value} == {
+        "degrees": 10,
+        "translate": 0.06,
+        "scale": 0.1,
+    }
 
 
 def test_the_augmentations_are_what_the_runs_were_trained_with(tables: dict):
     """From config.json of each run: none has nothing, the third turns faces and mirrors none."""
     folder, table = tables["augmentation"]
-    kept = [json.loads(path.read_text())["recipe"] for path in sorted((folder / "runs").glob("*/config.json"))]
-    assert [each["augmentation"]["flip"] for each in kept] == [0.0, 0.5, 0.0, 0.5]
-    assert [each["augmentation"]["rotate"] > 0 for each in kept] == [False, False, True, True]
+    kept = [json.loads(path.read_text())["train_config"] for path in sorted((folder / "runs").glob("*/config.json"))]
+    assert [each["augmentation"]["hflip_prob"] for each in kept] == [0.0, 0.5, 0.0, 0.5]
+    assert [each["augmentation"]["degrees"] > 0 for each in kept] == [False, False, True, True]
     assert [row["report_public"] for row in table["rows"]] == [0.60713, None, 0.67818, None]
 
 
-def test_faces_with_and_without_a_twin_are_read_apart():
-    """Of four faces two have a twin, both read right; of the others one is. Without any twin there is no figure."""
+def test_faces_with_and_without_a_duplicate_are_read_apart():
+    """Of four faces two have a duplicate, both read right; of the others one is. Without any duplicate there is no
+    figure."""
     logits, labels = torch.eye(7)[[0, 1, 2, 3]], torch.tensor([0, 1, 2, 6])
     row = duplicates.duplicate_row("a", "PublicTest", logits, labels, torch.tensor([True, True, False, False]))
-    assert (row["accuracy"], row["with_twin"], row["without_twin"]) == (0.75, 1.0, 0.5)
-    assert (row["n"], row["n_with_twin"], row["n_without_twin"]) == (4, 2, 2)
+    assert (row["accuracy"], row["with_duplicate"], row["without_duplicate"]) == (0.75, 1.0, 0.5)
+    assert (row["n"], row["n_with_duplicate"], row["n_without_duplicate"]) == (4, 2, 2)
     none = duplicates.duplicate_row("a", "PublicTest", logits, labels, torch.zeros(4, dtype=torch.bool))
-    assert none["with_twin"] is None and none["ci95_with_twin"] is None and none["without_twin"] == 0.75
+    assert none["with_duplicate"] is None and none["ci95_with_duplicate"] is None and none["without_duplicate"] == 0.75
 
 
-def test_the_network_without_twins_never_saw_them(tables: dict):
-    """The made-up data has one face in both splits: 139 of 140 are trained on, and 28 of 29 have no twin."""
-    folder, table = tables["twins"]
-    known = json.loads((folder / "runs" / "without-twins-0" / "faces.json").read_text())
+def test_the_network_without_duplicates_never_saw_them(tables: dict):
+    """The made-up data has one face in both splits: 139 of 140 are trained on, and 28 of 29 have no duplicate."""
+    folder, table = tables["duplicates"]
+    known = json.loads((folder / "runs" / "without-duplicates-0" / "faces.json").read_text())
     assert known["training"].startswith("139 faces") and known["validation"].startswith("29 faces")
-    assert json.loads((folder / "runs" / "with-twins-0" / "faces.json").read_text())["training"].startswith("140 faces")
-    assert [(row["n_with_twin"], row["n_without_twin"]) for row in table["rows"]] == [(1, 28)] * 2
+    assert json.loads((folder / "runs" / "with-duplicates-0" / "faces.json").read_text())["training"].startswith(
+        "140 faces"
+    )
+    assert [(row["n_with_duplicate"], row["n_without_duplicate"]) for row in table["rows"]] == [(1, 28)] * 2
 
 
 def test_shipped_networks_are_read_from_their_kept_answers(
@@ -352,14 +361,18 @@ def test_shipped_networks_are_read_from_their_kept_answers(
     folder = tmp_path / "dnn"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    kept = {"logits": np.eye(7, dtype=np.float16), "labels": np.arange(7, dtype=np.uint8), "twin": np.arange(7) < 2}
+    kept = {
+        "logits": np.eye(7, dtype=np.float16),
+        "labels": np.arange(7, dtype=np.uint8),
+        "is_duplicate": np.arange(7) < 2,
+    }
     np.savez(folder / "predictions.npz", **{f"PublicTest_{key}": value for key, value in kept.items()})
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with runner.variants():
-        result = duplicates.duplicates(quick(root, tables["twins"][0]))
-    assert [(row["network"], row["n_with_twin"]) for row in result.rows] == [
+        result = duplicates.duplicates(quick(root, tables["duplicates"][0]))
+    assert [(row["network"], row["n_with_duplicate"]) for row in result.rows] == [
         ("dnn", 2),
-        ("small-plain trained with twins", 1),
-        ("small-plain trained without twins", 1),
+        ("small-plain trained with duplicates", 1),
+        ("small-plain trained without duplicates", 1),
     ]
     assert "`python -m fer evaluate dnn --split PrivateTest`" in result.notes[0]

@@ -46,7 +46,7 @@ def test_a_run_of_other_settings_or_other_faces_is_not_taken_for_this_one(folder
 def test_a_run_that_was_stopped_goes_on_and_is_judged_on_public_test(
     folder_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """fit() is called again for a folder with unfinished.pt, on PublicTest's 28 faces; for a finished one not."""
+    """fit() is called again for a folder with resume.pt, on PublicTest's 28 faces; for a finished one not."""
     settings, fit, judged = StudyConfig(tmp_path, folder_data, quick=True, quiet=True), trainer.fit, []
 
     def spy(config: object, faces: dataset.FaceDataset, validation: dataset.FaceDataset, *rest: object) -> None:
@@ -97,15 +97,15 @@ def test_vgg16_without_normalisation_keeps_its_13_convolutions_and_15_activation
 
 
 def test_scores_are_means_over_seeds_with_the_interval_of_one():
-    """3 and 2 of 4 right are .625 on 4 faces; without each seed's own twin 2/3 and 1/3 are .5."""
+    """3 and 2 of 4 right are .625 on 4 faces; without each seed's own duplicate 2/3 and 1/3 are .5."""
     rights = [torch.tensor([True, True, True, False]), torch.tensor([True, True, False, False])]
-    twins = [torch.tensor([True, False, False, False]), torch.tensor([True, False, False, False])]
-    row = runner.scores(rights, twins)
+    duplicates = [torch.tensor([True, False, False, False]), torch.tensor([True, False, False, False])]
+    row = runner.scores(rights, duplicates)
     assert (row["accuracy"], row["n"], row["seeds"]) == (0.625, 4, 2)
     assert (row["lowest"], row["highest"]) == (0.5, 0.75)
-    assert row["without_twins"] == pytest.approx(0.5)
+    assert row["without_duplicates"] == pytest.approx(0.5)
     assert row["ci95"] == metrics.wilson_interval(2, 4)  # Python rounds 2.5 right answers to the even 2
-    assert "seeds" not in runner.scores(rights[:1], twins[:1])
+    assert "seeds" not in runner.scores(rights[:1], duplicates[:1])
 
 
 def test_a_table_has_a_column_for_every_key_and_a_dash_where_there_is_nothing():
@@ -130,7 +130,7 @@ def test_a_recipe_of_before_a_setting_was_added_is_the_same_one():
     """What a stored recipe does not name is the default, in its augmentation too; what it names otherwise is told."""
     config = default_config("cnn")
     stored = asdict(config)
-    del stored["augmentation"]["degrade"], stored["seed"]
+    del stored["augmentation"]["degrade_prob"], stored["seed"]
     assert runner.differences(stored, config) == []
-    stored["augmentation"] |= {"flip": 0.123}
+    stored["augmentation"] |= {"hflip_prob": 0.123}
     assert runner.differences(stored, config) == ["augmentation"]

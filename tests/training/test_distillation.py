@@ -12,7 +12,7 @@ from fer.models import checkpoint
 from fer.training import distillation, trainer
 from fer.training.config import TrainConfig, default_config
 
-QUICK = {"epochs": 1, "small_epochs": 0, "batch_size": 32, "votes": 0.0, "ema": 0.0}
+QUICK = {"epochs": 1, "low_res_epochs": 0, "batch_size": 32, "aux_votes_weight": 0.0, "ema_decay": 0.0}
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     from fer.training import config as training_config
 
     monkeypatch.setitem(training_config.DEFAULT_CONFIGS, "dnn", QUICK | {"augmentation": transforms.Augmentation()})
-    return default_config("dnn", folds=3, fold_teacher="dnn", teaching=0.5)
+    return default_config("dnn", folds=3, fold_teacher="dnn", distill_weight=0.5)
 
 
 @pytest.fixture
 def splits(folder_data: Path) -> tuple[dataset.FaceDataset, dataset.FaceDataset]:
     training_faces, validation = fer2013.get_splits(fer2013.load_fer2013(folder_data), "Training", "PublicTest")
-    return training_faces, replace(validation, twin=torch.zeros_like(validation.twin))
+    return training_faces, replace(validation, is_duplicate=torch.zeros_like(validation.is_duplicate))
 
 
 def test_folds_are_equal_in_size_and_duplicates_stay_together():
@@ -56,7 +56,7 @@ def test_every_face_is_answered_for_by_the_teacher_that_did_not_see_it(
     for fold in range(3):
         folder = tmp_path / "teachers" / str(fold)
         teacher, kept = checkpoint.load_model(str(folder)), np.load(folder / distillation.SOFT_TARGETS)["probabilities"]
-        assert teacher.recipe["faces"] == int((parts != fold).sum())
+        assert teacher.train_config["num_train_images"] == int((parts != fold).sum())
         expected = (distillation.answer(teacher, faces.pixels[parts == fold]) / teacher.temperature).softmax(1)
         assert np.abs(kept - expected.numpy()).max() < 0.005
 
@@ -104,7 +104,7 @@ def test_fit_without_soft_targets_is_refused(quick: TrainConfig, splits: tuple, 
 def test_the_shipped_recipe_is_distilled_from_three_folds_of_teachers_that_see_clean_faces():
     """compact's student sees degraded faces, its teachers do not; its last epochs are of whole faces."""
     config = default_config("compact")
-    assert (config.folds, config.augmentation.degrade > 0, config.whole_epochs > 0) == (3, True, True)
-    assert distillation.teacher_config(config, 2).augmentation.degrade == 0
+    assert (config.folds, config.augmentation.degrade_prob > 0, config.full_size_epochs > 0) == (3, True, True)
+    assert distillation.teacher_config(config, 2).augmentation.degrade_prob == 0
     assert distillation.teacher_config(config, 2).seed == 2
     assert [config.kept(epoch) for epoch in (0, config.epochs - 1)] == [42 / 48, 1.0]

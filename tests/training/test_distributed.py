@@ -30,14 +30,16 @@ def one_of_two(rank: int, port: int, out: Path) -> None:
 
 def three_steps(out: Path) -> None:
     """Three steps of dnn without dropout, in float32; the process that leads writes the weights."""
-    config = default_config("dnn", votes=1.0, optimizer="sgd", learning_rate=0.05, rotate=10.0, erase=0.5, mixup=0.2)
+    config = default_config(
+        "dnn", aux_votes_weight=1.0, optimizer="sgd", learning_rate=0.05, degrees=10.0, erase_prob=0.5, mixup_alpha=0.2
+    )
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (30, 48, 48), dtype=torch.uint8, generator=generator)
     votes = torch.randint(0, 10, (30, 10), dtype=torch.uint8, generator=generator)
     batch = dataset.FaceDataset(pixels, torch.arange(30) % 7, votes, torch.zeros(30).bool())
     with (
         distributed_context() as team,
-        patch.object(trainer, "precision", nullcontext),
+        patch.object(trainer, "autocast", nullcontext),
     ):  # bfloat16 rounds with the batch
         run = trainer.TrainState(config, team)
         for layer in run.learner.modules():
@@ -61,7 +63,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path):
     multiprocessing.spawn(one_of_two, (free_port(), tmp_path / "two.pt"), nprocs=2)
     one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
     start = trainer.TrainState(
-        default_config("dnn", votes=1.0), DistributedContext(torch.device("cpu"))
+        default_config("dnn", aux_votes_weight=1.0), DistributedContext(torch.device("cpu"))
     ).measured.state_dict()
     for key, value in one["weights"].items():
         assert torch.allclose(value, two["weights"][key], atol=1e-6)

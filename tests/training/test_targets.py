@@ -28,7 +28,7 @@ def test_a_teachers_answer_has_its_share_in_the_target():
     face = dataset.FaceDataset(
         torch.zeros(1, 48, 48), torch.tensor([3]), None, torch.tensor([False]), torch.eye(7)[[4]]
     )
-    found = soft_targets(default_config("cnn", teaching=0.7), face)[0]
+    found = soft_targets(default_config("cnn", distill_weight=0.7), face)[0]
     assert found.tolist() == pytest.approx([0, 0, 0, 0.3, 0.7, 0, 0])
 
 
@@ -40,9 +40,9 @@ def test_a_teacher_reads_ten_views_so_a_face_and_its_mirror_image_alike(tmp_path
     faces = dataset.FaceDataset(
         torch.cat([pixels, pixels.flip(-1)]), torch.zeros(4).long(), None, torch.zeros(4).bool()
     )
-    read = add_teacher_probs(default_config("dnn", teacher=str(tmp_path / "dnn")), faces).taught
+    read = add_teacher_probs(default_config("dnn", teacher=str(tmp_path / "dnn")), faces).teacher_probs
     torch.testing.assert_close(read[:2], read[2:], atol=0.01, rtol=0)  # bfloat16 where it is had
     torch.testing.assert_close(read.sum(1), torch.ones(4))
-    assert add_teacher_probs(default_config("dnn"), faces).taught is None
+    assert add_teacher_probs(default_config("dnn"), faces).teacher_probs is None
     with pytest.raises(ValueError, match="contempt: not what dnn learns"):
         add_teacher_probs(default_config("dnn", teacher=str(tmp_path / "eight")), faces)

@@ -19,7 +19,7 @@ from fer.studies.runner import PLAIN
 from fer.training import trainer
 from fer.training.config import SCHEDULES, TrainConfig, default_config, training_commands
 
-QUICK = {"epochs": 2, "batch_size": 32, "votes": 0.0}
+QUICK = {"epochs": 2, "batch_size": 32, "aux_votes_weight": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def fit(config: TrainConfig, splits: dict[str, dataset.FaceDataset], folder: Pat
 
 def test_a_network_learns_what_can_be_learnt(splits: dict, tmp_path: Path):
     """A bright band that moves with the emotion: 12 epochs of dnn read at least 90 % of faces never trained on."""
-    network = fit(default_config("dnn", epochs=12, batch_size=16, ema=0.9, flip=0.0), splits, tmp_path)
+    network = fit(default_config("dnn", epochs=12, batch_size=16, ema_decay=0.9, hflip_prob=0.0), splits, tmp_path)
     logits = inference.predict_logits(network, splits["PublicTest"].pixels)
     assert (logits.argmax(1) == splits["PublicTest"].labels).float().mean() >= 0.9
 
@@ -46,22 +46,32 @@ def test_a_network_learns_what_can_be_learnt(splits: dict, tmp_path: Path):
 def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
     """compact's training loss on 14 faces falls below a tenth of log(7): forward, backward and step fit together."""
     batch = splits["Training"][:14]
-    quiet = {"label_smoothing": 0.0, "flip": 0.0, "rotate": 0.0, "shift": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
-    config = default_config("compact", **PLAIN | quiet, epochs=16, small_epochs=0, votes=0.0, learning_rate=0.02)
+    quiet = {
+        "label_smoothing": 0.0,
+        "hflip_prob": 0.0,
+        "degrees": 0.0,
+        "translate": 0.0,
+        "scale": 0.0,
+        "jitter": 0.0,
+        "erase_prob": 0.0,
+    }
+    config = default_config(
+        "compact", **PLAIN | quiet, epochs=16, low_res_epochs=0, aux_votes_weight=0.0, learning_rate=0.02
+    )
     trainer.fit(config, batch, batch, tmp_path, quiet=True)
     assert float(rows(tmp_path)[-1]["loss"]) < 0.19
 
 
 def test_faces_that_are_all_trained_on_are_nothing_to_choose_on(splits: dict, tmp_path: Path):
-    """If every held-out face has a twin in Training, no epoch can honestly be chosen."""
-    seen = replace(splits["PublicTest"], twin=torch.ones(28, dtype=torch.bool))
+    """If every held-out face has a duplicate in Training, no epoch can honestly be chosen."""
+    seen = replace(splits["PublicTest"], is_duplicate=torch.ones(28, dtype=torch.bool))
     with pytest.raises(ValueError, match="all 28 faces to choose on are in Training as well"):
         trainer.fit(default_config("dnn", **QUICK), splits["Training"], seen, tmp_path, quiet=True)
 
 
 def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
     """Bit by bit, with dropout, order and augmentation drawn; another seed gives another."""
-    config = default_config("dnn", **QUICK, rotate=10.0, erase=0.5, mixup=0.2)
+    config = default_config("dnn", **QUICK, degrees=10.0, erase_prob=0.5, mixup_alpha=0.2)
     first, again = (fit(config, splits, tmp_path / name).state_dict() for name in ("first", "again"))
     other = fit(replace(config, seed=1), splits, tmp_path / "other").state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
@@ -70,12 +80,12 @@ def test_the_same_seed_gives_the_same_network(splits: dict, tmp_path: Path):
 
 def test_the_folder_holds_the_best_whole_face_epoch_and_its_recipe(splits: dict, tmp_path: Path):
     """config.json, model.safetensors and a history with a line an epoch; small epochs are never shipped."""
-    config = default_config("compact", **PLAIN, epochs=3, small_epochs=2, batch_size=64, votes=0.0)
+    config = default_config("compact", **PLAIN, epochs=3, low_res_epochs=2, batch_size=64, aux_votes_weight=0.0)
     network = fit(config, splits, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv", "model.safetensors"]
     assert [row["size"] for row in rows(tmp_path)] == ["32", "32", "48"]
     shipped = checkpoint.load_model(str(tmp_path))
-    assert shipped.recipe["small_epochs"] == 2 and shipped.recipe["augmentation"]["rotate"] == 10
+    assert shipped.train_config["low_res_epochs"] == 2 and shipped.train_config["augmentation"]["degrees"] == 10
     accuracy = trainer.eval_model(network, splits["PublicTest"])["public_accuracy"]
     assert float(rows(tmp_path)[2]["public_accuracy"]) == pytest.approx(accuracy, abs=1e-5)
 
@@ -83,11 +93,11 @@ def test_the_folder_holds_the_best_whole_face_epoch_and_its_recipe(splits: dict,
 def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
     """FER+'s votes change what is learnt, and the head does not ship; without votes the setting is refused."""
     voted = replace(splits["Training"], votes=torch.eye(10, dtype=torch.uint8)[splits["Training"].labels] * 10)
-    config = default_config("dnn", **QUICK | {"votes": 1.0})
+    config = default_config("dnn", **QUICK | {"aux_votes_weight": 1.0})
     with pytest.raises(ValueError, match="fer2013new.csv is not beside FER-2013"):
         fit(config, splits, tmp_path / "none")
     with_votes = fit(config, splits | {"Training": voted}, tmp_path / "with").state_dict()
-    without = fit(replace(config, votes=0.0), splits, tmp_path / "without").state_dict()
+    without = fit(replace(config, aux_votes_weight=0.0), splits, tmp_path / "without").state_dict()
     assert with_votes.keys() == without.keys()
     assert not torch.equal(with_votes["dense_1.weight"], without["dense_1.weight"])
 
@@ -95,11 +105,11 @@ def test_votes_teach_through_a_second_head(splits: dict, tmp_path: Path):
 def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs(splits: dict, tmp_path: Path):
     """At a rate of nearly nothing its weights stay, the history has both runs' lines, and the recipe both settings."""
     before = fit(default_config("dnn", **QUICK), splits, tmp_path / "before")
-    settings = {"start": str(tmp_path / "before"), "learning_rate": 1e-9, "ema": 0.0}
+    settings = {"init_from": str(tmp_path / "before"), "learning_rate": 1e-9, "ema_decay": 0.0}
     after = fit(default_config("dnn", **QUICK | settings), splits, tmp_path / "after")
     torch.testing.assert_close(after["dense_4"].weight, before["dense_4"].weight, atol=1e-3, rtol=0)  # float16 between
     assert [row["epoch"] for row in rows(tmp_path / "after")] == ["1", "2", "3", "4"]
-    assert after.recipe["earlier"]["learning_rate"] == 1.0
+    assert after.train_config["previous_stage"]["learning_rate"] == 1.0
     with pytest.raises(ValueError, match="start is a dnn: its layers are not those of cnn"):
         fit(default_config("cnn", **QUICK | settings), splits, tmp_path / "other")
 
@@ -109,7 +119,7 @@ def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_las
     earlier = checkpoint.FERModel("compact-small")
     checkpoint.save_model(earlier, tmp_path)
     pixels = torch.zeros(2, 48, 48, dtype=torch.uint8)
-    begun = trainer._init_model(default_config("compact-ferplus", start=str(tmp_path)), pixels)
+    begun = trainer._init_model(default_config("compact-ferplus", init_from=str(tmp_path)), pixels)
     torch.testing.assert_close(begun["conv2d_7"].weight, earlier["conv2d_7"].weight, atol=1e-3, rtol=0)
     assert begun["dense_1"].weight.shape == (8, 512)
 
@@ -137,7 +147,7 @@ def train_and_kill(arguments: list[str], state: Path, epochs: int) -> None:
 
 def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, splits: dict, tmp_path: Path):
     """SIGKILL during the second and during the fifth epoch; history and weights equal those of a run left alone."""
-    flags = ["--epochs", "8", "--batch-size", "70", "--rotate", "10", "--ema", "0.9"]
+    flags = ["--epochs", "8", "--batch-size", "70", "--degrees", "10", "--ema-decay", "0.9"]
     killed, whole = tmp_path / "killed" / "dnn", tmp_path / "unbroken" / "dnn"
     arguments = ["train", "dnn", "--data", str(folder_data), "--out", str(killed), "--json", *flags]
     for epochs in (1, 3):
@@ -165,7 +175,7 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
     for name in ("cnn", "dnn"):
         config = default_config(name)
         assert (config.optimizer, config.epochs, config.batch_size) == ("adadelta", 25, 128)
-        assert {key: value for key, value in vars(config.augmentation).items() if value} == {"flip": 0.5}
+        assert {key: value for key, value in vars(config.augmentation).items() if value} == {"hflip_prob": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -174,9 +184,9 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
         ({"optimizer": "adam"}, "optimizer is 'adam': expected one of sgd"),
         ({"network": "resnet"}, "network is 'resnet': expected one of cnn"),
         ({"epochs": 0}, "epochs is 0: expected more than 0"),
-        ({"ema": 1.0}, "ema 1.0"),
-        ({"small_epochs": 100}, "small_epochs 100"),
-        ({"crop": 20}, "crop 20"),
+        ({"ema_decay": 1.0}, "ema 1.0"),
+        ({"low_res_epochs": 100}, "small_epochs 100"),
+        ({"crop_size": 20}, "crop 20"),
         ({"folds": 1}, "folds is 1"),
     ],
 )
@@ -211,13 +221,13 @@ def test_a_last_batch_of_one_is_added_to_the_one_before(faces: int, size: int, p
 
 def test_batch_normalisation_trains_on_a_set_that_leaves_one_face_over(splits: dict, tmp_path: Path):
     """3 faces in batches of 2: vgg16-selu, whose dense layers are normalised, learns from all of them."""
-    config = default_config("vgg16-selu", epochs=1, batch_size=2, votes=0.0, start="")
+    config = default_config("vgg16-selu", epochs=1, batch_size=2, aux_votes_weight=0.0, init_from="")
     trainer.fit(config, splits["Training"][:3], splits["PublicTest"][:2], tmp_path, quiet=True)
     assert len(rows(tmp_path)) == 1
 
 
 def test_batches_of_one_face_are_refused_before_an_epoch_where_they_cannot_be_normalised(splits: dict, tmp_path: Path):
-    config = default_config("vgg16-selu", epochs=1, batch_size=1, votes=0.0, start="")
+    config = default_config("vgg16-selu", epochs=1, batch_size=1, aux_votes_weight=0.0, init_from="")
     with pytest.raises(ValueError, match="batch_size is 1 for 3 faces"):
         trainer.fit(config, splits["Training"][:3], splits["PublicTest"], tmp_path, quiet=True)
     assert not list(tmp_path.iterdir())
@@ -237,7 +247,11 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_an_epoch(splits, t
     monkeypatch.setattr(trainer, "_train", None)
     with pytest.raises(ValueError, match="cannot be written to"):
         trainer.fit(
-            default_config("dnn", votes=0.0, folds=0), splits["Training"], splits["PublicTest"], folder, quiet=True
+            default_config("dnn", aux_votes_weight=0.0, folds=0),
+            splits["Training"],
+            splits["PublicTest"],
+            folder,
+            quiet=True,
         )
 
 
@@ -248,7 +262,11 @@ def test_an_epoch_with_mirror_images_takes_twice_the_steps(
     steps, step = [], trainer.train_step
     monkeypatch.setattr(trainer, "train_step", lambda *given: steps.append(given[3]) or step(*given))
     for mirror in (False, True):
-        fit(default_config("dnn", epochs=1, batch_size=70, mirror=mirror, flip=0.0), splits, tmp_path / str(mirror))
+        fit(
+            default_config("dnn", epochs=1, batch_size=70, mirror=mirror, hflip_prob=0.0),
+            splits,
+            tmp_path / str(mirror),
+        )
     assert [len(batch) for batch in steps] == [70] * 6
 
 

@@ -89,20 +89,20 @@ def test_an_ensemble_of_earlier_weights_is_left_out(folder: Path):
     for split in predictions.SPLITS:
         predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
     ensemble_selection.write(["dnn", "cnn"], weights)
-    assert not any(trouble.network == "committee" for trouble in integrity.look(weights))
+    assert not any(trouble.network == "ensemble" for trouble in integrity.look(weights))
     train_anew(other, 3)
     for load in (checkpoint.load_model, checkpoint.load_meta):
-        with pytest.raises(checkpoint.CheckpointError, match="other weights of cnn: `python -m fer committee`"):
-            load("committee", weights)
+        with pytest.raises(checkpoint.CheckpointError, match="other weights of cnn: `python -m fer ensemble`"):
+            load("ensemble", weights)
     with pytest.raises(ValueError, match="other weights"):
         ensemble_selection.write(["dnn", "cnn"], weights)
     for split in predictions.SPLITS:
         predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
-    assert ensemble_selection.write(["dnn", "cnn"], weights).name == "committee:dnn+cnn"
-    path = weights / "committee.json"
+    assert ensemble_selection.write(["dnn", "cnn"], weights).name == "ensemble:dnn+cnn"
+    path = weights / "ensemble.json"
     path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "weights"}))
     with pytest.raises(checkpoint.CheckpointError, match="other weights of dnn, cnn"):
-        checkpoint.load_model("committee", weights)
+        checkpoint.load_model("ensemble", weights)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_an_ensemble_of_earlier_weights_is_left_out(folder: Path):
         ({"logits": LOGITS + 0.01}, False),
         ({"logits": LOGITS + 0.2}, True),
         ({"logits": torch.full_like(LOGITS, torch.nan)}, True),
-        ({"faces": FaceDataset(FACES.pixels, FACES.labels.flip(0), None, FACES.twin)}, True),
-        ({"faces": FaceDataset(FACES.pixels, FACES.labels, None, ~FACES.twin)}, True),
+        ({"faces": FaceDataset(FACES.pixels, FACES.labels.flip(0), None, FACES.is_duplicate)}, True),
+        ({"faces": FaceDataset(FACES.pixels, FACES.labels, None, ~FACES.is_duplicate)}, True),
         ({"always": True}, True),
     ],
 )
 def test_predictions_are_written_only_where_something_that_matters_changed(folder: Path, change: dict, written: bool):
-    """Another machine's rounding does not, other logits, labels, twins and a wish do."""
+    """Another machine's rounding does not, other logits, labels, duplicates and a wish do."""
     path = folder / "predictions.npz"
     before = path.stat().st_mtime_ns
     told = {"logits": LOGITS, "faces": FACES} | change

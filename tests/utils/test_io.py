@@ -71,7 +71,7 @@ def write_layer(folder: Path) -> None:
 
 
 def save_config(folder: Path) -> None:
-    checkpoint.save_config(checkpoint.FERModel("dnn", recipe={"a": list(range(999))}), folder)
+    checkpoint.save_config(checkpoint.FERModel("dnn", train_config={"a": list(range(999))}), folder)
 
 
 def write_history(folder: Path) -> None:
@@ -84,7 +84,7 @@ def keep(folder: Path) -> None:
 
 def write_table(folder: Path) -> None:
     rows = [{"row": number, "accuracy": 0.5} for number in range(99)]
-    runner.write_results("twins", "Which?", runner.Result(rows), runner.StudyConfig(folder))
+    runner.write_results("duplicates", "Which?", runner.Result(rows), runner.StudyConfig(folder))
 
 
 def draw_figure(folder: Path) -> None:
@@ -105,10 +105,10 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "regions": ("regions.npz", write_look),
     "atlas": ("atlas/dense_1.webp", write_layer),
     "card": ("README.md", lambda folder: model_card.put_redundancy(folder, "x" * 9999)),
-    "table": ("table.json", write_table),
+    "table": ("results.json", write_table),
     "figure": ("figure.png", draw_figure),
     "picture": ("a.png", save_noise),
-    "unfinished training": ("unfinished.pt", save_run),
+    "unfinished training": ("resume.pt", save_run),
 }
 
 
@@ -117,12 +117,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, name: str, write: Cal
     """An OSError, which the command line tells in one line; the earlier file byte for byte; nothing half written."""
     (tmp_path / "atlas").mkdir()
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    (tmp_path / name).write_bytes(b"earlier")
+    (tmp_path / name).write_bytes(b"previous_stage")
     before = sorted(tmp_path.rglob("*"))
     with full_disk(), pytest.raises(OSError) as error:
         write(tmp_path)
     assert "\n" not in str(error.value)
-    assert (tmp_path / name).read_bytes() == b"earlier"
+    assert (tmp_path / name).read_bytes() == b"previous_stage"
     assert sorted(path for path in tmp_path.rglob("*") if path.name != "config.json") == [
         path for path in before if path.name != "config.json"
     ]
@@ -207,7 +207,7 @@ WRITING = {
 }  # fmt: skip
 # Where a file is written otherwise, and why.
 OTHERWISE = {
-    "batch.Answers.add": "a row is appended; a cut one is left out when the next run begins",
+    "batch.ResumableResults.add": "a row is appended; a cut one is left out when the next run begins",
     "outputs._locked": "the lock's own file, which nobody reads as a result",
     "video._Files.__enter__": "into a file beside, for as long as a film is read; put into place at the end",
     "video._Files._finish": "the same",
@@ -242,7 +242,7 @@ def _safe(scope: ast.AST) -> set[str]:
     for node in ast.walk(scope):
         if isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
             call = node.context_expr
-            of_the_writer = isinstance(call, ast.Call) and _name(call) in ("whole", "whole_file")
+            of_the_writer = isinstance(call, ast.Call) and _name(call) in ("atomic_write", "whole_file")
             if of_the_writer or names & {part.id for part in ast.walk(call) if isinstance(part, ast.Name)}:
                 names.add(node.optional_vars.id)  # also what opens the partial file
         elif isinstance(node, ast.Assign) and any(
@@ -253,7 +253,7 @@ def _safe(scope: ast.AST) -> set[str]:
 
 
 def plain_writes(source: str, module: str) -> set[str]:
-    """The functions of a module in which a file is written that is not of `writing.whole`, by their full names."""
+    """The functions of a module in which a file is written otherwise than by `io.atomic_write`, by their full names."""
     found = set()
 
     def visit(node: ast.AST, scope: ast.AST, name: str) -> None:
@@ -285,11 +285,11 @@ def _to_a_file(call: ast.Call) -> bool:
     if _name(call) == "dump":
         return owner in ("json", "pickle", "yaml")
     own = owner in ("checkpoint", "encode", "maps", "run") or "artifact" in owner.lower()
-    return not own or _name(call) != "save"
+    return not own or _name(call) not in ("save", "save_model", "save_image")
 
 
 def test_no_file_is_written_but_by_the_writer():
-    """By syntax tree: all writes in the package go to a partial file of `writing.whole`, but for those in the list."""
+    """By syntax tree: all writes of the package go to a partial file of `io.atomic_write` but for those listed."""
     found = set()
     for path in sorted(Path(fer.__file__).parent.rglob("*.py")):
         if path != Path(io.__file__):

@@ -173,7 +173,7 @@ def test_a_picture_is_not_written_over_by_what_is_made_of_it(photos: Path, argum
             "weights/compact",
         ],
         ["train", "dnn", "--data", "in", "--out", "in"],
-        ["study", "twins", "--quick", "--data", "in", "--out", "in"],
+        ["study", "duplicates", "--quick", "--data", "in", "--out", "in"],
     ],
 )
 def test_what_a_command_reads_is_not_written_over(photos: Path, arguments: list[str], capsys):
@@ -191,7 +191,7 @@ def test_a_folder_is_not_written_to_through_a_link(photos: Path, command: str, c
     (photos.parent / "mine").mkdir()
     (photos.parent / "mine" / "README.md").write_text("Mine.")
     (photos.parent / "link").symlink_to("mine")
-    asked = ["train", "dnn"] if command == "train" else ["study", "twins", "--quick"]
+    asked = ["train", "dnn"] if command == "train" else ["study", "duplicates", "--quick"]
     assert main([*asked, "--data", "in", "--out", "link"]) == 2
     assert "through the link 'link'" in capsys.readouterr().err
     assert (photos.parent / "mine" / "README.md").read_text() == "Mine."
@@ -303,13 +303,13 @@ def holding():
         ("out", ["crop", "in", "out"]),
         ("mine", ["train", "dnn", "--data", "in", "--out", "mine"]),
         ("mine", ["train", "dnn", "--data", "in", "--restart", "--out", "mine/../mine"]),
-        ("study", ["study", "twins", "--quick", "--data", "in", "--out", "study"]),
+        ("study", ["study", "duplicates", "--quick", "--data", "in", "--out", "study"]),
     ],
 )
 def test_a_second_writer_ends_with_who_has_it(photos: Path, holding, target: str, arguments: list[str], capsys):
     """Status 2 and the number of the process; nothing is written, not even an unfinished run removed."""
     (photos.parent / "mine").mkdir()
-    (photos.parent / "mine" / "unfinished.pt").write_text("a run under way")
+    (photos.parent / "mine" / "resume.pt").write_text("a run under way")
     process, before = holding(photos.parent / target), digests(photos.parent)
     assert main(arguments) == 2
     assert f"is being written by process {process.pid}" in capsys.readouterr().err

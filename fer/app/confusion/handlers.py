@@ -37,13 +37,13 @@ class ConfusionRequest:
     counting: str
     against: str
     threshold: float
-    without_twins: bool
+    without_duplicates: bool
     members: list[str] | None
     own: LabelledFaces | None
 
     @property
     def name(self) -> str:
-        """The network, or the committee with its other members."""
+        """The network, or the ensemble with its other members."""
         others = [name for name in self.members or () if name != self.network]
         return PREFIX + "+".join([self.network, *others]) if others else self.network
 
@@ -66,7 +66,7 @@ class ConfusionRequest:
                 raise ValueError('there are no faces of yours yet: upload some under "Your own faces"')
             else:
                 found = predictions.predict_own_faces(self.own, network, upload.answers_on(self.own, weights, name))
-            return found.asked(bool(self.without_twins)).surer_than(self.threshold)
+            return found.select(bool(self.without_duplicates)).above_confidence(self.threshold)
         except gr.Error:
             raise
         except ValueError as error:

@@ -1,7 +1,7 @@
 """The Confusion tab: which emotions a network mixes up, why, and how sure it was; two networks compared.
 
 tab(shared)     lays it out, inside a `gr.Tab`
-/confusion      the same for programs: (network, split, without_twins, threshold, other) -> figures and matrix
+/confusion      the same for programs: (network, split, without_duplicates, threshold, other) -> figures and matrix
 """
 
 from functools import partial
@@ -27,17 +27,17 @@ AT_ONCE = {"queue": False, **QUIET}  # what is quick need not wait in a line
 
 
 def confusion(
-    network: str, split: str, without_twins: bool, threshold: float, other: str = NOBODY, *, weights: Path
+    network: str, split: str, without_duplicates: bool, threshold: float, other: str = NOBODY, *, weights: Path
 ) -> dict:
     """A network's confusion matrix and figures on a test split of FER-2013.
 
     Rows of "confusion" are true labels, columns what the network reads. Answers with a calibrated probability below
-    the threshold are left out; "answered" is the share that is left. A committee is "committee:compact+cnn"; with
+    the threshold are left out; "answered" is the share that is left. An ensemble is "ensemble:compact+cnn"; with
     another network, "compared" has McNemar's test.
     """
-    if not isinstance(without_twins, bool):
-        raise user_error(f"without_twins is {str(without_twins)[:40]!r}: true or false would be right.")
-    asked = ConfusionRequest(network, split, matrix.COUNTINGS[0], other, threshold, without_twins, [], None)
+    if not isinstance(without_duplicates, bool):
+        raise user_error(f"without_duplicates is {str(without_duplicates)[:40]!r}: true or false would be right.")
+    asked = ConfusionRequest(network, split, matrix.COUNTINGS[0], other, threshold, without_duplicates, [], None)
     try:
         return comparison.report(asked.found(weights), asked.other(weights))
     except gr.Error:
@@ -82,17 +82,17 @@ def menus(shared: Session) -> list:
     against = gr.Dropdown(others, value=NOBODY, label="Compare with", elem_id="compare-with")
     split = gr.Radio([*predictions.SPLITS, OWN], value=predictions.SPLITS[0], label="Faces", elem_id="split")
     counting = gr.Radio(list(matrix.COUNTINGS), value=matrix.COUNTINGS[0], label="Show", elem_id="counting")
-    with gr.Accordion("More: unsure answers, twins, committees", open=False):
+    with gr.Accordion("More: unsure answers, duplicates, ensembles", open=False):
         threshold = gr.Slider(0, 0.95, 0, step=0.05, label="Leave out answers less sure than", elem_id="threshold")
-        twins = gr.Checkbox(label="Only faces without a twin in Training", elem_id="without-twins")
+        duplicates = gr.Checkbox(label="Only faces without a duplicate in Training", elem_id="without-duplicates")
         members = gr.Dropdown(
             visible_if(shared.names),
             value=[],
             multiselect=True,
-            label="Ask these as well, as a committee",
+            label="Ask these as well, as an ensemble",
             elem_id="members",
         )
-    return [network, split, counting, against, threshold, twins, members, gr.State(None)]
+    return [network, split, counting, against, threshold, duplicates, members, gr.State(None)]
 
 
 def look_inside() -> list:
@@ -165,12 +165,12 @@ PAIR_CSS = """
 
 def publish(shared: Session, asked: list) -> None:
     """The public endpoint, on a button that is never drawn (see the Predict tab); `confusion` checks what it gets."""
-    network, split, _, against, threshold, twins, *_ = asked
+    network, split, _, against, threshold, duplicates, *_ = asked
     answer = partial(confusion, weights=shared.weights)
     answer.__name__ = confusion.__name__  # which is what MCP calls it
     gr.Button(visible=False).click(
         answer,
-        [network, split, twins, threshold, against],
+        [network, split, duplicates, threshold, against],
         gr.JSON(visible=False, label="figures"),
         preprocess=False,
         api_name="confusion",

@@ -33,7 +33,7 @@ _answered: weakref.WeakKeyDictionary[LabelledFaces, dict[tuple[Path, str], Tenso
 
 
 def answers_on(own: LabelledFaces, weights: Path, name: str) -> Tensor:
-    """The logits (N, K) of the network or committee `name` on these faces, computed once while they are kept."""
+    """The logits (N, K) of the network or ensemble `name` on these faces, computed once while they are kept."""
     known = _answered.setdefault(own, {})
     if (weights, name) not in known:
         known[weights, name] = predictions.predict_split(load_any(weights, name), own.pixels)

@@ -1,6 +1,6 @@
 """The Networks tab's studies: the reports' experiments with the reports' numbers beside ours, as `fer study` left them.
 
-A study's folder, weights/studies/<name>/, holds table.json, curves.csv and figure.png.
+A study's folder, weights/studies/<name>/, holds results.json, curves.csv and figure.png.
 """
 
 import base64
@@ -26,7 +26,7 @@ NONE = '<div class="empty">No study was run yet: <code>python -m fer study NAME<
 
 def names(weights: Path) -> list[str]:
     """The studies that were run, in the order of their names."""
-    return sorted(path.parent.name for path in (weights / "studies").glob("*/table.json"))
+    return sorted(path.parent.name for path in (weights / "studies").glob("*/results.json"))
 
 
 def show(name: str, *, weights: Path) -> str:
@@ -43,7 +43,7 @@ def show(name: str, *, weights: Path) -> str:
 
 
 def _drawn(folder: Path) -> str:
-    name, table = folder.name, json.loads((folder / "table.json").read_text())
+    name, table = folder.name, json.loads((folder / "results.json").read_text())
     rows, notes = table["rows"], "".join(f"<p>{escape(note)}</p>" for note in table["notes"])
     columns = list(dict.fromkeys(key for row in rows for key in row if any(one.get(key) is not None for one in rows)))
     heads = [column.replace("_", " ") for column in columns]

@@ -71,7 +71,7 @@ def _history(folder: Path) -> list[dict[str, float]]:
 
 def placed(network: checkpoint.FERModel | Ensemble) -> System | None:
     """The network as a point of the picture; None where it was not measured, or tells other labels than FER-2013's."""
-    figures = network.figures.get("private_test")
+    figures = network.metrics.get("private_test")
     if not figures or len(network.labels) != 7:
         return None
     name = SELECTED if isinstance(network, Ensemble) else network.name
@@ -125,21 +125,24 @@ LAYERS = ("layer", "type", "output", "parameters")
 
 def facts(network: checkpoint.FERModel, folder: Path) -> str:
     """What a network is and can do, as cards."""
-    figures = network.figures.get("private_test")
+    figures = network.metrics.get("private_test")
     known = {
         "PrivateTest": (_share(figures), _interval(figures)),
-        "Without twins": (
-            _share(figures, "accuracy_without_twins"),
-            f"n {figures['n_without_twins']:,}; the honest one" if figures else "not measured yet",
+        "Without duplicates": (
+            _share(figures, "accuracy_deduplicated"),
+            f"n {figures['n_deduplicated']:,}; the honest one" if figures else "not measured yet",
         ),
         "Parameters": (f"{summary.count_parameters(network) / 1e6:.2f} M", f"{summary.count_parameters(network):,}"),
         "File": (f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB", "float16 safetensors"),
         "Multiplications": (f"{summary.count_macs(network) / 1e6:,.0f} M", "for one face"),
         "Labels": (str(len(network.labels)), ", ".join(network.labels)),
-        "Unsure": (f"below {network.unsure:.0%}" if network.unsure else "never", f"temperature {network.temperature}"),
+        "Unsure": (
+            f"below {network.confidence_threshold:.0%}" if network.confidence_threshold else "never",
+            f"temperature {network.temperature}",
+        ),
     }
-    if model_card.SPEED in network.figures:
-        known["Time"] = (f"{network.figures[model_card.SPEED]:.1f} ms", "one face on one core, where it was measured")
+    if model_card.SPEED in network.metrics:
+        known["Time"] = (f"{network.metrics[model_card.SPEED]:.1f} ms", "one face on one core, where it was measured")
     return components.cards(known)
 
 
@@ -158,11 +161,11 @@ def layer_table(network: checkpoint.FERModel) -> list[list]:
 
 def recipe(network: checkpoint.FERModel) -> str:
     """The commands that train it, and all settings of each stage."""
-    if not network.recipe:
+    if not network.train_config:
         return "This network came without its recipe."
-    settings = f"All the settings:\n\n```json\n{json.dumps(network.recipe, indent=2)}\n```"
+    settings = f"All the settings:\n\n```json\n{json.dumps(network.train_config, indent=2)}\n```"
     try:
-        return f"```sh\n{training_config.training_commands(network.recipe)}\n```\n\n{settings}"
+        return f"```sh\n{training_config.training_commands(network.train_config)}\n```\n\n{settings}"
     except (KeyError, TypeError, ValueError):  # settings of other names than ours, as of somebody else's checkpoint
         return settings
 

@@ -150,7 +150,7 @@ def _drawn(face: FacePrediction) -> dict:
         "number": face.number,
         "box": [round(value, 1) for value in (box.x, box.y, box.width, box.height)],
         "emotion": face.emotion,
-        "unsure": bool(face.unsure),
+        "low_confidence": bool(face.low_confidence),
         "probabilities": {name: round(share, 6) for name, share in face.probabilities.items()},
         "crop": base64.b64encode(face.crop.tobytes()).decode(),
     }

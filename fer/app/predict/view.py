@@ -136,7 +136,7 @@ def _strip(title: str, pictures: Iterable[np.ndarray], labels: Iterable[str], ch
 
 def caption(face: FacePrediction, index: int, numbered: bool) -> str:
     """`2 happy`, or `2 happy?` where the network is unsure."""
-    return f"{index + 1} " * numbered + escape(face.emotion) + "?" * face.unsure
+    return f"{index + 1} " * numbered + escape(face.emotion) + "?" * face.low_confidence
 
 
 def answer(reading: ImagePrediction, chosen: int) -> str:
@@ -149,7 +149,7 @@ def answer(reading: ImagePrediction, chosen: int) -> str:
     face, count = reading.faces[chosen], len(reading.faces)
     which = f"face {chosen + 1} of {count}" if count > 1 else ""
     ranked = sorted(face.probabilities.items(), key=lambda entry: -entry[1])
-    if face.unsure:
+    if face.low_confidence:
         guesses = ", ".join(f"perhaps {escape(name)} ({share:.0%})" for name, share in ranked[:2])
         return f"<p><strong>Unsure</strong> {which + ': ' if which else ''}{guesses}</p>"
     name, share = ranked[0]

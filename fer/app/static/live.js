@@ -60,7 +60,7 @@ function speak(now) {
   $('.spoken').textContent = words || 'No face in sight.';
 }
 
-const word = face => face.unsure ? 'unsure' : face.emotion;
+const word = face => face.low_confidence ? 'unsure' : face.emotion;
 const percent = share => Math.round(100 * share) + '%';
 const hue = name => props.hues[name] ?? '#9aa5b4';
 
@@ -99,13 +99,13 @@ function draw(now) {
 function drawBox(face, wide, high) {
   const [left, top, width, height] = face.shown.map((value, index) => value * (index % 2 ? high : wide));
   const x = mirror.checked ? wide - left - width : left;
-  const colour = face.unsure ? '#e2e8f0' : hue(face.emotion);
+  const colour = face.low_confidence ? '#e2e8f0' : hue(face.emotion);
   brush.lineWidth = 3;
   brush.strokeStyle = '#0008';
   round(x, top, width, height, 8, 'stroke', 5);
   brush.strokeStyle = colour;
   round(x, top, width, height, 8, 'stroke', 3);
-  const text = face.number + '  ' + word(face) + (face.unsure ? '' : '  ' + percent(face.probabilities[face.emotion]));
+  const text = face.number + '  ' + word(face) + (face.low_confidence ? '' : '  ' + percent(face.probabilities[face.emotion]));
   brush.font = '600 15px system-ui, sans-serif';
   const room = brush.measureText(text).width + 18, y = top > 32 ? top - 30 : top + 6;
   const at = Math.min(Math.max(x, 4), wide - room - 4);
@@ -176,7 +176,7 @@ function fillCard(card, face, names) {
   const [title, share, which] = card.querySelectorAll('h3 > *');
   const text = word(face);
   write(title, text[0].toUpperCase() + text.slice(1));
-  write(share, face.unsure ? 'perhaps ' + face.emotion : percent(face.probabilities[face.emotion]));
+  write(share, face.low_confidence ? 'perhaps ' + face.emotion : percent(face.probabilities[face.emotion]));
   write(which, 'face ' + face.number);
   card.classList.toggle('chosen', face.number === chosen);
   const bars = card.querySelectorAll('.bars i'), shares = card.querySelectorAll('.bars span');
