@@ -1,6 +1,6 @@
 """One face, one network, one method, by their names: the map, what is left of the face, and how far to trust it.
 
-    reason = explain_face(load_model("compact"), crop, "integrated-gradients")                   # the network's own answer
+    reason = explain_face(load_model("compact"), crop, "integrated-gradients")  # the network's own answer
     reason = of(network, crop, "gradient", target="sad", against="fear", keep=0.3)          # why sad and not fear
     print(*sentences(reason, scores(reason, changes(network, reason))), sep="\\n")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from gradio.utils import get_upload_folder  # noqa: E402
 
-from tests.app.test_browser import expect
+from tests.app.test_browser import chromium, expect, pytestmark, uploads, url, visit, weights  # noqa: E402, F401
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 

@@ -28,7 +28,7 @@ def weights(tmp_path_factory) -> Path:
         "macro_f1": 0.66,
         "ece": 0.02,
     }
-    network = checkpoint.FERModel("compact", figures={"private_test": measured})
+    network = checkpoint.FERModel("compact", metrics={"private_test": measured})
     for name in ("compact", "dnn"):
         checkpoint.save_model(network, folder / name)
     model_card.write_card(network, folder / "compact")

@@ -67,7 +67,7 @@ def test_a_card_gives_the_commands_of_both_stages():
 
 def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():
     """dnn is measured on PrivateTest only."""
-    network = FERModel("dnn", figures={"private_test": figures(0.4321), model_card.SPEED: 1.25})
+    network = FERModel("dnn", metrics={"private_test": figures(0.4321), model_card.SPEED: 1.25})
     line = model_card.networks_table([network]).splitlines()[2]
     assert line == "| `dnn` | 3,151,367 | 6.3 MB | - | 0.4321 (0.417 to 0.447) | 0.4321 | - | - | 0.500 | 0.500 | 1.2 |"
 
