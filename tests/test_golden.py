@@ -274,5 +274,5 @@ def test_the_page_has_the_golden_endpoints_and_components(weights: Path):
 def test_weights_has_the_golden_files():
     """By name: nothing is lost while files are moved or renamed."""
     files = (file.relative_to(checkpoint.WEIGHTS) for file in checkpoint.WEIGHTS.rglob("*") if file.is_file())
-    kept = (file for file in files if not file.stem.startswith(("unfinished", ".")) and "runs" not in file.parts)
+    kept = (file for file in files if not file.stem.startswith(("resume", ".")) and "runs" not in file.parts)
     check("weights", sorted(str(file) for file in kept))

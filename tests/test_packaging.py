@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "setup.py", "requirements.txt", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     for name in ("fer", "weights/compact"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "unfinished.*"))
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "resume.pt"))
     build = f"from setuptools import build_meta; print(build_meta.build_wheel(r'{out}'))"
     made = subprocess.run([sys.executable, "-c", build], cwd=copy, capture_output=True, text=True)
     assert made.returncode == 0, (setuptools.__version__, made.stderr)

@@ -63,7 +63,7 @@ def load_any(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
     if not isinstance(found, Ensemble):
         return load_network(weights, name)
     members = [load_network(weights, member.name) for member in found.members]
-    return Ensemble(members, found.temperature, found.unsure, found.figures).eval()
+    return Ensemble(members, found.temperature, found.confidence_threshold, found.metrics).eval()
 
 
 def members_of(name: str) -> list[str]:

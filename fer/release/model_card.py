@@ -197,7 +197,7 @@ def _accuracy(row: dict, suffix: str) -> str:
 
 def _of_own_faces(recipe: dict) -> bool:
     """Whether it was trained on other faces than FER-2013's, or only on some of them."""
-    return recipe.get("faces", dataset.SPLITS["Training"]) not in (
+    return recipe.get("num_train_images", dataset.SPLITS["Training"]) not in (
         dataset.SPLITS["Training"],
         dataset.NUM_FERPLUS_MAJORITY,
     )
@@ -205,8 +205,8 @@ def _of_own_faces(recipe: dict) -> bool:
 
 def _taught(recipe: dict) -> str:
     if _of_own_faces(recipe):
-        return f"On {recipe['faces']:,} labelled faces that are not FER-2013's Training split"
-    return f"From scratch on the {recipe.get('faces', dataset.SPLITS['Training']):,} faces of FER-2013's Training split"
+        return f"On {recipe['num_train_images']:,} labelled faces that are not FER-2013's Training split"
+    return f"From scratch on the {recipe.get('num_train_images', dataset.SPLITS['Training']):,} faces of FER-2013's Training split"
 
 
 def _measured(network: FERModel, own: bool) -> str:

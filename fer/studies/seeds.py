@@ -55,4 +55,4 @@ def _repeats(folder: Path) -> str:
 
 def _recipe(folder: Path) -> dict:
     """How a network was trained whose weights need not be there."""
-    return models_config.read_config(folder / "config.json")["recipe"]
+    return models_config.read_config(folder / "config.json")["train_config"]

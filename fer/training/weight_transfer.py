@@ -63,7 +63,7 @@ def _partners(network: FERModel, earlier: FERModel) -> dict[nn.Module, nn.Module
     last, other = mine[-1].pop(), theirs[-1].pop()
     partners = dict(pair for blocks in zip_longest(mine, theirs, fillvalue=()) for pair in _paired(*blocks))
     if sum(value is not None for value in partners.values()) < sum(map(len, theirs)):
-        raise ValueError(f"start is a {earlier.architecture}: its layers are not those of {network.architecture}")
+        raise ValueError(f"init_from is a {earlier.architecture}: its layers are not those of {network.architecture}")
     if network.labels == earlier.labels and last.in_features >= other.in_features:
         partners[last] = other
     return partners

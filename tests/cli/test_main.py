@@ -147,7 +147,7 @@ def test_every_command_that_reads_a_folder_ends_with_what_was_left_out(predictin
     own, folder = tmp_path / "own", tmp_path / "dnn"
     for arguments, read in (
         (["predict", own, "--whole"], "read 4 pictures"),
-        (["crop_size", own, tmp_path / "cut"], "read 4 pictures"),
+        (["crop", own, tmp_path / "cut"], "read 4 pictures"),
         (["confusion", "compact", "--faces", own], "read 4 faces"),
         (["train", "dnn", "--data", own, "--epochs", 1, "--out", folder], "read 4 faces"),
         (["evaluate", folder, "--data", own], "read 4 faces"),
@@ -198,7 +198,7 @@ def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights
     told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--network", "cnn", "--out", file)
     assert (told["layer"], told["file"], len(told["filters"])) == ("conv2d_1", str(file), 64)
     assert told["filters"][2] == told["filters"][3] | {"filter": 2}
-    stands = {row["filter"]: row["is_duplicate"] for row in told["redundant"]}
+    stands = {row["filter"]: row["twin"] for row in told["redundant"]}
     assert stands.get(2, 2) == stands.get(3, 3) and file.exists()
     assert main(["activations", str(EXAMPLES / "happy.png"), "conv2d_9", "--network", "cnn"]) == 2
     assert "no layer 'conv2d_9'" in capsys.readouterr().err

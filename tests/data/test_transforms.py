@@ -107,13 +107,13 @@ def test_impossible_settings_are_refused_by_name(settings: dict):
 
 def test_a_crop_is_smaller_at_the_same_scale_and_anywhere_in_the_face():
     """42 of 48 pixels of a ramp: steps of 1/47 as before, from 0 to 6 pixels on, and 28 of a face of 32."""
-    cut = augment(ramp(200), NOTHING, generator(), crop_size=42 / 48)
+    cut = augment(ramp(200), NOTHING, generator(), crop=42 / 48)
     assert cut.shape == (200, 1, 42, 42)
     steps = cut[:, 0, 20, 1:] - cut[:, 0, 20, :-1]
     torch.testing.assert_close(steps, torch.full_like(steps, 1 / 47), atol=1e-4, rtol=0)
     begins = cut[:, 0, 20, 0] * 47
     assert 0 <= begins.min() < 0.5 and 5.5 < begins.max() <= 6.001
-    assert augment(ramp(), NOTHING, generator(), size=32, crop_size=42 / 48).shape[-1] == 28
+    assert augment(ramp(), NOTHING, generator(), size=32, crop=42 / 48).shape[-1] == 28
 
 
 def test_degrade_is_a_step_of_the_augmentation():

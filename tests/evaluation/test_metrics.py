@@ -113,7 +113,7 @@ def test_predictions_of_two_splits_share_a_file_that_is_written_only_on_change(t
     predictions.save_predictions(path, "PublicTest", logits, faces)
     predictions.save_predictions(path, "PrivateTest", logits + 1, faces)
     stored = predictions.read_predictions(path)
-    assert stored["PublicTest_logits"].tolist() == [[1, 2], [3, 4]] and stored["PublicTest_duplicate"].tolist() == [
+    assert stored["PublicTest_logits"].tolist() == [[1, 2], [3, 4]] and stored["PublicTest_is_duplicate"].tolist() == [
         True,
         False,
     ]

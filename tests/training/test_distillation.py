@@ -51,7 +51,7 @@ def test_every_face_is_answered_for_by_the_teacher_that_did_not_see_it(
 ):
     """Each fold's soft targets are its teacher's answers to its own faces over ten views, half a percent aside."""
     faces, validation = splits
-    assert distillation.fit(quick, faces, validation, tmp_path, quiet=True).recipe["folds"] == 3
+    assert distillation.fit(quick, faces, validation, tmp_path, quiet=True).train_config["folds"] == 3
     parts = distillation.split_folds(faces.pixels, 3)
     for fold in range(3):
         folder = tmp_path / "teachers" / str(fold)

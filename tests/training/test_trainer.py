@@ -110,7 +110,7 @@ def test_a_run_begins_with_an_earlier_checkpoint_and_goes_on_counting_its_epochs
     torch.testing.assert_close(after["dense_4"].weight, before["dense_4"].weight, atol=1e-3, rtol=0)  # float16 between
     assert [row["epoch"] for row in rows(tmp_path / "after")] == ["1", "2", "3", "4"]
     assert after.train_config["previous_stage"]["learning_rate"] == 1.0
-    with pytest.raises(ValueError, match="start is a dnn: its layers are not those of cnn"):
+    with pytest.raises(ValueError, match="init_from is a dnn: its layers are not those of cnn"):
         fit(default_config("cnn", **QUICK | settings), splits, tmp_path / "other")
 
 
@@ -127,7 +127,7 @@ def test_a_network_of_other_labels_begins_with_all_of_an_earlier_one_but_its_las
 # A busy machine may time bfloat16 as faster in one process and as slower in another.
 IN_FLOAT32 = (
     "import sys; from fer.cli.main import main; from fer.utils import precision; "
-    "precision.halves_pay = lambda: False; sys.exit(main(sys.argv[1:]))"
+    "precision.bf16_is_faster = lambda: False; sys.exit(main(sys.argv[1:]))"
 )
 
 
@@ -185,8 +185,8 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
         ({"network": "resnet"}, "network is 'resnet': expected one of cnn"),
         ({"epochs": 0}, "epochs is 0: expected more than 0"),
         ({"ema_decay": 1.0}, "ema 1.0"),
-        ({"low_res_epochs": 100}, "small_epochs 100"),
-        ({"crop_size": 20}, "crop 20"),
+        ({"low_res_epochs": 100}, "low_res_epochs 100"),
+        ({"crop_size": 20}, "crop_size 20"),
         ({"folds": 1}, "folds is 1"),
     ],
 )

@@ -311,4 +311,4 @@ def test_every_other_way_is_found(line: str):
     """Each of them in a function of its own; the same to a partial file is fine."""
     assert plain_writes(f"def one():\n    {line}\n", "m") == {"m.one"}
     inside = line.replace("path", "partial")
-    assert plain_writes(f"def one():\n    with whole(path) as partial:\n        {inside}\n", "m") == set()
+    assert plain_writes(f"def one():\n    with atomic_write(path) as partial:\n        {inside}\n", "m") == set()

@@ -159,7 +159,7 @@ def test_a_picture_is_not_written_over_by_what_is_made_of_it(photos: Path, argum
         ["export", "compact", "--out", "weights/compact/model.safetensors"],
         ["export", "compact", "--out", "weights/compact/../compact/config.json"],
         ["ascend", "compact", "conv2d_1", "--filters", "0", "--steps", "1", "--out", "weights/compact/config.json"],
-        ["train", "dnn", "--data", "in", "--start", "compact", "--out", "weights/compact"],
+        ["train", "dnn", "--data", "in", "--init-from", "compact", "--out", "weights/compact"],
         [
             "train",
             "dnn",
@@ -167,7 +167,7 @@ def test_a_picture_is_not_written_over_by_what_is_made_of_it(photos: Path, argum
             "in",
             "--teacher",
             "weights/compact",
-            "--teaching",
+            "--distill-weight",
             ".5",
             "--out",
             "weights/compact",
