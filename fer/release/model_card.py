@@ -206,7 +206,8 @@ def _of_own_faces(recipe: dict) -> bool:
 def _taught(recipe: dict) -> str:
     if _of_own_faces(recipe):
         return f"On {recipe['num_train_images']:,} labelled faces that are not FER-2013's Training split"
-    return f"From scratch on the {recipe.get('num_train_images', dataset.SPLITS['Training']):,} faces of FER-2013's Training split"
+    count = recipe.get("num_train_images", dataset.SPLITS["Training"])
+    return f"From scratch on the {count:,} faces of FER-2013's Training split"
 
 
 def _measured(network: FERModel, own: bool) -> str:
