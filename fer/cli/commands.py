@@ -25,4 +25,5 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "export": deploy.export,
     "push": deploy.push,
     "space": deploy.space,
+    "web": deploy.web,
 }

@@ -55,12 +55,23 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     _add_ascent(parts["ascend"])
     _add_study(parts["study"])
     parts["space"].add_argument("action", choices=("check",), metavar="check")
+    parts["space"].add_argument("folder", nargs="?", metavar="FOLDER", help="of a static site; this repository if none")
+    _add_web(parts["web"])
     parts["push"].add_argument("network", metavar="NETWORK", help="a name in weights/, or a folder")
     parts["push"].add_argument("repository", metavar="OWNER/NAME", help="of the Hub; made if there is none")
     parts["push"].add_argument("--private", action="store_true", help="make it a private one")
     parts["export"].add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
     parts["export"].add_argument("--out", metavar="FILE", help="where to write, instead of NETWORK.onnx")
     return parser
+
+
+def _add_web(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="OUT", help="the folder to write to: a new one, or an earlier site")
+    names = "compact,compact-ferplus,cnn"
+    parser.add_argument("--networks", default=names, metavar="NAMES", help=f"{names} unless named; the first one opens")
+    parser.add_argument("--runtime", metavar="DIR", help="copy ONNX Runtime Web from dist/ of its npm package")
+    parser.add_argument("--serve", action="store_true", help="show it on this computer until Ctrl+C")
+    parser.add_argument("--port", type=int, default=7861)
 
 
 def _add_confusion(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,8 @@ There is no other resize of faces: training, measuring and predicting share it.
 import numpy as np
 
 SIDE = 48  # a face of FER-2013 is SIDE x SIDE
-_LUMA = np.array([9798, 19235, 3735], np.int32)  # ITU-R 601's weights of red, green and blue, in 2 ** -15
+LUMA_BITS = 15
+LUMA = np.array([9798, 19235, 3735], np.int32)  # ITU-R 601's weights of red, green and blue, in 2 ** -LUMA_BITS
 
 
 def crop_square(picture: np.ndarray, x: float, y: float, side: tuple[float, float]) -> np.ndarray:
@@ -47,7 +48,7 @@ def to_grey(picture: np.ndarray) -> np.ndarray:
     """RGB uint8 (H, W, 3) -> luma uint8 (H, W), rounded as OpenCV rounds; grey (H, W) as it is."""
     if picture.ndim == 2:
         return picture
-    return ((picture.astype(np.int32) @ _LUMA + (1 << 14)) >> 15).astype(np.uint8)
+    return ((picture.astype(np.int32) @ LUMA + (1 << (LUMA_BITS - 1))) >> LUMA_BITS).astype(np.uint8)
 
 
 def _coverage(start: float, length: float, limit: int) -> tuple[np.ndarray, np.ndarray]:

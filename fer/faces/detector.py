@@ -25,6 +25,15 @@ from fer.faces.framing import Box, _degrees, _eyes, _Turn, crop, frame
 from fer.faces.verifier import face_score
 
 HUB, HUB_FILE = "opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx"
+ADDRESS = f"https://huggingface.co/{HUB}/resolve/main/{HUB_FILE}"
+
+# Of YuNet: the score from which on a find is a face, the overlap (intersection over union) from which on two finds are
+# one, the most that are kept, the width in pixels below which a find is texture; and how a picture is searched.
+SCORE, OVERLAP, MOST_FINDS, SMALLEST = 0.75, 0.3, 5000, 10
+YUNET = {"coarse": 480, "fine": 1280, "sure": 0.8, "step": 45, "turned": 320}
+FINE_ABOVE = 1.4  # times `coarse`: a larger picture is searched for its small faces as well
+BORDERED, BORDER = 96, 48  # pixels of a picture without a find, and of the border that is put around it
+LEVEL_SIDE, LEVEL_PIXELS, LEVEL_STEP, LEVEL_GAIN = 2.2, 176, 30, 0.01  # of a face's surroundings when it is levelled
 
 SMALL_TILT = 15.0  # degrees up to which faces are left as they are, as FER-2013's are
 UPRIGHT_SCORE = 0.9  # YuNet's, below which a face may be turned further than its landmarks say
@@ -96,9 +105,9 @@ class Detector:
         longest = max(picture.shape[:2])
         boxes = self._look(picture, min(self._coarse, max(longest, min(320, 4 * longest))))
         portrait = self.slow and any(box.score >= self._sure and box.width >= longest / 6 for box in boxes)
-        if longest > 1.4 * self._coarse and not portrait:
+        if longest > FINE_ABOVE * self._coarse and not portrait:
             boxes += self._look(picture, min(self._fine, longest))
-        return boxes or self._look(picture, 96, border=48)
+        return boxes or self._look(picture, BORDERED, border=BORDER)
 
     def _any_turn(self, picture: np.ndarray) -> list[Box]:
         """The sure finds in the picture turned by every step, each in the turn in which its score is best."""
@@ -118,14 +127,16 @@ class Detector:
         """
         if len(box.landmarks) != 5 or (box.score >= UPRIGHT_SCORE and abs(_eyes(box)) <= SMALL_TILT):
             return box
-        side = 2.2 * max(box.width, box.height)
+        side = LEVEL_SIDE * max(box.width, box.height)
         left, top = (max(math.floor(value - side / 2), 0) for value in box.centre)
         part = picture[top : math.ceil(box.centre[1] + side / 2), left : math.ceil(box.centre[0] + side / 2)]
-        turns = [_Turn.around(part, angle, 176 / side) for angle in range(-150, 181, 30)]
+        angles = range(LEVEL_STEP - 180, 181, LEVEL_STEP)
+        turns = [_Turn.around(part, angle, LEVEL_PIXELS / side) for angle in angles]
         place = box.centre[0] - left, box.centre[1] - top
         near = [self._nearest(part, turn, place, box.width) for turn in turns]
-        as_is, best = near[5], max(range(12), key=lambda k: near[k].score if near[k] else 0)
-        if near[best] is None or near[best].score < (as_is or box).score + 0.01:
+        as_is = near[angles.index(0)]
+        best = max(range(len(near)), key=lambda k: near[k].score if near[k] else 0)
+        if near[best] is None or near[best].score < (as_is or box).score + LEVEL_GAIN:
             return box
         angle = _angle(near, best)
         return box if abs(angle) <= SMALL_TILT else _shifted(replace(near[best], angle=angle), left, top)
@@ -188,6 +199,12 @@ def load_detector(prefer: str | None = None) -> Detector:
     return _haar()
 
 
+def yunet_file() -> Path | None:
+    """YuNet's file where it is at hand: what $FER_YUNET names, else the local Hub cache's; None where there is none."""
+    given = os.environ.get("FER_YUNET")
+    return Path(given) if given else _cached()
+
+
 def _cached() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
@@ -211,7 +228,7 @@ def _download(seconds: float = 3.0) -> Path | None:
 def _yunet(path: Path) -> Detector:
     search = _YuNet(path.read_bytes())
     search(np.zeros((64, 64, 3), np.uint8))  # another network's model fails here, not at the first visitor
-    return Detector("yunet", search, coarse=480, fine=1280, sure=0.8)
+    return Detector("yunet", search, **YUNET)
 
 
 class _YuNet:
@@ -226,7 +243,8 @@ class _YuNet:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own message says it better
         try:
             buffer = np.frombuffer(model, np.uint8)
-            self._net = cv2.FaceDetectorYN.create("onnx", buffer, np.empty(0, np.uint8), (320, 320), 0.75, 0.3, 5000)
+            settings = (320, 320), SCORE, OVERLAP, MOST_FINDS
+            self._net = cv2.FaceDetectorYN.create("onnx", buffer, np.empty(0, np.uint8), *settings)
         finally:
             cv2.utils.logging.setLogLevel(level)
 
@@ -236,7 +254,7 @@ class _YuNet:
     def __call__(self, view: np.ndarray) -> list[Box]:
         self._net.setInputSize(view.shape[1::-1])
         rows = self._net.detect(cv2.cvtColor(view, cv2.COLOR_RGB2BGR))[1]  # (N, 15): box, five landmarks, score
-        rows = [] if rows is None else [row for row in rows.tolist() if row[2] >= 10]  # smaller ones are texture
+        rows = [] if rows is None else [row for row in rows.tolist() if row[2] >= SMALLEST]
         return [Box(*row[:4], row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))) for row in rows]
 
 
@@ -296,7 +314,7 @@ def _angle(turns: list[Box | None], best: int) -> float:
     step = 1 if tilt > 0 else -1
     other = turns[(best + step) % len(turns)]
     rest = 0.0 if other is None else _degrees(_eyes(other) - other.angle)
-    return _degrees(angle + (step * 30 * tilt / (tilt - rest) if tilt * rest < 0 else tilt))
+    return _degrees(angle + (step * LEVEL_STEP * tilt / (tilt - rest) if tilt * rest < 0 else tilt))
 
 
 def _moved(box: Box, border: int, across: float, down: float) -> Box:

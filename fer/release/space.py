@@ -1,8 +1,8 @@
-"""Whether this repository is a Hugging Face Space as it stands: ``python -m fer space check``.
+"""Whether a folder is a Hugging Face Space as it stands: ``python -m fer space check [FOLDER]``.
 
 What can be told here is: the README's front matter, the requirements, files that git alone may not bring to the Hub,
-and the page itself, which is started without network and timed. Keys and values are those of the Hub's documentation
-("Spaces Configuration Reference").
+and the page itself, which is started without network and timed; of a static site, as `fer web` writes it, its files.
+Keys and values are those of the Hub's documentation ("Spaces Configuration Reference").
 """
 
 import os
@@ -20,12 +20,15 @@ from pathlib import Path
 
 import yaml
 
+from fer.release.web import check as static
+
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 PYTHONS = ("3.10", "3.12")  # what ZeroGPU runs
 LARGE = 10_000_000  # bytes; larger files go to the Hub by `hf upload` or git-xet
 PLATFORM = ("spaces", "huggingface-hub")  # the Space's own; a pin of ours could only disagree
 SECONDS, MEGABYTES = 15, 2000  # what start-up aims at, on two cores
+HEADERS = {f"cross-origin-{name}" for name in ("embedder-policy", "opener-policy", "resource-policy")}
 _NEEDED = {"title", "sdk", "sdk_version", "app_file"}
 _KNOWN = _NEEDED | {"emoji", "colorFrom", "colorTo", "python_version", "short_description", "license", "tags"}
 _KNOWN |= {"models", "datasets", "preload_from_hub", "pinned", "thumbnail", "suggested_hardware", "header"}
@@ -42,8 +45,13 @@ class Finding:
 
 
 def check(root: Path = ROOT) -> list[Finding]:
-    """All findings about the repository at ``root``; the page is started once, for at most a minute."""
-    return [Finding(name, *found) for name, function in CHECKS.items() for found in function(root)]
+    """All findings about the folder ``root``; unless it is a static site, its page is started, for at most a minute."""
+    if not (root / "README.md").is_file():
+        return [Finding("front matter", False, f"{root} has no README.md")]
+    checks = CHECKS
+    if front_matter(root).get("sdk") == "static":
+        checks = {name: CHECKS[name] for name in ("front matter", "large files")} | static.CHECKS
+    return [Finding(name, *found) for name, function in checks.items() for found in function(root)]
 
 
 def front_matter(root: Path) -> dict:
@@ -58,17 +66,20 @@ def front_matter(root: Path) -> dict:
 def _settings(root: Path) -> Iterator[tuple[bool, str]]:
     """Each rule of the front matter, and the value that it was held against."""
     told = front_matter(root)
-    missing, unknown = sorted(_NEEDED - told.keys()), sorted(told.keys() - _KNOWN)
+    is_static = told.get("sdk") == "static"
+    needed = _NEEDED - {"sdk_version", "app_file"} if is_static else _NEEDED
+    missing, unknown = sorted(needed - told.keys()), sorted(told.keys() - _KNOWN)
     yield not missing, f"missing: {', '.join(missing)}" if missing else "all that is needed is there"
     yield not unknown, f"unknown: {', '.join(unknown)}" if unknown else "no unknown key"
     rules = {
-        "sdk": lambda value: value == "gradio",
+        "sdk": lambda value: value in ("gradio", "static"),
         "sdk_version": lambda value: str(value) == _installed("gradio"),
         "python_version": lambda value: isinstance(value, str) and value in PYTHONS,
         "app_file": lambda value: (root / str(value)).is_file(),
         "colorFrom": lambda value: value in COLOURS,
         "colorTo": lambda value: value in COLOURS,
         "short_description": lambda value: len(value) <= 60,
+        "custom_headers": lambda value: isinstance(value, dict) and set(value) <= HEADERS,
         "preload_from_hub": lambda value: all(re.fullmatch(r"[\w.-]+/[\w.-]+( \S+)?", line) for line in value),
     }
     for key, rule in rules.items():
@@ -90,6 +101,8 @@ def _requirements(root: Path) -> Iterator[tuple[bool, str]]:
 def _files(root: Path) -> Iterator[tuple[bool, str]]:
     """Files above 10 MB, which plain git may not push: good to know, and no fault."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True).stdout.split("\0")
+    if not any(listed):
+        listed = [str(file.relative_to(root)) for file in root.rglob("*")]
     large = [name for name in listed if name and (root / name).is_file() and (root / name).stat().st_size > LARGE]
     yield True, f"by `hf upload` only: {', '.join(large)}" if large else "none above 10 MB"
 
