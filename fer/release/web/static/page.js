@@ -8,7 +8,7 @@ const UNDER_WAY = 2; // frames that the worker may hold: one that is read, one t
 const GLIDE = 40; // ms in which a box covers most of the way to its face
 const PATIENCE = 400; // ms without a face before it is said
 const ROWS = 36_000; // readings that the CSV holds: 20 minutes of one face at 30 frames a second
-const BLOCKS = 9; // across a blurred face
+const BLOCKS = 6; // across a blurred face
 const SMALLEST = 24, MOST_PIXELS = 24_500_000; // of a picture; a larger one is reduced
 
 const $ = selector => document.querySelector(selector);
@@ -489,7 +489,7 @@ function fillCard(card, face) {
   write(share, percent(face.probabilities[face.label]) + (face.lowConfidence ? ' · low confidence' : ''));
   share.title = face.lowConfidence ? `Below ${percent(model.threshold)} this model is wrong more often than once in ten` : '';
   write(button, `Face ${face.number}`);
-  button.disabled = !several;
+  button.hidden = !several;
   button.ariaPressed = several && face.number === chosen;
   card.classList.toggle('chosen', several && face.number === chosen);
   write(card.querySelector('.set'), setOf(face));
@@ -505,7 +505,7 @@ function fillCard(card, face) {
 
 function setOf(face) {
   const labels = predictionSet(face.probabilities, model.setThreshold).map(index => model.labels[index]);
-  return labels.length > 1 ? `Nine times in ten the label is one of: ${labels.join(', ')}` : '';
+  return labels.length ? `Nine times in ten the label is ${labels.join(' or ')}` : '';
 }
 
 function drawInput(pen, face) {
