@@ -1,5 +1,6 @@
 """What the tests and the benchmark of the static site share: where its runtime is, a server, a page that is ready."""
 
+import base64
 import os
 import shutil
 import threading
@@ -49,7 +50,7 @@ def wait_until(page, *states: str) -> None:
 
 
 def predictions(page, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The page's probabilities (N, K) and maps (N, K, H, W) of uint8 faces (N, 48, 48), each as a photograph of its own.
+    """The page's probabilities (N, K) and maps (N, K, H, W) of uint8 faces (N, 48, 48), each as a picture of its own.
 
     For a model without maps these are empty.
     """
@@ -74,8 +75,6 @@ def predictions(page, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def encoded(face: np.ndarray) -> str:
-    import base64
-
     return base64.b64encode(face.tobytes()).decode()
 
 

@@ -49,7 +49,7 @@ RUN_BY = {
     "pip install git+": "test_packaging.py",
 }
 # Commands that other tests run: with a stand-in for the Hub, the page started, several processes, or slow ones.
-ELSEWHERE = {"push": "release/test_hub.py", "space": "release/test_space.py",
+ELSEWHERE = {"push": "release/test_hub.py", "space": "release/test_space.py", "web": "release/test_web.py",
              "torchrun": "training/test_distributed.py",
              "study": "studies/test_registry.py", "export": "release/test_onnx.py", "atlas": "features/test_atlas.py",
              "data": "cli/test_main.py"}  # fmt: skip

@@ -9,8 +9,8 @@ from fer.data import crop
 from fer.faces import detector, framing
 from fer.inference import tracker
 from fer.inference.annotate import HUES
-from fer.models.checkpoint import Network
-from fer.models.summary import count
+from fer.models.checkpoint import FERModel
+from fer.models.summary import count_parameters
 
 SMOOTHING = 0.5  # seconds, as the tracker's own
 LIVE = {"detectorSide": 320, "faces": 8}  # pixels at which faces are looked for in a camera's frame; the most of one
@@ -51,15 +51,15 @@ def detector_table() -> dict:
     }
 
 
-def of_model(network: Network, file: str, content: bytes, digest: str, saliency: bool) -> dict:
+def of_model(network: FERModel, file: str, content: bytes, digest: str, saliency: bool) -> dict:
     """A model's entry: where it lies, and how its logits become predictions."""
-    measured = network.figures.get("private_test") or {}
+    measured = network.metrics.get("private_test") or {}
     accuracy = measured.get("accuracy")
-    size = f"{count(network) / 1e6:.1f} M"
+    size = f"{count_parameters(network) / 1e6:.1f} M"
     title = " · ".join([network.name, size, *([f"{accuracy:.1%}".replace("%", " %")] if accuracy else [])])
     return {
         "name": network.name, "title": title, "file": file, "bytes": len(content), "sha384": digest,
-        "labels": list(network.labels), "temperature": network.temperature, "threshold": network.unsure,
+        "labels": list(network.labels), "temperature": network.temperature, "threshold": network.confidence_threshold,
         "setThreshold": network.prediction_set, "saliency": saliency, "accuracy": accuracy,
     }  # fmt: skip
 

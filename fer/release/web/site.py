@@ -12,7 +12,7 @@ from fer.faces import detector
 from fer.models import checkpoint
 from fer.release.web import constants, models, runtime
 from fer.utils import outputs
-from fer.utils.io import whole
+from fer.utils.io import atomic_write
 
 MODELS = ("compact", "compact-ferplus", "cnn")
 STATIC = Path(__file__).parent / "static"
@@ -89,7 +89,7 @@ def _yunet() -> bytes | None:
 
 
 def _model(name: str) -> tuple[dict, bytes]:
-    network = checkpoint.load(name)
+    network = checkpoint.load_model(name)
     content = models.export(network)
     file = f"models/{name}-{hashlib.sha256(content).hexdigest()[:8]}.onnx"
     digest = runtime.sha384(content)
@@ -156,7 +156,7 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
     with outputs.one_writer(out):
         for name, content in files.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
-            with whole(out / name) as partial_file:
+            with atomic_write(out / name) as partial_file:
                 partial_file.write_bytes(content)
         for folder in ("models", "runtime"):
             for file in (out / folder).glob("*"):

@@ -473,9 +473,10 @@ function newCard(face) {
   card.innerHTML = '<h2><span></span><small></small><button type="button"></button></h2><p class="set"></p>' +
     '<figure><canvas width="48" height="48" role="img" aria-label="The face as 48 by 48 grey pixels"></canvas>' +
     '<figcaption>Model input, 48×48</figcaption></figure>' +
-    '<dl class="bars">' + '<dt></dt><i></i><dd></dd>'.repeat(model.labels.length) + '</dl><p class="sum"></p>';
+    '<dl class="bars">' + '<div><dt></dt><dd class="bar" aria-hidden="true"></dd><dd class="share"></dd></div>'.repeat(model.labels.length) +
+    '</dl><p class="sum"></p>';
   card.querySelectorAll('dt').forEach((label, index) => { label.textContent = model.labels[index]; });
-  card.querySelectorAll('.bars i').forEach((bar, index) => bar.style.setProperty('--hue', hue(model.labels[index])));
+  card.querySelectorAll('.bar').forEach((bar, index) => bar.style.setProperty('--hue', hue(model.labels[index])));
   card.querySelector('button').onclick = () => {
     chosen = face.number;
     drawCards();
@@ -493,7 +494,7 @@ function fillCard(card, face) {
   button.ariaPressed = several && face.number === chosen;
   card.classList.toggle('chosen', several && face.number === chosen);
   write(card.querySelector('.set'), setOf(face));
-  const bars = card.querySelectorAll('.bars i'), shares = card.querySelectorAll('dd');
+  const bars = card.querySelectorAll('.bar'), shares = card.querySelectorAll('.share');
   card.querySelectorAll('dt').forEach((label, index) => {
     label.classList.toggle('top', index === face.label);
     bars[index].style.setProperty('--share', face.probabilities[index].toFixed(3));

@@ -68,11 +68,10 @@ async function open({model: name}) {
   const gpu = await hasGpu(), build = !gpu ? 'wasm' : 'Suspending' in WebAssembly ? 'jspi' : 'asyncify';
   provider = gpu ? 'webgpu' : 'wasm';
   const faceModel = load(site.yunet).catch(() => null), first = load(site.models.find(entry => entry.name === name));
-  const [script, wasm] = await Promise.all([site.runtime[build].script, site.runtime[build].wasm].map(load));
+  const [script, wasm] = await Promise.all([load(site.runtime[build].script), load(site.runtime[build].wasm), first]);
   runtime = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
   runtime.env.wasm.wasmBinary = wasm.buffer;
   runtime.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
-  await first;
   const yunet = await faceModel;
   if (yunet) detector = new Detector(await yunetSearch(yunet));
   await choose({model: name});
