@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from importlib import import_module
@@ -76,7 +77,7 @@ def build(weights: Path | None = None) -> gr.Blocks:
     troubles = integrity.look(weights)
     names = integrity.sound(weights, troubles)
     with Guarded(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
-        gr.Markdown(f"# {TITLE}\n{INTRO}")
+        gr.Markdown(f"# {TITLE}\n{INTRO}{link_to_web_page()}")
         integrity.section(troubles)
         shared = Session(weights, names, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
         with gr.Tabs() as tabs:
@@ -88,6 +89,13 @@ def build(weights: Path | None = None) -> gr.Blocks:
         shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
         page.load(named, None, tabs, queue=False, **QUIET)
     return bound(page.queue(max_size=MOST, default_concurrency_limit=2, api_open=False))
+
+
+def link_to_web_page() -> str:
+    """A link to the static site of `python -m fer web` where $FER_WEB_PAGE says that it is published, else nothing."""
+    address = os.environ.get("FER_WEB_PAGE", "")
+    fits = re.fullmatch(r"https://[\w.~/-]+", address)
+    return f" [Camera and photos without a server, in your browser alone]({address})" if fits else ""
 
 
 def named(request: gr.Request) -> gr.Tabs:

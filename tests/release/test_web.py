@@ -217,6 +217,17 @@ def test_a_foreign_detector_is_not_copied(tmp_path: Path, weights: Path, monkeyp
     assert check.table(tmp_path / "site")["yunet"]["file"] == detector.ADDRESS
 
 
+@pytest.mark.parametrize(
+    "address, linked", [("https://o-n.static.hf.space/", True), ("", False), ("javascript:x", False)]
+)
+def test_the_laboratory_links_to_the_site_where_it_is_published(address: str, linked: bool, monkeypatch):
+    """$FER_WEB_PAGE holds an address of https; nothing else becomes a link."""
+    from fer.app import page
+
+    monkeypatch.setenv("FER_WEB_PAGE", address)
+    assert (f"]({address})" in page.link_to_web_page()) is linked and bool(page.link_to_web_page()) is linked
+
+
 NODE = shutil.which("node")
 CASES = """
 import {readFileSync} from 'node:fs';
