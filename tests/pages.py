@@ -12,7 +12,7 @@ from gradio import processing_utils
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from fer.app import model_cache
+from fer.app import examples, model_cache
 from fer.app import page as app_page
 from fer.app.predict import tab as predict_tab
 from fer.data import dataset, ferplus
@@ -70,7 +70,7 @@ def write_networks(folder: Path) -> Path:
 
 def example_face(size: int) -> Image.Image:
     """The happy example, which is an average of many faces, grey, as a square."""
-    return Image.open(predict_tab.EXAMPLES / "happy.png").convert("L").resize((size, size))
+    return Image.open(examples.FOLDER / "happy.png").convert("L").resize((size, size))
 
 
 def write_face(file: Path) -> Path:

@@ -11,6 +11,7 @@ from html import escape
 import gradio as gr
 from matplotlib.figure import Figure
 
+from fer.app import static
 from fer.app.events import QUIET, on_model_change
 from fer.app.session import Session
 from fer.plotting import encode
@@ -56,6 +57,11 @@ JS = """element.addEventListener('click', event => {
   };
   drawn.src = picture.src;
 });"""
+
+
+def choices(value: str, js: str = "", **properties) -> gr.HTML:
+    """Markup with a `choice` event, whose `index` is the `data-choice` of the element that was clicked."""
+    return gr.HTML(value, js_on_load=js or static.text("choice.js"), apply_default_css=False, **properties)
 
 
 def box(value: str, elem_id: str, css: str = "", **place) -> gr.HTML:
@@ -132,14 +138,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def fold(shared: Session, title: str, tell: Callable[[str], str], **box) -> gr.HTML:
+def fold(session: Session, title: str, tell: Callable[[str], str], **box) -> gr.HTML:
     """The box in the fold. While it is open it follows the network; closed, it costs nobody any time."""
     with gr.Accordion(title, open=False) as part:
         shown = gr.HTML("", apply_default_css=False, **box)
     is_open = gr.State(False)
-    part.expand(lambda name: (tell(name), True), shared.network, [shown, is_open], **QUIET)
+    part.expand(lambda name: (tell(name), True), session.model, [shown, is_open], **QUIET)
     part.collapse(lambda: False, None, is_open, **QUIET)
-    on_model_change(shared, lambda name, is_open: tell(name) if is_open else "", shown, given=(is_open,))
+    on_model_change(session, lambda name, is_open: tell(name) if is_open else "", shown, inputs=(is_open,))
     return shown
 
 

@@ -1,44 +1,59 @@
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import gradio as gr
 from gradio.components import Component
 
 from fer.app.errors import user_error
-from fer.app.session import Session
+from fer.app.session import Listener, Session
 from fer.models.ensemble import SELECTED
 
-AFTERWARDS = "name => new Promise(done => setTimeout(() => done(name), 250))"
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def on_model_change(shared: Session, function: Callable, *boxes: Component, given: tuple[Component, ...] = ()) -> None:
-    """What function(name, *given) returns goes into the boxes whenever another network is chosen, on whatever tab.
+def on_model_change(
+    session: Session, function: Callable, *outputs: Component, inputs: tuple[Component, ...] = ()
+) -> None:
+    """What function(name, *inputs) returns goes into the outputs after another model was chosen, on whatever tab.
 
-    For what is quick. All that follows is one event of the page, which `keep_up` makes: sent one by one, a dozen of
-    them hold a browser up for a third of a second.
+    For what is quick: all of it is one request, which `bind_changes` makes. Sent one by one, a dozen of them hold a
+    browser up for a third of a second.
     """
-    shared.followers.append((function, given, boxes))
+    session.model_listeners.append(Listener(function, inputs, outputs))
 
 
-def bind_model_change(shared: Session) -> None:
-    """Wires all that was told to `follow`; call once, when every tab is laid out."""
-
-    def answer(name: str, *given: object) -> list:
-        rest = iter(given)
-        asked = [(function, [next(rest) for _ in few], len(boxes)) for function, few, boxes in shared.followers]
-        return [value for function, few, count in asked for value in _values(function, count, name, *few)]
-
-    given = [part for _, few, _ in shared.followers for part in few]
-    boxes = [box for *_, several in shared.followers for box in several]
-    shared.network.change(answer, [shared.network, *given], boxes, trigger_mode="always_last", **QUIET)
+def on_face_change(
+    session: Session, function: Callable, *outputs: Component, inputs: tuple[Component, ...] = ()
+) -> None:
+    """The same with function(face, *inputs) after another face was chosen, on whatever tab."""
+    session.face_listeners.append(Listener(function, inputs, outputs))
 
 
-def _values(function: Callable, count: int, *asked: object) -> Iterable:
+def bind_changes(session: Session) -> None:
+    """Wires all listeners; call once, when every tab is laid out."""
+    for source, listeners in ((session.model, session.model_listeners), (session.face, session.face_listeners)):
+        if not listeners:
+            continue
+        inputs = [part for listener in listeners for part in listener.inputs]
+        outputs = [part for listener in listeners for part in listener.outputs]
+        source.change(partial(_notify, listeners), [source, *inputs], outputs, trigger_mode="always_last", **QUIET)
+
+
+def _notify(listeners: list[Listener], value: object, *given: object) -> list:
+    """What all listeners return, in the order of their outputs."""
+    rest, values = iter(given), []
+    for listener in listeners:
+        arguments = [next(rest) for _ in listener.inputs]
+        values.extend(_values(listener, value, *arguments))
+    return values
+
+
+def _values(listener: Listener, *arguments: object) -> Iterable:
     try:
-        values = function(*asked)
-    except gr.Error:  # told where the network is read with
-        return [gr.skip()] * count
-    return values if count > 1 else [values]
+        values = listener.function(*arguments)
+    except gr.Error:  # told where the model is used
+        return [gr.skip()] * len(listener.outputs)
+    return values if len(listener.outputs) > 1 else [values]
 
 
 def visible_if(names: list[str]) -> list[str]:

@@ -4,14 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
-import gradio as gr
 import numpy as np
 import torch
 
 from fer.app.errors import user_error
-from fer.app.events import AFTERWARDS, QUIET, on_model_change, visible_if
-from fer.app.predict import view as predict_view
-from fer.app.session import Session, log
+from fer.app.session import log
 from fer.faces import detector
 from fer.inference import predictor
 from fer.models import checkpoint
@@ -63,7 +60,7 @@ def load_any(weights: Path, name: str) -> checkpoint.FERModel | Ensemble:
     if not isinstance(found, Ensemble):
         return load_network(weights, name)
     members = [load_network(weights, member.name) for member in found.members]
-    return Ensemble(members, found.temperature, found.confidence_threshold, found.metrics).eval()
+    return Ensemble(members, found.temperature, found.confidence_threshold, found.metrics, found.prediction_set).eval()
 
 
 def members_of(name: str) -> list[str]:
@@ -112,20 +109,3 @@ def single_threaded(most: int) -> ThreadPoolExecutor:
 def _alone() -> None:
     torch.get_num_threads()  # the first look sets a thread's number to the usual one, and so must come before
     torch.set_num_threads(1)
-
-
-def choices(value: str, js: str = predict_view.CHOICE_JS, **properties) -> gr.HTML:
-    """Markup of ours with a `choice` event for whatever in it has a `data-choice`."""
-    return gr.HTML(value, js_on_load=js, apply_default_css=False, **properties)
-
-
-def network_menu(shared: Session, elem_id: str, first: bool = False) -> gr.Dropdown:
-    """The menu of networks, one on every tab: what is chosen on one is chosen on all.
-
-    first: the tab reads this menu itself, so that the others, which are not seen, may wait until it has answered.
-    """
-    menu = gr.Dropdown(visible_if(shared.names), value=shared.network.value, label="Network", elem_id=elem_id)
-    # `blur` follows a choice once, where a click sends `input` twice.
-    menu.blur(lambda name: name, menu, shared.network, js=AFTERWARDS if first else None, **QUIET)
-    on_model_change(shared, lambda name: name, menu)
-    return menu

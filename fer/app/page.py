@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
-from fer.app import api, integrity, lifecycle, memory
+from fer.app import api, integrity, lifecycle, memory, static, strip
 from fer.app.activations import tab as activations_tab
 from fer.app.blocks import Guarded, Server
 from fer.app.confusion import tab as confusion_tab
-from fer.app.events import QUIET, bind_model_change
+from fer.app.events import QUIET, bind_changes
 from fer.app.filters import tab as filters_tab
 from fer.app.models import tab as models_tab
 from fer.app.predict import tab as predict_tab
@@ -27,31 +27,11 @@ from fer.app.uploads import discard_broken_uploads
 from fer.models import checkpoint
 
 TITLE = "Facial-expression laboratory"
-INTRO = "Try networks trained on FER-2013 on a face, and look at what they see."
-
-CSS = """
-.gradio-container .main.fillable.app { max-width: 1100px; margin: 0 auto; }
-:is(#view, #examples, #sheet, #morph, #filter-card) .html-container { padding: 0; }
-:is(#follow, #ladder, #map-sheet, #map-card, #repeats) .html-container { padding: 0; }
-#camera .html-container, #film-view .html-container { padding: 0; }
-#detector p, #film-privacy p { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-#pictures { flex-wrap: nowrap; gap: 12px; }
-:is(#explained, #masked) .html-container { padding: 0; }
-#explained { flex: 2 1 12px; min-width: 0; }
-#masked { flex: 1 1 0; min-width: 0; }
-#way { flex-wrap: nowrap; align-items: flex-start; }
-#follow { flex: 0 0 112px; }
-#ladder { flex: 1 1 0; min-width: 0; }
-#map-sheet { flex: 3 1 300px; }
-#map-card { flex: 2 1 300px; align-self: flex-start; position: sticky; top: 12px; }
-#crop, #probabilities { flex: 1 1 220px; min-width: min(220px, 100%); }
-#probabilities .label { font-family: var(--font); }
-"""
+INTRO = "Predict facial expressions and inspect the CNNs behind them (FER-2013: 48×48 web images, 7 labels)"
 
 # What `Blocks.launch` takes, apart from where to listen.
 LAUNCH = {
     "theme": gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]),
-    "css": CSS,
     "footer_links": ["api", "settings"],
     "run_history": False,  # it would keep visitors' pictures in their browser
     "show_error": False,  # traces name paths of the server; gr.Error is shown all the same
@@ -67,7 +47,7 @@ TABS = {
     "Activations": activations_tab.tab,
     "Filters": filters_tab.tab,
     "Confusion": confusion_tab.tab,
-    "Networks": models_tab.tab,
+    "Models": models_tab.tab,
 }
 
 
@@ -79,14 +59,16 @@ def build(weights: Path | None = None) -> gr.Blocks:
     with Guarded(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
         gr.Markdown(f"# {TITLE}\n{INTRO}{link_to_web_page()}")
         integrity.section(troubles)
-        shared = Session(weights, names, gr.State(names[0] if names else None), gr.State(None), gr.State(None))
+        model, face, shown = strip.layout(weights, names)
+        session = Session(weights, names, model, face, gr.State(None), shown)
         with gr.Tabs() as tabs:
             for name, tab in TABS.items():
-                with gr.Tab(name, id=name):
-                    tab(shared)
-        bind_model_change(shared)
-        api.publish(shared)
-        shared.wanted.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
+                with gr.Tab(name, id=name, elem_id=f"tab-{name.lower()}"):
+                    tab(session)
+        strip.wire(session)
+        bind_changes(session)
+        api.publish(session)
+        session.filter_request.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
         page.load(named, None, tabs, queue=False, **QUIET)
     return bound(page.queue(max_size=MOST, default_concurrency_limit=2, api_open=False))
 
@@ -111,7 +93,9 @@ def launch(page: gr.Blocks, allowed: Iterable[str] = (), **where: object) -> tup
     """
     discard_broken_uploads()
     hosts = own_hosts(str(where.get("server_name") or "127.0.0.1"), allowed)
-    started = page.launch(**where, prevent_thread_lock=True, _app=Server(hosts, page.listening), **LAUNCH)
+    started = page.launch(
+        **where, prevent_thread_lock=True, css=static.text("page.css"), _app=Server(hosts, page.listening), **LAUNCH
+    )
     if page.share_url:
         hosts.add(urlsplit(page.share_url).hostname)
     return started

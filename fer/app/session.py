@@ -1,12 +1,28 @@
-"""What the tabs share: one face and one network for each visitor; networks and the detector once for all of them."""
+"""What the tabs share: one face and one model for each visitor, which stand in the strip under the title.
+
+Every `tab(session)` gets the page's one `Session`:
+
+    session.model                       the one Model menu, a gr.Dropdown: use it as an event input (the model's name)
+    session.face                        the current face, a gr.State of uint8 (48, 48); never None, see `examples.py`;
+                                        a tab sets it by listing it among an event's outputs
+    session.filter_request              what the Filters tab is to show next, a gr.State of FilterRequest or None
+    on_model_change(session, f, *outputs, inputs=())    f(name, *inputs) after another model was chosen, wherever
+    on_face_change(session, f, *outputs, inputs=())     f(face, *inputs) after another face was chosen, wherever
+    session.model_change_in("Saliency") an event: another model was chosen while this tab is open. For slow work, with
+                                        the tab's own `select` for what was chosen while it was not.
+
+The first two are quick work only: all of it is one request. A tab has no model menu of its own.
+"""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MethodType
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import EventListener
 
 from fer.features.presets import PRESETS
 
@@ -15,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FilterRequest:
-    """A filter that the visitor wants to see in the Filters tab; `visit` makes the same one twice two wishes."""
+    """A filter to be shown in the Filters tab; `visit` tells a repeated request for the same filter from the first."""
 
     network: str
     layer: str
@@ -30,17 +46,27 @@ class FilterRequest:
 
 
 @dataclass(frozen=True)
+class Listener:
+    """What is called with the new value and with the inputs' values, and the components that take what it returns."""
+
+    function: Callable
+    inputs: tuple[Component, ...]
+    outputs: tuple[Component, ...]
+
+
+@dataclass(frozen=True)
 class Session:
-    """Handed to every `tab(shared)`. The states are a visitor's own: read them as event inputs, never elsewhere.
+    """See the top of this module. The components are one for all visitors; their values are each visitor's own."""
 
-    Another tab follows the visitor with `shared.face.change(...)`, `shared.network.change(...)` and `follow`.
-    """
+    weights: Path  # the folder that holds the models
+    names: list[str]  # those of them that are sound, and the selected ensemble; see `integrity.py`
+    model: gr.Dropdown
+    face: gr.State
+    filter_request: gr.State
+    strip: gr.HTML
+    model_listeners: list[Listener] = field(default_factory=list)
+    face_listeners: list[Listener] = field(default_factory=list)
 
-    weights: Path  # the folder that holds the networks
-    names: list[str]  # those of them that are sound, and the elected ensemble; see `integrity.py`
-    network: gr.State  # the chosen network's name
-    face: gr.State  # the chosen face as the network sees it, uint8 (48, 48), or None
-    wanted: gr.State  # what the Filters tab is to show next, a Wanted, or None
-    followers: list[tuple[Callable, tuple[Component, ...], tuple[Component, ...]]] = field(
-        default_factory=list
-    )  # see `follow`
+    def model_change_in(self, tab: str) -> Callable:
+        """The event of another model that was chosen while this tab is open, as `component.change` is one."""
+        return MethodType(EventListener(f"model_{tab.lower()}").listener, self.strip)  # `gr.on` takes no partial

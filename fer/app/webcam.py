@@ -13,9 +13,7 @@ import numpy as np
 
 from fer.app.errors import image_errors_as_messages, user_error
 from fer.app.events import event_value
-from fer.app.model_cache import load_detector
 from fer.app.uploads import small_jpeg
-from fer.faces import framing
 from fer.plotting import encode
 
 PREFIX = "data:image/jpeg;base64,"
@@ -146,14 +144,3 @@ def frame(event: gr.EventData) -> tuple[int, np.ndarray]:
     except binascii.Error:
         raise user_error("The webcam's picture arrived damaged.") from None
     return number, picture
-
-
-def face_of(picture: np.ndarray, whole: bool = True) -> np.ndarray | None:
-    """The largest face of RGB uint8 (H, W, 3) as a network sees it, uint8 (48, 48).
-
-    whole: where there is none, the picture's centred square is taken for one; else None.
-    """
-    detector = load_detector()
-    if boxes := detector(picture):
-        return framing.crop(picture, framing.frame(boxes[0], detector.name))
-    return framing.crop(picture, framing.whole(picture)) if whole else None

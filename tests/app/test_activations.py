@@ -32,10 +32,7 @@ NOBODY, EACH = activations_state.NOBODY, activations_tab.EACH
 @pytest.fixture(scope="module", autouse=True)
 def quiet(tmp_path_factory):
     """Faces are found by Haar."""
-    with sealed_off(tmp_path_factory.mktemp("uploads")), pytest.MonkeyPatch.context() as patch:
-        from fer.app import model_cache
-
-        patch.setattr(webcam, "load_detector", lambda: model_cache.load_detector())
+    with sealed_off(tmp_path_factory.mktemp("uploads")):
         yield
 
 

@@ -60,7 +60,7 @@ def test_the_camera_is_released_on_stop_on_leaving_the_tab_and_on_hiding_the_pag
     assert page.evaluate("track.readyState") == "ended"
     expect(page.locator("#camera .say")).to_have_text("The camera is off.")
     leave = {
-        "tab": lambda: page.get_by_role("tab", name="Networks").click(),
+        "tab": lambda: page.get_by_role("tab", name="Models").click(),
         "view": lambda: page.get_by_role("tab", name="Photo").click(),
         "hide": lambda: page.evaluate(
             "Object.defineProperty(document, 'hidden', {get: () => true});"
@@ -96,7 +96,8 @@ def test_a_refused_or_missing_camera_is_a_sentence_and_another_way_in(visit, err
 
 def test_another_network_reads_on_without_a_new_start_and_its_doubt_is_shown(live):
     page = live(width=375, scheme="dark")
-    page.locator("#camera .network").select_option("cnn")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="cnn").click()
     expect(page.locator("#camera h3")).to_contain_text("perhaps sad", timeout=20_000)
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
     page.get_by_role("button", name="Pause").click()
@@ -104,7 +105,7 @@ def test_another_network_reads_on_without_a_new_start_and_its_doubt_is_shown(liv
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.get_by_role("tab", name="Photo").click()
-    expect(page.locator("#network input")).to_have_value("cnn")
+    expect(page.locator("#strip .prediction")).to_contain_text("Sad")
 
 
 def test_the_view_goes_on_by_itself_after_the_server_was_away_and_says_when_the_camera_is_unplugged(live):

@@ -45,7 +45,7 @@ def waited(page: Page, wanted: str, press) -> float:
 
 def change(page: Page, name: str, accuracy: str) -> tuple[float, int]:
     """How long the change took, and how many requests it sent until all was quiet again."""
-    page.locator("#confusion-network input").click()
+    page.locator("#model input").click()
     option = page.get_by_role("option", name=name, exact=True)
     option.wait_for()
     sent = []

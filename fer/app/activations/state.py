@@ -11,13 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer.app import webcam
 from fer.app.activations import grid
 from fer.app.activations.redundancy import sentence
-from fer.app.errors import user_error
+from fer.app.examples import example_face, example_name
 from fer.app.model_cache import load_network
-from fer.app.predict.tab import example_files
-from fer.data.image_io import open_image
 from fer.features import activations, layer_report, pruning, redundancy, similarity
 from fer.features.layer_report import LayerReport
 
@@ -25,7 +22,6 @@ STRENGTH, LIKENESS = "by strength", "by likeness"
 ORDERS = ("by number", STRENGTH, LIKENESS)
 DIFFERENCE = "by difference"
 NOBODY = "nobody"  # beside the face
-FALLBACK = "happy"  # the example that is shown to who has not chosen a face
 
 
 @dataclass(frozen=True)
@@ -49,27 +45,15 @@ def see(
     A layer that the network does not have gives way to the first one with weights.
     """
     chain, known = load_network(weights, network), measured(weights, network)
-    whose = "Your webcam" if live else "Your face"
-    if face is None:
-        face, whose = example(FALLBACK), f"The {FALLBACK} example"
+    face = example_face() if face is None else face
+    example = example_name(face)
+    whose = "Your webcam" if live else f"The {example} example" if example else "Your face"
     if layer not in layer_report.steps(chain):
         layer = pruning.removable(chain)[0]
-    other = layer_report.layer_report(chain, layer, example(beside), known) if beside != NOBODY else None
+    other = layer_report.layer_report(chain, layer, example_face(beside), known) if beside != NOBODY else None
     return ActivationState(
         network, face, whose, layer_report.layer_report(chain, layer, face, known), other, beside, live
     )
-
-
-def example(name: str) -> np.ndarray:
-    """An example face as a network sees it, uint8 (48, 48). Raises gr.Error for any other name than theirs."""
-    if name not in _examples():
-        raise user_error(f"There is no example {str(name)[:40]!r}. Choose one of: {', '.join(_examples())}.")
-    return _examples()[name]
-
-
-@functools.lru_cache(maxsize=1)
-def _examples() -> dict[str, np.ndarray]:
-    return {file.stem: webcam.face_of(open_image(file)) for file in example_files()}
 
 
 def measured(weights: Path, network: str) -> redundancy.Redundancy | None:

@@ -22,8 +22,8 @@ from fer.app.activations.card import filters_of
 from fer.app.activations.state import DIFFERENCE, NOBODY, ORDERS, ActivationState, measured, placed, see, status
 from fer.app.errors import user_error
 from fer.app.events import QUIET, event_value, validated_index
-from fer.app.model_cache import load_network, network_menu
-from fer.app.predict.tab import example_files
+from fer.app.examples import example_files, example_name, find_face
+from fer.app.model_cache import load_network
 from fer.app.session import FilterRequest, Session
 from fer.features import layer_report
 
@@ -68,7 +68,7 @@ def enter(
         now,
         now.answer.layer,
         opened,
-        webcam.shown(now.face, now.whose + CHOOSE * (face is None)),
+        webcam.shown(now.face, now.whose + CHOOSE * (example_name(now.face) is not None)),
         layer_slider.drawn(load_network(weights, network), now.answer.layer),
         view(now, order, scale, opened),
         card(now, opened, weights=weights),
@@ -131,7 +131,7 @@ def live(
 ) -> tuple:  # fmt: skip
     """A frame of the webcam: (seen, face box, sheet, card). It is read in memory and forgotten, but for its face."""
     number, picture = webcam.frame(event)
-    face = webcam.face_of(picture, whole=False)
+    face = find_face(picture, whole_picture=False)
     if face is None:
         return gr.skip(), webcam.answered(number, "No face in sight."), gr.skip(), gr.skip()
     now = see(network, layer, face, beside, weights=weights, live=True)
@@ -163,7 +163,6 @@ def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`."""
     gr.Markdown(INTRO)
     with gr.Row():
-        network = network_menu(shared, "activations-network")
         beside = gr.Dropdown([NOBODY, *(file.stem for file in example_files())], value=NOBODY, min_width=140,
                              label="Compare with", elem_id="beside")  # fmt: skip
         order = gr.Dropdown(list(ORDERS), value=ORDERS[0], label="Order", elem_id="map-order", min_width=140)
@@ -176,7 +175,7 @@ def tab(shared: Session) -> None:
                         apply_default_css=False, elem_id="map-sheet", min_width=300)  # fmt: skip
         one = _html("map-card", activations_card.HINT, activations_card.CSS, activations_card.JS, min_width=300)
     redundancy.section(shared)
-    _wire(shared, (network, beside, order, scale), (face, slider, sheet, one))
+    _wire(shared, (beside, order, scale), (face, slider, sheet, one))
 
 
 def _html(name: str, value: str, css: str, js: str, **place) -> gr.HTML:
@@ -184,13 +183,13 @@ def _html(name: str, value: str, css: str, js: str, **place) -> gr.HTML:
 
 
 def _wire(shared: Session, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
-    network, beside, order, scale = fields
+    beside, order, scale = fields
     face, slider, sheet, one = parts
     seen, layer, opened = (gr.State(None) for _ in range(3))
     weights = {"weights": shared.weights}
-    read = [shared.face, network, layer, beside, order, scale, seen, opened]
+    read = [shared.face, shared.model, layer, beside, order, scale, seen, opened]
     everything = [seen, layer, opened, face, slider, sheet, one]
-    for asked in (get_render_context().select, network.input):
+    for asked in (get_render_context().select, shared.model_change_in("Activations")):
         asked(partial(enter, **weights), read, everything, **QUIET)
     beside.input(partial(compare, **weights), read, [seen, order, sheet], **QUIET)
     gr.on([order.input, scale.input], redraw, [seen, order, scale, opened], sheet, **QUIET)
@@ -199,9 +198,9 @@ def _wire(shared: Session, fields: tuple, parts: tuple[gr.HTML, ...]) -> None:
     slider.choice(_with_event(turn, weights), read, [seen, layer, opened, slider, sheet, one], **many)
     for clicked in (sheet.choice, one.choice):
         clicked(_with_event(choose, weights), seen, [opened, one, sheet], **many)
-    one.jump(partial(jump, **weights), [seen, opened, shared.wanted], shared.wanted, **QUIET)
+    one.jump(partial(jump, **weights), [seen, opened, shared.filter_request], shared.filter_request, **QUIET)
     face.frame(
-        _with_event(live, weights), [network, layer, beside, order, scale, opened], [seen, face, sheet, one],
+        _with_event(live, weights), [shared.model, layer, beside, order, scale, opened], [seen, face, sheet, one],
         concurrency_id="follow", concurrency_limit=2, **many,
     )  # fmt: skip
 

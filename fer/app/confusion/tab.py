@@ -11,13 +11,13 @@ import gradio as gr
 from gradio.context import get_render_context
 
 from fer.app import components
+from fer.app.components import choices
 from fer.app.confusion import examples, handlers, matrix, upload
 from fer.app.confusion import view as confusion_view
 from fer.app.confusion.handlers import NOBODY, OWN, ConfusionRequest
 from fer.app.confusion.view import AGAINST_CSS
 from fer.app.errors import user_error
 from fer.app.events import QUIET, visible_if
-from fer.app.model_cache import choices, network_menu
 from fer.app.session import Session
 from fer.evaluation import comparison, predictions
 
@@ -77,7 +77,6 @@ def tab(shared: Session) -> None:
 
 def menus(shared: Session) -> list:
     """The visitor's choices, in the order of `Asked`."""
-    network = network_menu(shared, "confusion-network", first=True)
     others = [("no other network", NOBODY), *shared.names]
     against = gr.Dropdown(others, value=NOBODY, label="Compare with", elem_id="compare-with")
     split = gr.Radio([*predictions.SPLITS, OWN], value=predictions.SPLITS[0], label="Faces", elem_id="split")
@@ -92,7 +91,7 @@ def menus(shared: Session) -> list:
             label="Ask these as well, as an ensemble",
             elem_id="members",
         )
-    return [network, split, counting, against, threshold, duplicates, members, gr.State(None)]
+    return [shared.model, split, counting, against, threshold, duplicates, members, gr.State(None)]
 
 
 def look_inside() -> list:

@@ -156,7 +156,7 @@ def classes(network: str | None, *, weights: Path) -> tuple[dict, dict]:
 def section(shared: Session) -> None:
     """Lays it out and wires it."""
     gr.Markdown(INTRO)
-    first, second = classes(shared.network.value, weights=shared.weights)
+    first, second = classes(shared.model.value, weights=shared.weights)
     with gr.Row():
         ends = [
             gr.Dropdown(first["choices"], value=first["value"], label="From", elem_id="morph-from", min_width=140),
@@ -171,7 +171,7 @@ def section(shared: Session) -> None:
     start.click(wait, turn, sheet, queue=False, **QUIET)
     # As in `tab.py`: where one still runs, Gradio follows this Start once that has ended, at its next frame.
     climbing = start.click(
-        partial(grow, weights=shared.weights), [turn, shared.network, *ends], sheet,
+        partial(grow, weights=shared.weights), [turn, shared.model, *ends], sheet,
         concurrency_id="ascent", trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     climbing.failure(stop, turn, sheet, **QUIET)

@@ -15,6 +15,7 @@ import gradio as gr
 import numpy as np
 
 from fer.app import components
+from fer.app.components import choices
 from fer.app.errors import user_error
 from fer.app.events import QUIET
 from fer.app.filters import card as filters_card
@@ -24,7 +25,7 @@ from fer.app.filters.job import BUDGET, MOST, JobToken, VisualizationState
 from fer.app.filters.menus import menu, menu_after, pages, written
 from fer.app.filters.sheet import NOTHING, ORDERS, rest, settle, view
 from fer.app.filters.view import SHEET, SHEET_CSS
-from fer.app.model_cache import choices, load_network, network_menu
+from fer.app.model_cache import load_network
 from fer.app.session import FilterRequest, Session
 from fer.features import atlas, visualization
 from fer.features.presets import PARTS, PRESETS
@@ -181,9 +182,8 @@ def tab(shared: Session) -> None:
 
 def _controls(shared: Session) -> tuple[dict, gr.Radio]:
     """The visitor's choices by name, in the order of `asked_for`, with the buttons; and the order of the tiles."""
-    layers, numbers = (_properties(update) for update in menu(shared.network.value, weights=shared.weights))
+    layers, numbers = (_properties(update) for update in menu(shared.model.value, weights=shared.weights))
     with gr.Row():
-        networks_ = network_menu(shared, "filters-network")
         layer = gr.Dropdown(**layers, label="Layer", elem_id="layer", scale=2, min_width=260)
         which = gr.Dropdown(
             **numbers, label="Filters, as in 0-63,70",
@@ -218,7 +218,7 @@ def _controls(shared: Session) -> tuple[dict, gr.Radio]:
             list(ORDERS), value=ORDERS[0], show_label=False, container=False, elem_id="order", min_width=330
         )
     return {
-        "network": networks_, "layer": layer, "which": which, "preset": preset, "steps": steps, "seed": seed,
+        "layer": layer, "which": which, "preset": preset, "steps": steps, "seed": seed,
         "origin": origin, "budget": budget, "parts": parts, **buttons,
     }, order  # fmt: skip
 
@@ -228,11 +228,11 @@ def _properties(update: dict) -> dict:
 
 
 def _wire(shared: Session, controls: dict, order: gr.Radio, sheet: gr.HTML, card: gr.HTML, compare: gr.Button) -> None:
-    network, layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
+    layer, which, preset, steps, seed, origin, budget, parts, start, end, again = controls.values()
     (grown, opened, other), turn = (gr.State(None) for _ in range(3)), gr.State(JobToken())
     weights = {"weights": shared.weights}
     long = {"concurrency_id": "ascent", **QUIET}
-    asked = [order, shared.network, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
+    asked = [order, shared.model, layer, which, preset, steps, seed, origin, budget, shared.face, *parts]
 
     # Gradio hands an event or a request over only where it can read the parameter's type, which a partial hides.
     def chosen(grown: VisualizationState | None, face: np.ndarray | None, event: gr.EventData) -> tuple:
@@ -241,11 +241,11 @@ def _wire(shared: Session, controls: dict, order: gr.Radio, sheet: gr.HTML, card
     def visited(request: gr.Request) -> Iterator[tuple]:
         yield from open_link(request, **weights)
 
-    linked = [shared.network, layer, which, preset, steps, seed, *parts, sheet, grown, card, opened]
+    linked = [shared.model, layer, which, preset, steps, seed, *parts, sheet, grown, card, opened]
     # No trigger: when the page is opened. In a line of its own, so that no visitor waits for another's ascent.
     revived = gr.on(None, visited, None, linked, concurrency_limit=8, **QUIET)
     sheet.choice(chosen, [grown, shared.face], [card, opened, other], **QUIET)
-    wanted = shared.wanted.change(partial(open_link, **weights), shared.wanted, linked, **long)
+    wanted = shared.filter_request.change(partial(open_link, **weights), shared.filter_request, linked, **long)
     compared = compare.click(
         partial(filters_card.compare, **weights), [grown, opened, other, shared.face], [card, other], **long
     )
@@ -265,11 +265,11 @@ def _wire(shared: Session, controls: dict, order: gr.Radio, sheet: gr.HTML, card
 
     # Unchecked by Gradio, which would refuse a layer of the network before; `menu` and `pages` check for themselves.
     unchecked = {"preprocess": False, **QUIET}
-    now, shown = [shared.network, layer, which, grown], [sheet, grown, card, opened]
-    gr.on([network.input, layer.input, which.input], JobToken.end, turn, cancels=others, queue=False, **QUIET)
-    turned = shared.network.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
+    now, shown = [shared.model, layer, which, grown], [sheet, grown, card, opened]
+    gr.on([shared.model.change, layer.input, which.input], JobToken.end, turn, cancels=others, queue=False, **QUIET)
+    turned = shared.model.change(partial(menu_after, **weights), now, [layer, which], **unchecked)
     turned.then(partial(browse_after, **weights), [grown, opened, *asked], shown, **unchecked)
-    paged = layer.input(partial(pages, **weights), [shared.network, layer], which, **unchecked)
+    paged = layer.input(partial(pages, **weights), [shared.model, layer], which, **unchecked)
     for event in (paged.then, which.input):
         event(partial(browse, **weights), [grown, opened, *asked], shown, **unchecked)
     preset.input(lambda name: PRESETS[name].steps, preset, steps, **QUIET)

@@ -17,7 +17,7 @@ from gradio.context import get_render_context
 from fer.app import components
 from fer.app.confusion import view as confusion_view
 from fer.app.events import QUIET, fill_choices
-from fer.app.model_cache import load_network, network_menu, outline
+from fer.app.model_cache import load_network, outline
 from fer.app.models import studies
 from fer.app.session import Session
 from fer.models import checkpoint, summary
@@ -201,7 +201,6 @@ def tab(shared: Session) -> None:
     everything = components.box("", "networks")
     with gr.Accordion("Where the others' figures are from", open=False):
         components.box(sources(), "sources")
-    menu = network_menu(shared, "networks-network", first=True)
     known = gr.HTML("", css_template=confusion_view.CSS, apply_default_css=False, elem_id="facts")
     timing = gr.Button("Time it on this machine", size="sm", elem_id="time-it")
     took = gr.HTML("", css_template=confusion_view.CSS, apply_default_css=False, visible=False, elem_id="took")
@@ -213,12 +212,12 @@ def tab(shared: Session) -> None:
     with gr.Accordion("Card", open=False):
         words = gr.Markdown(elem_id="card")
     studies.section(shared.weights)
-    wire(shared, menu, [known, curves, layers, trained, words], everything, (timing, took))
+    wire(shared, [known, curves, layers, trained, words], everything, (timing, took))
 
 
-def wire(shared: Session, menu: gr.Dropdown, outputs: list, everything: gr.HTML, clocks: tuple) -> None:
+def wire(shared: Session, outputs: list, everything: gr.HTML, clocks: tuple) -> None:
     """The tab's opening draws what is not there yet; the menu draws another network."""
-    timing, took = clocks
+    menu, (timing, took) = shared.model, clocks
     weights, opened = {"weights": shared.weights}, gr.State(False)
 
     def shown(name: str | None, opened: bool) -> tuple:

@@ -22,7 +22,7 @@ import torch
 
 from fer.app.blocks import UNFORESEEN
 from fer.app.errors import user_error
-from fer.app.events import QUIET, event_value, on_model_change, visible_if
+from fer.app.events import QUIET, event_value, on_model_change
 from fer.app.model_cache import load_detector, load_network, single_threaded
 from fer.app.session import Session
 from fer.app.uploads import small_jpeg
@@ -200,24 +200,18 @@ def taken(event: gr.EventData) -> np.ndarray:
         raise user_error("There was no face to take over. Please freeze a moment in which one is in sight.") from None
 
 
-def named(event: gr.EventData) -> str:
-    """The network that was chosen under the camera; whether there is one of that name, its next reader says."""
-    return str(event_value(event, "name") or "")[:100]
-
-
 # ---- layout
 
 
 def tab(shared: Session) -> gr.HTML:
     """Lays the view out and wires it; call inside a `gr.Tab`. Its `photograph` event asks for the other way in."""
-    camera = component(shared.weights, shared.network.value, visible_if(shared.names))
-    camera.network(named, None, shared.network, **QUIET)
+    camera = component(shared.weights, shared.model.value)
     camera.freeze(taken, None, shared.face, **QUIET)
     on_model_change(shared, lambda name: gr.HTML(network=name), camera)
     return camera
 
 
-def component(weights: Path, network: str | None, names: list[str]) -> gr.HTML:
+def component(weights: Path, network: str | None) -> gr.HTML:
     visitors, turns = Visitors(), Turns()
 
     def look(payload: dict) -> dict:
@@ -234,6 +228,5 @@ def component(weights: Path, network: str | None, names: list[str]) -> gr.HTML:
         server_functions=[look, leave],
         elem_id="camera",
         network=network,
-        networks=names,
         hues=annotate.HUES,
     )

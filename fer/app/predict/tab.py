@@ -12,9 +12,11 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
+from fer.app.components import choices
 from fer.app.errors import image_errors_as_messages
 from fer.app.events import QUIET, validated_index
-from fer.app.model_cache import choices, load_detector, network_menu, read
+from fer.app.examples import example_face, example_files
+from fer.app.model_cache import load_detector, read
 from fer.app.predict import live, video
 from fer.app.predict import view as predict_view
 from fer.app.predict.view import CROP_CSS, EXAMPLES_CSS, VIEW_CSS, answer, boxes, strip
@@ -24,8 +26,6 @@ from fer.data.image_io import open_image, open_scaled
 from fer.faces.detector import described
 from fer.inference.predictor import ImagePrediction
 from fer.plotting import encode
-
-EXAMPLES = Path(__file__).parent.parent.parent / "data" / "assets" / "examples"
 
 PRIVACY = "Uploaded files are deleted within twenty minutes."
 
@@ -49,7 +49,7 @@ def look(
 ) -> tuple:
     """The outputs for a picture. With `before`, only the network is another one, and the choice of a face stays."""
     if picture is None:
-        return gr.HTML(**NO_PICTURE), *[gr.update(visible=False)] * 3, None, None
+        return gr.HTML(**NO_PICTURE), *[gr.update(visible=False)] * 3, None, example_face()
     whole = whole or (before is not None and before.whole)
     with image_errors_as_messages():
         opened = open_scaled(picture_file(picture))
@@ -79,7 +79,7 @@ def marks(seen: PredictState) -> dict:
 def about(seen: PredictState) -> tuple:
     """The outputs after the view: crop and probabilities of the chosen face, or the offer where there is none."""
     if not seen.reading.faces:
-        return *[gr.update(visible=False)] * 2, gr.update(visible=True), seen, None
+        return *[gr.update(visible=False)] * 2, gr.update(visible=True), seen, example_face()
     face = seen.reading.faces[seen.chosen]
     crop, probabilities = (
         gr.update(value=value, visible=True) for value in (predict_view.seen(face), face.probabilities)
@@ -91,10 +91,6 @@ def example(event: gr.EventData) -> np.ndarray:
     """The example picture that was clicked."""
     files = example_files()
     return open_image(files[validated_index(event, len(files))])
-
-
-def example_files() -> list[Path]:
-    return sorted(EXAMPLES.glob("*.png"))
 
 
 # ---- layout
@@ -115,14 +111,14 @@ def tab(shared: Session) -> None:
 def photo(shared: Session) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
-            picture, network = inputs(shared)
+            picture = inputs()
         with gr.Column(min_width=300):
             outputs = answers()
     gr.Markdown(f"{described(load_detector().name)} {PRIVACY}", elem_id="detector")
-    wire(shared, picture, network, outputs)
+    wire(shared, picture, outputs)
 
 
-def inputs(shared: Session) -> tuple[gr.Image, gr.Dropdown]:
+def inputs() -> gr.Image:
     picture = gr.Image(
         label="Picture",
         alt_text="The picture you chose",
@@ -132,14 +128,13 @@ def inputs(shared: Session) -> tuple[gr.Image, gr.Dropdown]:
         buttons=[],
         elem_id="picture",
     )
-    network = network_menu(shared, "network")
     examples = choices(
         predict_view.examples({file.stem: open_image(file) for file in example_files()}),
         css_template=EXAMPLES_CSS,
         elem_id="examples",
     )
     examples.choice(example, None, picture, **QUIET)
-    return picture, network
+    return picture
 
 
 def answers() -> list:
@@ -164,16 +159,21 @@ def answers() -> list:
     return [view, crop, probabilities, whole]
 
 
-def wire(shared: Session, picture: gr.Image, network: gr.Dropdown, outputs: list) -> None:
+def wire(shared: Session, picture: gr.Image, outputs: list) -> None:
     """Every event of the page. `preprocess=False`: Gradio must not open what a caller names (see uploads.py)."""
-    view, _, _, whole = outputs
+    (view, _, _, whole), network = outputs, shared.model
     seen = gr.State(None)
     outputs = [*outputs, seen, shared.face]
     handler = partial(look, weights=shared.weights)
     ours = {"preprocess": False, "api_visibility": "private", "show_progress": "minimal", "show_progress_on": view}
+
+    def look_again(picture: dict | None, name: str, seen: PredictState | None) -> tuple:
+        """Another model; without a picture, the face is another tab's and stays."""
+        return handler(picture, name, seen) if picture else (gr.skip(),) * len(outputs)
+
     for looked in (
         picture.change(handler, [picture, network], outputs, **ours),
-        network.change(handler, [picture, network, seen], outputs, **ours),
+        network.change(look_again, [picture, network, seen], outputs, **ours),
     ):
         # After an error, the answer to an earlier picture must not stand beside this one.
         looked.failure(partial(handler, None, None), None, outputs, **ours)

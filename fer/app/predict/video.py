@@ -21,7 +21,7 @@ from gradio.utils import get_upload_folder
 
 from fer.app.errors import image_errors_as_messages, user_error
 from fer.app.events import QUIET
-from fer.app.model_cache import load_detector, load_network, network_menu, single_threaded
+from fer.app.model_cache import load_detector, load_network, single_threaded
 from fer.app.session import Session
 from fer.app.uploads import picture_file
 from fer.data import image_folder
@@ -218,7 +218,6 @@ def tab(shared: Session) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             film = gr.File(label="Film", file_types=["video", *sorted(image_folder.VIDEOS)], height=200, elem_id="film")
-            network = network_menu(shared, "film-network")
             smoothing = gr.Slider(0, 2, 0.5, step=0.1, label="Smoothing in seconds", elem_id="film-smoothing")
         with gr.Column(min_width=300):
             view = gr.HTML(EMPTY, html_template=VIEW, css_template=CSS, apply_default_css=False, elem_id="film-view")
@@ -236,7 +235,7 @@ def tab(shared: Session) -> None:
     outputs = [view, marked, timeline, files, stop]
     handler = partial(watch, weights=shared.weights, reader=single_threaded(1), turns=Turns())
     watched = film.change(
-        handler, [film, network, smoothing, stopping], outputs,
+        handler, [film, shared.model, smoothing, stopping], outputs,
         preprocess=False, concurrency_limit=2 * WAITING, concurrency_id="film", **QUIET,
     )  # fmt: skip
     watched.failure(lambda: (gr.HTML(EMPTY), *[gr.update(visible=False)] * 4), None, outputs, **QUIET)

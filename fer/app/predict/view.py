@@ -65,12 +65,6 @@ p { margin: 0 0 8px; font-size: var(--text-sm); color: var(--body-text-color-sub
 """
 )
 
-# Any element with `data-choice` chooses what has that number.
-CHOICE_JS = """element.addEventListener('click', event => {
-  const chosen = event.target.closest('[data-choice]');
-  if (chosen) trigger('choice', {index: Number(chosen.dataset.choice)});
-});"""
-
 PICTURE_CSS = "img { display: block; max-width: 100%; margin: 0 auto; }"
 
 CROP_CSS = """

@@ -8,9 +8,8 @@ from functools import partial
 import gradio as gr
 from gradio.context import get_render_context
 
-from fer.app.components import fold
+from fer.app.components import choices, fold
 from fer.app.events import QUIET
-from fer.app.model_cache import choices, network_menu
 from fer.app.saliency import benchmarks, handlers, view
 from fer.app.saliency.handlers import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, CurrentRequest
 from fer.app.session import Session
@@ -34,7 +33,6 @@ def tab(shared: Session) -> None:
     """Lays the tab out and wires it; call inside a `gr.Tab`, whose opening asks for the map."""
     with gr.Row():
         with gr.Column(min_width=300, scale=2):
-            network = network_menu(shared, "saliency-network")
             method = gr.Dropdown(list(METHODS), value=next(iter(METHODS)), label="Method", elem_id="method")
             words = gr.Markdown(elem_id="hint")
             with gr.Row():
@@ -64,7 +62,7 @@ def tab(shared: Session) -> None:
     for title, found in ((LOOKS, benchmarks.looks), (TRUSTED, benchmarks.ranking)):
         tell = partial(found, shared.weights)
         fold(shared, title, tell, css_template=view.CSS, padding=False, elem_id=found.__name__)
-    question = [shared.face, network, method, target, against, baseline, layer]
+    question = [shared.face, shared.model, method, target, against, baseline, layer]
     menus = [method, target, against, layer]
     answer = [words, explained, left, trusted, curves, forgot, everything]
     wire(shared, question, menus, answer, keep, drawn, buttons)
@@ -79,7 +77,7 @@ def wire(
     words, explained, left, trusted, curves, forgot, everything = answer
     shown, known, found, wish = gr.State(None), gr.State(None), gr.State(None), gr.State(CurrentRequest())
     weights = {"weights": shared.weights}
-    inputs = [field.input for field in question[1:]]
+    inputs = [shared.model_change_in("Saliency"), *(field.input for field in question[2:])]
     seen = [words, explained, left, shown, trusted, curves, forgot, everything, found]
     outputs = [*menus, *seen]
     gr.on(inputs, handlers.hurry, [*question, wish], None, queue=False, **QUIET)

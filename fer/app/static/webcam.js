@@ -17,7 +17,7 @@ const REFUSALS = {
 };
 const AWAY = 'The camera was released while you were away.';
 
-const video = $('video'), devices = $('.device'), networks = $('.network'), smoothing = $('.smoothing');
+const video = $('video'), devices = $('.device'), smoothing = $('.smoothing');
 const why = $('.why');
 const small = document.createElement('canvas'), pen = small.getContext('2d', {willReadFrequently: true});
 
@@ -191,11 +191,6 @@ function reflect() {
   stage.classList.toggle('mirrored', mirror.checked);
 }
 
-function fillNetworks() {
-  networks.replaceChildren(...props.networks.map(name => new Option(name)));
-  networks.value = props.network;
-}
-
 function smooth() {
   $('output').textContent = Number(smoothing.value) ? Number(smoothing.value).toFixed(1) + ' s' : 'off';
 }
@@ -208,10 +203,5 @@ $('.photograph').onclick = () => trigger('photograph', {});
 mirror.onchange = reflect;
 smoothing.oninput = smooth;
 devices.onchange = start;
-networks.onchange = () => {
-  past.clear();
-  trigger('network', {name: networks.value});
-};
-watch('network', () => { networks.value = props.network; });
-fillNetworks();
+watch('network', () => { past.clear(); }); // props.network goes with every frame
 smooth();
