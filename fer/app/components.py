@@ -172,3 +172,13 @@ def cards(facts: dict[str, tuple[str, str]]) -> str:
 
 def _card(name: str, large: str, small: str) -> str:
     return f"<div><dt>{escape(name)}</dt><dd><b>{escape(large)}</b>{escape(small)}</dd></div>"
+
+
+def class_bars(labels: Sequence[str], probabilities: Sequence[float]) -> str:
+    """Each class's probability, 0..1, as a bar, the highest first."""
+    ranked = sorted(zip(labels, probabilities, strict=True), key=lambda entry: -entry[1])
+    bars = (
+        f"<span>{escape(name)}</span><i style='width:{share:.1%}'></i><span>{share:.0%}</span>"
+        for name, share in ranked
+    )
+    return f'<div class="class-bars">{"".join(bars)}</div>'

@@ -1,5 +1,5 @@
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial, wraps
 
 import gradio as gr
 from gradio.components import Component
@@ -80,3 +80,14 @@ def validated_index(event: gr.EventData, count: int) -> int:
 def fill_choices(value: str) -> dict:
     """An update of a box of markup, which takes no room on the page while it is empty."""
     return gr.update(value=value, visible=bool(value))
+
+
+def by_name(components: Mapping[str, Component], handler: Callable[..., dict]) -> Callable[..., dict]:
+    """The handler, which returns values by name, as Gradio takes them: by component. What is not named stays."""
+
+    @wraps(handler)
+    def call(*values) -> dict:
+        named = handler(*values)
+        return {components[name]: value for name, value in named.items()} or gr.skip()
+
+    return call

@@ -41,7 +41,7 @@ def confusion_matrix_figure(values: np.ndarray, shown: Sequence[Sequence[str]], 
             axes.text(column, row, shown[row][column], ha="center", va="center", fontsize=9, color=ink)
     axes.set_xticks(range(size), labels, rotation=35, ha="right")
     axes.set_yticks(range(size), labels)
-    axes.set(xlabel="read as", ylabel="label")
+    axes.set(xlabel="predicted", ylabel="true")
     style_axes(axes)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -55,12 +55,13 @@ def risk_coverage_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at:
     """
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (name, (answered, right)), colour in zip(curves.items(), (OURS, "#d97706")[: len(curves)], strict=True):
+    styles = ((OURS, "-"), ("#d97706", "--"))[: len(curves)]
+    for (name, (answered, right)), (colour, dashes) in zip(curves.items(), styles, strict=True):
         some = np.unique(np.linspace(len(answered) // 50, len(answered) - 1, 120).astype(int))  # the first are noise
-        axes.plot(answered[some], right[some], color=colour, linewidth=1.5, label=name)
+        axes.plot(answered[some], right[some], color=colour, linestyle=dashes, linewidth=1.5, label=name)
     if at is not None:
         axes.axvline(at, color=TEXT_COLOUR, linewidth=1, linestyle=":")
-    axes.set(xlim=(0, 1), xlabel="share of faces answered, surest first", ylabel="share that is right")
+    axes.set(xlim=(0, 1), xlabel="coverage, most confident first", ylabel="accuracy")
     style_axes(axes)
     return figure
 
@@ -131,10 +132,11 @@ def reliability_diagram(before: list[dict], after: list[dict]) -> Figure:
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=TEXT_COLOUR, linewidth=1, linestyle=":")
-    for rows, colour, label in ((before, TEXT_COLOUR, "as trained"), (after, "#6366f1", "after temperature")):
+    styles = ((before, TEXT_COLOUR, "--", "before scaling"), (after, "#6366f1", "-", "after temperature scaling"))
+    for rows, colour, dashes, label in styles:
         x, y, n = ([row[key] for row in rows] for key in ("confidence", "accuracy", "n"))
-        axes.plot(x, y, color=colour, linewidth=1.5, label=label)
+        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.5, label=label)
         axes.scatter(x, y, np.sqrt(n) * 1.5, color=colour)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that is right")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     style_axes(axes)
     return figure

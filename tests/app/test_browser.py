@@ -413,16 +413,37 @@ def test_nothing_sticks_out_of_a_phone_375_pixels_wide(visit, scheme):
 def test_a_cell_of_the_matrix_is_chosen_by_mouse_and_by_keyboard(visit):
     page = visit()
     page.get_by_role("tab", name="Confusion").click()
-    page.get_by_role("button", name="sad read as neutral: 3 faces, 75%").click()
-    expect(page.locator("#cell")).to_contain_text("sad read as neutral: 3 of 4 faces (75%)")
-    page.get_by_role("button", name="sad read as neutral").focus()
+    page.get_by_role("button", name="true sad, predicted neutral: 3 faces, 75%").click()
+    expect(page.locator("#cell [role=status]")).to_contain_text("True sad, predicted neutral: 3 of 4 faces (75%)")
+    page.get_by_role("button", name="true sad, predicted neutral").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
-    expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
-    page.get_by_role("button", name="More: unsure answers").click()
-    page.get_by_label("Only faces without a duplicate in Training").check()
+    expect(page.locator("#cell")).to_contain_text("True sad, predicted surprise: no faces")
+    assert page.locator("#matrix [tabindex='0']").count() == 1
+    page.get_by_role("button", name="Confidence threshold, duplicates").click()
+    page.get_by_label("Without duplicates").check()
     expect(page.locator("#figures")).to_contain_text("0.5714n 7;")
-    expect(page.locator("#cell")).to_contain_text("sad read as surprise: no face")
+    expect(page.locator("#cell")).to_contain_text("True sad, predicted surprise: no faces")
+
+
+def test_only_models_with_the_same_labels_are_offered_for_comparison(visit):
+    """compact-ferplus has eight labels, so it was offered and never worked."""
+    page = visit(query="?tab=Confusion")
+    page.get_by_label("Compare with").click()
+    expect(page.get_by_role("option", name="vgg16-relu")).to_be_visible()
+    expect(page.get_by_role("listbox").get_by_role("option", name="compact-ferplus")).to_have_count(0)
+
+
+def test_choosing_own_faces_shows_the_upload_and_keeps_the_matrix(visit):
+    """The tab went blank, and the upload hid in a closed accordion at its foot."""
+    page = visit(query="?tab=Confusion")
+    expect(page.locator("#own-zip")).to_be_hidden()
+    page.get_by_label("Your own faces").check()
+    expect(page.locator("#own-zip")).to_be_visible()
+    expect(page.locator("#cell")).to_contain_text("Upload labelled faces first")
+    expect(page.locator("#matrix td button")).to_have_count(49)
+    upload_bottom = page.locator("#own-zip").bounding_box()["y"]
+    assert upload_bottom < page.locator("#matrix").bounding_box()["y"]
 
 
 def test_two_networks_are_compared_and_the_matrix_can_be_saved(visit):
@@ -431,14 +452,14 @@ def test_two_networks_are_compared_and_the_matrix_can_be_saved(visit):
     page.get_by_role("tab", name="Confusion").click()
     page.get_by_label("Compare with").click()
     page.get_by_role("option", name="vgg16-relu").click()
-    expect(page.locator("#against")).to_contain_text("McNemar's test: p 0.2188, so this may well be chance")
-    page.get_by_role("button", name="1 only vgg16-relu is right").focus()
+    expect(page.locator("#against")).to_contain_text("p = 0.2188, so the difference is not significant")
+    page.get_by_role("button", name="1 only vgg16-relu is correct").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#cell")).to_contain_text("Faces that vgg16-relu reads right and compact does not")
-    page.get_by_role("button", name="Save the matrix").click()
+    expect(page.locator("#cell")).to_contain_text("Faces that vgg16-relu predicts correctly and compact does not")
+    page.get_by_role("button", name="Export").click()
     with page.expect_download() as download:
         page.locator("#saved [data-png]").click()
-    assert download.value.suggested_filename == "compact-PrivateTest-matrix.png"
+    assert download.value.suggested_filename == "compact-test-matrix.png"
     assert Path(download.value.path()).read_bytes()[:4] == b"\x89PNG"
 
 
@@ -455,7 +476,7 @@ def test_own_faces_get_a_matrix_and_hostile_archives_one_sentence_each(visit, up
     """Nothing of any of them stays on the server."""
     page = visit()
     page.get_by_role("tab", name="Confusion").click()
-    page.get_by_role("button", name="Your own faces").click()
+    page.get_by_label("Your own faces").check()
     field = page.locator("#own-zip").locator("xpath=preceding-sibling::input")
     face = cv2.imencode(".png", np.asarray(example_face(96)))[1].tobytes()
     hostile = {
@@ -470,11 +491,11 @@ def test_own_faces_get_a_matrix_and_hostile_archives_one_sentence_each(visit, up
     good = {"name": "faces.zip", "mimeType": "application/zip", "buffer": zip_of(3, "faces/sad/{}.png", face)}
     field.set_input_files(good)
     expect(page.locator("#own-about")).to_contain_text("3 faces of faces.zip: 3 sad", timeout=20_000)
-    page.get_by_role("button", name="sad read as happy: 3 faces, 100%").click()
+    page.get_by_role("button", name="true sad, predicted happy: 3 faces, 100%").click()
     expect(page.locator("#behind .faces button")).to_have_count(3)
     page.locator("#behind .faces button").first.click()
-    expect(page.locator("#behind-face")).to_contain_text("Label sad, read as happy by compact")
-    page.get_by_role("button", name="Open it in Saliency").click()
+    expect(page.locator("#behind-face")).to_contain_text("True sad, predicted happy by compact")
+    page.get_by_role("button", name="Open in Saliency").click()
     expect(page.locator("#explained figure")).to_have_count(2, timeout=20_000)
     assert [path for path in uploads.rglob("*") if path.suffix == ".zip"] == []  # other tests' pictures may lie there
 
@@ -482,13 +503,13 @@ def test_own_faces_get_a_matrix_and_hostile_archives_one_sentence_each(visit, up
 def test_a_folder_becomes_a_zip_in_the_browser(visit, tmp_path):
     page = visit()
     page.get_by_role("tab", name="Confusion").click()
-    page.get_by_role("button", name="Your own faces").click()
+    page.get_by_label("Your own faces").check()
     for emotion in ("happy", "fearful"):
         (tmp_path / "mine" / emotion).mkdir(parents=True)
         example_face(64).save(tmp_path / "mine" / emotion / "1.png")
     page.locator("#own-folder input").set_input_files(tmp_path / "mine")
     expect(page.locator("#own-about")).to_contain_text("2 faces of mine.zip", timeout=20_000)
-    expect(page.get_by_role("button", name="fear read as happy: 1 faces, 100%")).to_be_visible()
+    expect(page.get_by_role("button", name="true fear, predicted happy: 1 faces, 100%")).to_be_visible()
 
 
 def test_the_networks_tab_is_drawn_when_it_is_opened(visit):
@@ -506,7 +527,7 @@ def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
     page.locator("#model input").click()
     page.get_by_role("option", name="cnn").click()
     page.get_by_role("tab", name="Confusion").click()
-    expect(page.locator("#cell")).to_contain_text("cnn has not been measured on PrivateTest yet")
+    expect(page.locator("#cell")).to_contain_text("cnn has not been measured on Test yet")
     page.get_by_role("tab", name="Models").click()
     expect(page.locator("#facts")).to_contain_text("below 50%")
 

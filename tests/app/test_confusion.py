@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from fer.app import components
-from fer.app.confusion import examples, matrix, upload
-from fer.app.confusion import handlers as confusion_handlers
+from fer.app.confusion import explanation, handlers, matrix, upload
+from fer.app.confusion import faces as confusion_faces
 from fer.app.confusion import tab as confusion_tab
+from fer.app.confusion.request import OWN, ConfusionRequest
 from fer.attribution.confusion_pairs import ConfusionPair, Filter
 from fer.data.dataset import FaceDataset
 from fer.data.ferplus import FERPLUS
@@ -51,42 +52,45 @@ def weights(tmp_path_factory) -> Path:
     return folder
 
 
-def asked(**changes) -> list:
-    """What the handlers take: network, split, counting, against, threshold, without duplicates, members, own faces."""
-    usual = {"network": "compact", "split": "PrivateTest", "counting": matrix.COUNTINGS[0], "against": ""}
-    usual |= {"threshold": 0.0, "without_duplicates": False, "members": [], "own": None}
-    return list((usual | changes).values())
+def request(**changes) -> ConfusionRequest:
+    return ConfusionRequest(**{"model": "compact", "split": "PrivateTest", "normalize": matrix.COUNTS} | changes)
 
 
-def shown(weights: Path, chosen: int | None = None, **changes) -> tuple:
-    return confusion_handlers.show(*asked(**changes), chosen, weights=weights)
+def rendered(weights: Path, selected: int | None = None, **changes) -> dict:
+    return handlers.render(request(**changes), selected, weights)
 
 
-def clicked(weights: Path, index: object, side: bool = False, **changes) -> tuple:
-    return confusion_handlers.choose(*asked(**changes), event=SimpleNamespace(index=index), side=side, weights=weights)
+def clicked(weights: Path, index: object, in_comparison: bool = False, **changes) -> dict:
+    return handlers.select(request(**changes), SimpleNamespace(index=index), in_comparison, weights)
 
 
 def cells(table: str) -> list[str]:
-    return re.findall(r">([^<]*)</button>", table)
+    return re.findall(r"<b>([^<]*)</b>(?:<small>[^<]*</small>)?</button>", table)
 
 
-def test_the_matrix_is_a_table_of_49_buttons_each_with_its_words(weights):
-    table, *_ = shown(weights)
+def test_the_matrix_is_a_table_of_49_buttons_each_with_count_share_and_a_label(weights):
+    table = rendered(weights)["matrix"]
     assert len(cells(table)) == 49 and cells(table)[SAD * 7 + NEUTRAL] == "3"
-    assert 'aria-label="sad read as neutral: 3 faces, 75%"' in table
+    assert 'aria-label="true sad, predicted neutral: 3 faces, 75%"' in table and "<b>3</b><small>75%</small>" in table
     assert table.count('scope="col"') == table.count('scope="row"') == 7
+    assert "Predicted →" in table and "True ↓" in table
+
+
+def test_the_matrix_is_one_tab_stop_at_the_selected_cell(weights):
+    for selected, entry in ((None, 0), (SAD * 7 + NEUTRAL, SAD * 7 + NEUTRAL)):
+        table = rendered(weights, selected)["matrix"]
+        assert table.count('tabindex="0"') == 1 and f'data-choice="{entry}" tabindex="0"' in table
 
 
 def test_rows_and_columns_are_shares_of_their_own_sums(weights):
-    """Neutral is read three times, always of a sad face: 75 % of sad's row, 100 % of neutral's column."""
-    by_row, by_column = (cells(shown(weights, counting=counting)[0]) for counting in matrix.COUNTINGS[1:])
+    """Neutral is predicted three times, always of a sad face: 75 % of sad's row, 100 % of neutral's column."""
+    by_row, by_column = (cells(rendered(weights, normalize=normalize)["matrix"]) for normalize in matrix.NORMALIZE[1:])
     assert (by_row[SAD * 7 + NEUTRAL], by_column[SAD * 7 + NEUTRAL]) == ("75%", "100%")
 
 
-def test_the_summary_says_accuracy_with_n_and_interval(weights):
+def test_the_summary_has_accuracy_with_n_and_interval(weights):
     low, high = metrics.wilson_interval(5, 8)
-    words = shown(weights)[2]
-    assert f"<b>0.6250</b>n 8; 95 % interval {low:.3f} to {high:.3f}" in words
+    assert f"<b>0.6250</b>n 8; 95 % interval {low:.3f} to {high:.3f}" in rendered(weights)["summary"]
 
 
 def test_every_number_of_the_summary_and_the_table_is_that_of_evaluate(weights):
@@ -94,45 +98,44 @@ def test_every_number_of_the_summary_and_the_table_is_that_of_evaluate(weights):
     figures = metrics.classification_metrics(
         *predictions.load_logits(weights / "compact", "PrivateTest"), temperature=2.0
     )
-    _, _, words, _, _, table, _ = shown(weights)
+    shown = rendered(weights)
     for key in ("accuracy", "balanced_accuracy", "macro_f1", "ece"):
-        assert f"<b>{figures[key]:.4f}</b>" in words
+        assert f"<b>{figures[key]:.4f}</b>" in shown["summary"]
     for row in figures["per_class"]:
-        assert f">{row['support']}</td>" in table and f">{row['precision']:.3f}</td>" in table
+        assert f">{row['support']}</td>" in shown["classes"] and f">{row['precision']:.3f}</td>" in shown["classes"]
 
 
 def test_duplicates_can_be_left_out(weights):
-    """One of the four happy faces is a duplicate: 4 of 7 are right without it."""
-    assert "<b>0.5714</b>n 7;" in shown(weights, without_duplicates=True)[2]
+    """One of the four happy faces is a duplicate: 4 of 7 are correct without it."""
+    assert "<b>0.5714</b>n 7;" in rendered(weights, no_duplicates=True)["summary"]
 
 
-def test_unsure_answers_can_be_left_out(weights):
-    """At temperature 2 the three mistakes have a top probability of .53: above .8, five of eight answers stay."""
-    words = shown(weights, threshold=0.8)[2]
-    assert "<b>1.0000</b>n 5;" in words and "<b>62.5%</b>of 8 faces" in words
-    table, sentence, *_ = shown(weights, threshold=0.95)
-    assert table == "" and "lower the threshold" in sentence
+def test_predictions_below_the_confidence_threshold_are_left_out(weights):
+    """At temperature 2 the three errors have a top probability of .53: above .8, five of eight predictions stay."""
+    summary = rendered(weights, threshold=0.8)["summary"]
+    assert "<b>1.0000</b>n 5;" in summary and "<b>62.5%</b>of 8 faces" in summary
+    shown = rendered(weights, threshold=0.95)
+    assert shown["matrix"] == "" and "lower the threshold" in shown["cell"]
 
 
-def test_the_table_names_what_each_emotion_is_mistaken_for_beside_report_2(weights):
-    found = confusion_handlers.ConfusionRequest(*asked()).found(weights)
-    rows = matrix.emotions(found.figures(), found.labels, metrics.top_confusion(found.confusion()))
+def test_the_table_names_the_most_frequent_mistake_beside_that_of_report_2(weights):
+    found = request().predictions(weights)
+    rows = matrix.class_rows(found.figures(), found.labels, metrics.top_confusion(found.confusion()))
     assert rows[SAD] == ["sad", "4", "1.000", "0.250", "0.400", "neutral (3, 75%)", "neutral"]
     assert rows[HAPPY] == ["happy", "4", "1.000", "1.000", "1.000", "-", "neutral"]
 
 
-def test_a_cell_of_mistakes_says_how_sure_how_often_second_and_the_other_way_round(weights):
-    table, words, _, chosen = clicked(weights, SAD * 7 + NEUTRAL)
-    assert words.startswith("**sad read as neutral**: 3 of 4 faces (75%), ")
-    assert words.endswith("In 67% of them sad came second. The other way round: 0.")
-    assert table.count('aria-pressed="true"') == 1 and chosen == SAD * 7 + NEUTRAL
+def test_a_cell_of_errors_has_confidence_rank_and_its_reverse(weights):
+    shown = clicked(weights, SAD * 7 + NEUTRAL)
+    assert "<b>True sad, predicted neutral</b>: 3 of 4 faces (75%), mean confidence" in shown["cell"]
+    assert "In 67% of them sad is ranked 2nd. Reverse: 0." in shown["cell"]
+    assert shown["matrix"].count('aria-pressed="true"') == 1 and shown["selected"] == SAD * 7 + NEUTRAL
 
 
-def test_the_chosen_cell_stays_when_the_network_changes(weights):
-    table, words, *_, chosen = shown(weights, chosen=SAD * 7 + NEUTRAL, network="cnn")
-    assert words == "**sad read as neutral**: no face." and chosen == SAD * 7 + NEUTRAL
-    assert 'data-choice="34" title="sad read as neutral' in table
-    assert shown(weights, chosen=49)[-1] is None
+def test_the_selected_cell_stays_when_the_model_changes(weights):
+    shown = rendered(weights, SAD * 7 + NEUTRAL, model="cnn")
+    assert "<b>True sad, predicted neutral</b>: no faces." in shown["cell"] and shown["selected"] == SAD * 7 + NEUTRAL
+    assert rendered(weights, 49)["selected"] is None
 
 
 @pytest.mark.parametrize("index", [-1, 49, "3", None, True, 2.0])
@@ -141,107 +144,119 @@ def test_a_cell_that_is_not_there_is_refused(weights, index):
         clicked(weights, index)
 
 
-def test_two_networks_are_subtracted_cell_by_cell(weights):
-    """Of four sad faces one network reads 1 right, the other 4: three fewer, and three more read as neutral."""
-    table, _, _, box, *_ = shown(weights, against="cnn")
+def test_two_models_are_subtracted_cell_by_cell(weights):
+    """Of four sad faces one model predicts 1 correctly, the other 4: three fewer, and three more as neutral."""
+    shown = rendered(weights, compare_with="cnn")
+    table, box = shown["matrix"], shown["comparison"]
     by_cell = cells(table)
     assert by_cell[SAD * 7 + SAD] == "-3" and by_cell[SAD * 7 + NEUTRAL] == "+3" and by_cell[HAPPY * 7 + HAPPY] == "+4"
-    assert 'aria-label="sad read as sad: 1 by compact and 4 by cnn"' in table
-    assert cells(shown(weights, against="cnn", counting=matrix.COUNTINGS[1])[0])[SAD * 7 + SAD] == "-75 pt"
-    assert "<b>4</b>only compact is right" in box["value"] and "<b>3</b>only cnn is right" in box["value"]
-    assert "p 1.0000, so this may well be chance" in box["value"] and box["visible"]
+    assert 'aria-label="true sad, predicted sad: 1 by compact and 4 by cnn"' in table
+    assert cells(rendered(weights, compare_with="cnn", normalize=matrix.BY_TRUE)["matrix"])[SAD * 7 + SAD] == "-75 pt"
+    assert "<b>4</b>only compact is correct" in box["value"] and "<b>3</b>only cnn is correct" in box["value"]
+    assert "p = 1.0000, so the difference is not significant" in box["value"] and box["visible"]
 
 
-def test_the_faces_that_only_one_network_reads_right_can_be_chosen(weights):
-    table, words, box, chosen = clicked(weights, 1, side=True, against="cnn")
-    assert words == "Faces that **cnn** reads right and **compact** does not." and chosen == 50
-    assert 'data-choice="1" aria-pressed="true"' in box["value"] and 'aria-pressed="true"' not in table
-    chosen = confusion_handlers.ConfusionRequest(*asked(against="cnn"))
-    found, rows = examples.rows_of(chosen.found(weights), chosen.other(weights), 50)
+def test_the_faces_that_only_one_model_predicts_correctly_can_be_selected(weights):
+    shown = clicked(weights, 1, in_comparison=True, compare_with="cnn")
+    assert "Faces that <b>cnn</b> predicts correctly and <b>compact</b> does not." in shown["cell"]
+    assert 'data-choice="1" aria-pressed="true"' in shown["comparison"]["value"] and shown["selected"] == 50
+    assert 'aria-pressed="true"' not in shown["matrix"]
+    pair = request(compare_with="cnn")
+    found, rows = confusion_faces.select_rows(pair.predictions(weights), pair.other_predictions(weights), 50)
     assert sorted(found.face[rows].tolist()) == [5, 6, 7]
 
 
 def test_an_ensemble_is_named_by_its_members(weights):
-    """The other members are asked beside the network; naming it once more changes nothing."""
-    question = confusion_handlers.ConfusionRequest(*asked(members=["compact", "cnn"]))
-    assert question.name == "ensemble:compact+cnn" and question.found(weights).name == "ensemble:compact+cnn"
-    assert "<b>0.6250</b>" in shown(weights, members=["compact"])[2]
-    assert "tell other labels apart" in shown(weights, members=["compact-ferplus"])[1]
+    """Naming the model itself once more changes nothing; one with other labels is left out."""
+    ensemble = request(ensemble_with=["compact", "cnn"])
+    assert ensemble.name == "ensemble:compact+cnn" and ensemble.predictions(weights).name == "ensemble:compact+cnn"
+    for members in (["compact"], ["compact-ferplus"]):
+        assert "<b>0.6250</b>" in rendered(weights, ensemble_with=members)["summary"]
 
 
-def test_a_network_that_was_not_measured_says_how_to_measure_it(weights):
-    table, sentence, *_ = shown(weights, split="PublicTest")
-    assert table == "" and "`python -m fer evaluate compact --split PublicTest`" in sentence
+def test_only_models_with_the_same_labels_are_offered_for_comparison(weights):
+    """Chosen before the model was changed, one with other labels gives way: the matrix is never blank for it."""
+    menu = rendered(weights)["compare_with"]
+    assert [value if isinstance(value, str) else value[1] for value in menu["choices"]] == ["", "cnn"]
+    shown = rendered(weights, compare_with="compact-ferplus", ensemble_with=["compact-ferplus"])
+    assert len(cells(shown["matrix"])) == 49 and shown["compare_with"]["value"] == ""
+    assert shown["ensemble_with"]["value"] == []
 
 
-def test_faces_behind_a_cell_come_surest_first(weights):
-    found, rows = examples.rows_of(confusion_handlers.ConfusionRequest(*asked()).found(weights), None, HAPPY * 8)
+def test_a_model_without_predictions_says_so_without_a_command(weights):
+    shown = rendered(weights, split="PublicTest")
+    assert shown["matrix"] == "" and "compact has not been measured on Validation yet." in shown["cell"]
+
+
+def test_faces_behind_a_cell_are_sorted_by_confidence(weights):
+    found, rows = confusion_faces.select_rows(request().predictions(weights), None, HAPPY * 8)
     assert sorted(rows.tolist()) == [0, 1, 2, 3]
-    sure = found.probabilities[rows].max(1).values
-    assert (sure.diff() <= 0).all()
+    confidence = found.probabilities[rows].max(1).values
+    assert (confidence.diff() <= 0).all()
 
 
-def test_without_fer_2013_the_faces_say_how_to_get_it(weights, monkeypatch):
-    monkeypatch.setattr(examples, "_at_hand", lambda split: None)
-    tiles, card, because, row, why = confusion_handlers.faces(*asked(), SAD * 7 + NEUTRAL, weights=weights)
-    assert "fer2013.csv" in tiles["value"] and not why["visible"] and not row["visible"]
+def test_without_fer_2013_no_face_is_shown_and_none_can_be_opened_or_explained(weights, monkeypatch):
+    monkeypatch.setattr(confusion_faces, "_load_split", lambda split: None)
+    shown = handlers.render_faces(request(), SAD * 7 + NEUTRAL, weights)
+    assert "may not be redistributed" in shown["faces"]["value"]
+    assert not shown["explain"]["visible"] and not shown["open_buttons"]["visible"]
     with pytest.raises(gr.Error, match="no faces here"):
-        confusion_handlers.why(*asked(), SAD * 7 + NEUTRAL, weights=weights)
+        handlers.explain(request(), SAD * 7 + NEUTRAL, weights)
     with pytest.raises(gr.Error, match="not there any more"):
-        confusion_handlers.open_face(*asked(), SAD * 7 + NEUTRAL, event=SimpleNamespace(index=0), weights=weights)
+        handlers.open_face(request(), SAD * 7 + NEUTRAL, SimpleNamespace(index=0), weights)
 
 
-def test_a_face_opens_with_its_label_its_reading_and_as_the_visitor_s_face(weights, monkeypatch):
-    """FER-2013 in another order than the answers is not shown at all."""
+def test_a_face_opens_with_label_and_prediction_and_becomes_the_current_face(weights, monkeypatch):
+    """FER-2013 in another order than the predictions is not shown at all."""
     truth = torch.tensor([HAPPY] * 4 + [SAD] * 4)
     pixels = torch.arange(8).byte()[:, None, None].expand(8, 48, 48)
-    monkeypatch.setattr(examples, "_at_hand", lambda split: FaceDataset(pixels, truth, None, truth > 9))
+    monkeypatch.setattr(confusion_faces, "_load_split", lambda split: FaceDataset(pixels, truth, None, truth > 9))
     cell = SAD * 7 + SAD
-    tiles, *_, why = confusion_handlers.faces(*asked(), cell, weights=weights)
-    assert 'aria-label="Face 4, label sad, read as sad, 89%"' in tiles["value"] and not why["visible"]
-    tiles, card, row, face = confusion_handlers.open_face(
-        *asked(), cell, event=SimpleNamespace(index=0), weights=weights
+    shown = handlers.render_faces(request(), cell, weights)
+    assert 'aria-label="Face 4, true sad, predicted sad, 89%"' in shown["faces"]["value"]
+    assert not shown["explain"]["visible"]
+    opened = handlers.open_face(request(), cell, SimpleNamespace(index=0), weights)
+    assert (opened["current_face"] == 4).all() and opened["open_buttons"]["visible"]
+    assert "True <strong>sad</strong>, predicted <strong>sad</strong>" in opened["face"]["value"]
+    assert handlers.render_faces(request(), SAD * 7 + NEUTRAL, weights)["explain"]["visible"]
+    monkeypatch.setattr(
+        confusion_faces, "_load_split", lambda split: FaceDataset(pixels, truth.flip(0), None, truth > 9)
     )
-    assert (face == 4).all() and "Label <strong>sad</strong>" in card["value"] and row["visible"]
-    assert confusion_handlers.faces(*asked(), SAD * 7 + NEUTRAL, weights=weights)[-1]["visible"]
-    monkeypatch.setattr(examples, "_at_hand", lambda split: FaceDataset(pixels, truth.flip(0), None, truth > 9))
-    assert "another order" in confusion_handlers.faces(*asked(), cell, weights=weights)[0]["value"]
+    assert "another order" in handlers.render_faces(request(), cell, weights)["faces"]["value"]
 
 
-def test_why_answers_with_a_map(weights, monkeypatch):
-    """Of four happy faces that are all read as sad there is no right one: the map is all there is to say."""
+def test_a_confusion_is_explained_by_a_map(weights, monkeypatch):
+    """Of four happy faces that are all predicted as sad none is correct: the map is all there is to show."""
     truth = torch.tensor([HAPPY] * 4 + [SAD] * 4)
     pixels = torch.randint(0, 255, (8, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(examples, "_at_hand", lambda split: FaceDataset(pixels, truth, None, truth > 9))
-    told = confusion_handlers.why(*asked(network="cnn"), HAPPY * 7 + SAD, weights=weights)["value"]
-    assert "what speaks for sad (red) rather than happy (blue)" in told and "Filters" not in told
+    monkeypatch.setattr(confusion_faces, "_load_split", lambda split: FaceDataset(pixels, truth, None, truth > 9))
+    card = handlers.explain(request(model="cnn"), HAPPY * 7 + SAD, weights)["explanation"]["value"]
+    assert "Red raises the logit of sad over that of happy" in card and "Filters" not in card
 
 
-def test_the_filters_that_differ_lead_to_their_own_tab():
+def test_the_filters_that_differ_are_linked_to_their_own_tab():
     filters = (Filter(5, 2.0, 1.0, 1.5), Filter(7, 1.0, 2.0, -1.25))
     flat = np.zeros((48, 48))
-    mixup = ConfusionPair(9, 9, flat.astype(np.uint8), flat, {"mouth": 1.0}, "activation_6", filters, (1.0, -0.5, 0.9))
-    told = examples.told(mixup, "compact", ("happy", "sad"), 1)
-    assert "tab=Filters&amp;network=compact&amp;layer=activation_6&amp;filter=5" in told
-    assert "(1.5 deviations more)" in told and "(1.2 deviations less)" in told
-    assert "The logit of sad is +1.00 above that of happy on average" in told and "it is -0.50, without" in told
+    pair = ConfusionPair(9, 9, flat.astype(np.uint8), flat, {"mouth": 1.0}, "activation_6", filters, (1.0, -0.5, 0.9))
+    card = explanation.explanation_card(pair, "compact", ("happy", "sad"), 1)
+    assert "tab=Filters&amp;" in card and "=compact&amp;layer=activation_6&amp;filter=5" in card
+    assert "(+1.5 std)" in card and "(-1.2 std)" in card
+    assert "the logit of sad exceeds that of happy by +1.00" in card and "more by -0.50, without" in card
 
 
-def test_own_faces_get_the_same_page(weights, tmp_path):
-    """Four made-up faces, one of a label that the network does not tell; the answers are those of the network."""
+def test_own_faces_get_the_same_page_and_nothing_goes_before_they_are_uploaded(weights, tmp_path):
+    """Four made-up faces, one of a label that the model does not predict; the predictions are the model's."""
     pixels = torch.randint(0, 255, (4, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     own = LabelledFaces("mine.zip", pixels, ("happy", "sad", "contempt", "happy"))
-    assert "There are no faces of yours yet" in shown(weights, split=confusion_handlers.OWN)[1]
-    table, _, words, *_ = shown(weights, split=confusion_handlers.OWN, own=own)
+    assert list(rendered(weights, split=OWN)) == ["cell"] and "Upload" in rendered(weights, split=OWN)["cell"]
+    shown = rendered(weights, split=OWN, own_faces=own)
     expected = predictions.predict_split(checkpoint.load_model("compact", weights), pixels).argmax(1)[[0, 1, 3]]
-    found = confusion_handlers.ConfusionRequest(*asked(split=confusion_handlers.OWN, own=own)).found(weights)
-    assert torch.equal(found.read, expected) and "n 3;" in words
-    assert sum(int(cell) for cell in cells(table)) == 3
+    found = request(split=OWN, own_faces=own).predictions(weights)
+    assert torch.equal(found.read, expected) and "n 3;" in shown["summary"]
+    assert sum(int(cell) for cell in cells(shown["matrix"])) == 3
     cell = int(found.truth[0]) * 7 + int(found.read[0])
-    assert (
-        'class="faces"'
-        in confusion_handlers.faces(*asked(split=confusion_handlers.OWN, own=own), cell, weights=weights)[0]["value"]
-    )
+    faces = handlers.render_faces(request(split=OWN, own_faces=own), cell, weights)["faces"]["value"]
+    assert 'class="faces"' in faces
 
 
 def test_an_upload_is_gone_once_it_is_read_or_refused(tmp_path, monkeypatch):
@@ -255,14 +270,14 @@ def test_an_upload_is_gone_once_it_is_read_or_refused(tmp_path, monkeypatch):
         payload = {"path": str(file), "orig_name": "<i>faces.zip"}
         if content == b"no archive":
             with pytest.raises(gr.Error, match="no zip archive"):
-                upload.take(payload, find=False)
+                upload.read_upload(payload, detect=False)
         else:
-            own, words = upload.take(payload, find=False)
+            own, words = upload.read_upload(payload, detect=False)
             assert len(own.names) == 1 and "<strong>1 faces</strong> of &lt;i&gt;faces.zip: 1 happy" in words
         assert list(uploads.iterdir()) == []
     (tmp_path / "other.zip").write_bytes(b"mine")
     with pytest.raises(gr.Error, match="not, or no longer"):
-        upload.take({"path": str(tmp_path / "other.zip")}, find=False)
+        upload.read_upload({"path": str(tmp_path / "other.zip")}, detect=False)
     assert (tmp_path / "other.zip").exists()
 
 
@@ -280,18 +295,20 @@ def picture() -> bytes:
     return stream.getvalue()
 
 
-def test_diagrams_are_drawn_once_for_a_choice(weights):
-    drawn, key = confusion_handlers.draw(*asked(), None, weights=weights)
-    assert drawn.count("data:image/svg+xml") == 4 and 'download="compact-PrivateTest-reliability.svg"' in drawn
-    assert confusion_handlers.draw(*asked(), key, weights=weights) == (gr.skip(), gr.skip())
-    assert confusion_handlers.draw(*asked(threshold=0.5, against="cnn"), key, weights=weights)[1] != key
+def test_diagrams_are_drawn_once_for_a_request(weights):
+    drawn = handlers.render_diagrams(request(), None, weights)
+    assert drawn["diagrams"].count("data:image/svg+xml") == 4
+    assert 'download="compact-test-reliability.svg"' in drawn["diagrams"]
+    assert handlers.render_diagrams(request(), drawn["drawn_for"], weights) == {}
+    other = handlers.render_diagrams(request(threshold=0.5, compare_with="cnn"), drawn["drawn_for"], weights)
+    assert other["drawn_for"] != drawn["drawn_for"]
 
 
-def test_the_matrix_is_saved_as_figure_and_table(weights):
-    saved = confusion_handlers.to_save(*asked(), weights=weights)
+def test_the_matrix_is_exported_as_figure_and_table(weights):
+    saved = handlers.export(request(), None, weights)["exported"]
     content = base64.b64decode(re.search(r"data:text/csv;base64,([^\"]*)", saved)[1]).decode().splitlines()
-    assert content[0] == "label,angry,disgust,fear,happy,sad,surprise,neutral" and content[5] == "sad,0,0,0,0,1,0,3"
-    assert 'download="compact-PrivateTest-matrix.svg"' in saved and 'data-png="compact-PrivateTest-matrix.png"' in saved
+    assert content[0] == "true,angry,disgust,fear,happy,sad,surprise,neutral" and content[5] == "sad,0,0,0,0,1,0,3"
+    assert 'download="compact-test-matrix.svg"' in saved and 'data-png="compact-test-matrix.png"' in saved
 
 
 @pytest.mark.parametrize(
@@ -326,8 +343,8 @@ def test_the_api_gives_the_numbers_of_evaluate(weights):
 def test_labels_are_text_not_markup():
     labels = ("<i>", "${alert(1)}")
     for table in (
-        matrix.table(torch.eye(2).long(), labels, matrix.COUNTINGS[0]),
-        matrix.difference(torch.eye(2).long(), torch.ones(2, 2).long(), labels, matrix.COUNTINGS[0], ("<i>", "<i>")),
+        matrix.table(torch.eye(2).long(), labels, matrix.COUNTS),
+        matrix.difference(torch.eye(2).long(), torch.ones(2, 2).long(), labels, matrix.COUNTS, ("<i>", "<i>")),
         components.table(labels, [labels], "<i>", "<i>"),
         components.cards({"<i>": ("<i>", "<i>")}),
     ):

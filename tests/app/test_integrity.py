@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from fer.app import integrity
 from fer.app import page as app_page
 from fer.app.confusion import handlers as confusion_handlers
-from fer.app.confusion.matrix import COUNTINGS
+from fer.app.confusion.matrix import COUNTS
+from fer.app.confusion.request import ConfusionRequest
 from fer.app.models import studies
 from fer.app.models import tab as models_tab
 from fer.attribution import benchmark, face_regions, region_benchmark
@@ -242,8 +243,8 @@ def test_what_lies_beside_the_weights_is_told_from_a_sound_one(weights: Path, sp
     for trouble in troubles:
         assert "`python -m fer" in trouble.words or "take it out" in trouble.words
         assert str(weights) not in trouble.words and "\n" not in trouble.words
-    asked = ("dnn", "PrivateTest", COUNTINGS[0], "", 0.0, False, [], None)
-    assert isinstance(confusion_handlers.show(*asked, None, weights=weights)[1], str)
+    rendered = confusion_handlers.render(ConfusionRequest("dnn", "PrivateTest", COUNTS), None, weights)
+    assert isinstance(rendered["cell"], str)
 
 
 def test_a_network_whose_history_is_broken_is_still_told_of(weights: Path):

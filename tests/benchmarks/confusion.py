@@ -11,6 +11,7 @@ from pathlib import Path
 from fer.app import model_cache
 from fer.app.confusion import handlers as confusion_handlers
 from fer.app.confusion import matrix
+from fer.app.confusion.request import ConfusionRequest
 from fer.app.models import tab as models_tab
 from fer.models import checkpoint
 from tests.benchmarks.speed import milliseconds
@@ -25,13 +26,13 @@ def main() -> None:
     for name in names:
         other = names[1] if name == names[0] else names[0]
         alone, both = (
-            (name, "PrivateTest", matrix.COUNTINGS[0], against, threshold, duplicates, [], None)
+            ConfusionRequest(name, "PrivateTest", matrix.COUNTS, against, threshold, duplicates)
             for against, threshold, duplicates in (("", 0.0, False), (other, 0.5, True))
         )
         times = (
-            milliseconds(lambda asked=alone: confusion_handlers.show(*asked, 11, weights=weights), repeats),
-            milliseconds(lambda asked=both: confusion_handlers.show(*asked, 11, weights=weights), repeats),
-            milliseconds(lambda asked=alone: confusion_handlers.draw(*asked, None, weights=weights), repeats),
+            milliseconds(lambda request=alone: confusion_handlers.render(request, 11, weights), repeats),
+            milliseconds(lambda request=both: confusion_handlers.render(request, 11, weights), repeats),
+            milliseconds(lambda request=alone: confusion_handlers.render_diagrams(request, None, weights), repeats),
             milliseconds(lambda name=name: models_tab.show(name, weights=weights), repeats),
             milliseconds(lambda name=name: checkpoint.load_model(name, weights), repeats),
         )

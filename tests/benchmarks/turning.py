@@ -18,6 +18,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from fer.app.confusion import handlers as confusion_handlers
 from fer.app.confusion import matrix
+from fer.app.confusion.request import ConfusionRequest
 from fer.models import checkpoint
 from tests.benchmarks.page import QUIET, arrive, served
 from tests.benchmarks.speed import milliseconds
@@ -83,8 +84,8 @@ def main() -> None:
         browser.close()
     told = ", ".join(f"{time:.0f}" for time in sorted(took))
     print(f"a change of network: median {median(took):.0f} ms of {len(took)} ({told}); {median(sent):.0f} requests")
-    asked = (first, "PrivateTest", matrix.COUNTINGS[0], "", 0.0, False, [], None)
-    server = milliseconds(lambda: confusion_handlers.show(*asked, None, weights=Path(checkpoint.WEIGHTS)), 10)
+    request = ConfusionRequest(first, "PrivateTest", matrix.COUNTS)
+    server = milliseconds(lambda: confusion_handlers.render(request, None, Path(checkpoint.WEIGHTS)), 10)
     print(f"of which the answer took {server:.0f} ms on the server's side")
 
 

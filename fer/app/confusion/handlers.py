@@ -1,10 +1,8 @@
-"""The Confusion tab's handlers: a visitor's choices -> markup.
+"""The Confusion tab's handlers: (request, selection) -> values by the name of the component that they go into.
 
-Everything but the faces is computed from the logits that `python -m fer evaluate` left in predictions.npz, so no data
-set is needed.
+A component that is not named stays as it is.
 """
 
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -13,249 +11,213 @@ import numpy as np
 from torch import Tensor
 
 from fer.app import components
-from fer.app.confusion import examples, matrix, upload, view
+from fer.app.confusion import explanation, faces, matrix, view
+from fer.app.confusion.request import NO_MODEL, OWN, SPLIT_NAMES, ConfusionRequest, comparable_models, error_text
 from fer.app.errors import user_error
-from fer.app.events import fill_choices, validated_index
-from fer.app.model_cache import load_any, outline
-from fer.data.image_folder import LabelledFaces
+from fer.app.events import fill_choices, validated_index, visible_if
+from fer.app.model_cache import load_any
 from fer.evaluation import comparison, metrics, predictions
 from fer.evaluation.predictions import Predictions
 from fer.models import checkpoint
-from fer.models.ensemble import PREFIX
 from fer.plotting import evaluation
 
-OWN, NOBODY = "your own faces", ""
-NO_CELL = "Choose a cell of the matrix to read about it, and to see its faces."
+AWAITS_UPLOAD = "<p>Upload labelled faces first. Until then the matrix stays as it was.</p>"
 
 
-@dataclass(frozen=True)
-class ConfusionRequest:
-    """What a visitor asks for, in the order of the tab's controls. Unchecked: it comes from the browser."""
-
-    network: str
-    split: str
-    counting: str
-    against: str
-    threshold: float
-    without_duplicates: bool
-    members: list[str] | None
-    own: LabelledFaces | None
-
-    @property
-    def name(self) -> str:
-        """The network, or the ensemble with its other members."""
-        others = [name for name in self.members or () if name != self.network]
-        return PREFIX + "+".join([self.network, *others]) if others else self.network
-
-    def found(self, weights: Path) -> Predictions:
-        return self._answers(self.name, weights)
-
-    def other(self, weights: Path) -> Predictions | None:
-        """The answers of the network that it is compared with, if there is another."""
-        return None if self.against in (NOBODY, None, self.name) else self._answers(self.against, weights)
-
-    def faces(self) -> LabelledFaces | None:
-        return self.own if self.split == OWN else None
-
-    def _answers(self, name: str, weights: Path) -> Predictions:
-        network = outline(weights, name)
-        try:
-            if self.split != OWN:
-                found = predictions.load_predictions(network, self.split, weights)
-            elif self.own is None:
-                raise ValueError('there are no faces of yours yet: upload some under "Your own faces"')
-            else:
-                found = predictions.predict_own_faces(self.own, network, upload.answers_on(self.own, weights, name))
-            return found.select(bool(self.without_duplicates)).above_confidence(self.threshold)
-        except gr.Error:
-            raise
-        except ValueError as error:
-            raise user_error(sentence(error, weights)) from None
-
-
-def sentence(error: ValueError, weights: Path) -> str:
-    """What is wrong, as a sentence: with a capital, unless it begins with a network's name."""
-    words = getattr(error, "message", str(error)).rstrip(".") + "."  # gr.Error is a ValueError with a message
-    named = words.startswith((PREFIX, *(f"{name} " for name in checkpoint.list_checkpoints(weights))))
-    return words if named else words[:1].upper() + words[1:]
-
-
-# ---- handlers: the choices of `Asked` come first, then the chosen cell, or what was drawn before
-
-
-def show(*asked, weights: Path) -> tuple:
-    """Matrix, cell, figures, comparison, taggers, emotions, and the chosen cell, which stays if it can."""
-    *asked, chosen = asked
+def render(request: ConfusionRequest, selected: int | None, weights: Path) -> dict:
+    """The matrix and all text. The selection stays where it can; models with other labels are no longer offered."""
+    menus = _model_menus(request, weights)
+    if request.awaits_upload:
+        return {"cell": AWAITS_UPLOAD}
     try:
-        asked = ConfusionRequest(*asked)
-        found, other = asked.found(weights), asked.other(weights)
+        request = request.comparable(weights)
+        found, other = request.predictions(weights), request.other_predictions(weights)
         figures = found.figures()
         compared = None if other is None else comparison.compare(found, other)
-        if asked.counting not in matrix.COUNTINGS:
-            raise user_error(f"There is no counting {str(asked.counting)[:40]!r}.")
+        if request.normalize not in matrix.NORMALIZE:
+            raise user_error(f"There is no normalisation {str(request.normalize)[:40]!r}.")
     except ValueError as error:  # gr.Error is one
-        return "", sentence(error, weights), "", fill_choices(""), "", "", None
-    chosen = chosen if isinstance(chosen, int) and 0 <= chosen < _cells(found, other) else None
-    emotions = matrix.emotions(figures, found.labels, predictions.mistakes(found))
-    return (
-        grid(asked, found, other, chosen),
-        words(found, other, chosen),
-        view.summary(found, figures),
-        fill_choices("" if compared is None else view.against(compared, _side(found, chosen))),
-        view.taggers(found),
-        components.table(matrix.EMOTIONS, emotions, f"{found.name}-{asked.split}-emotions", "Every emotion"),
-        chosen,
-    )
+        return menus | _render_error(error_text(error, weights))
+    selected = selected if isinstance(selected, int) and 0 <= selected < _selectable(found, other) else None
+    return {
+        **menus,
+        **_render_selection(request, found, other, compared, selected),
+        "summary": view.summary(found, figures),
+        "annotators": view.annotators(found),
+        "classes": _class_table(request, found, figures),
+        "export": gr.update(open=False),
+        "exported": "",
+    }
 
 
-def _cells(found: Predictions, other: Predictions | None) -> int:
-    """How many choices there are: the cells, and of two networks the faces that only one reads right."""
+def _render_error(text: str) -> dict:
+    empty = dict.fromkeys(("matrix", "summary", "annotators", "classes"), "")
+    return {**empty, "cell": f"<p>{escape(text)}</p>", "comparison": fill_choices(""), "selected": None}
+
+
+def _model_menus(request: ConfusionRequest, weights: Path) -> dict:
+    """Only models with the same labels can be compared with the chosen one, or join its ensemble."""
+    names = comparable_models(request.model, checkpoint.list_models(weights), weights)
+    kept = request.comparable(weights)
+    others = [("no other model", NO_MODEL), *names]
+    return {
+        "compare_with": gr.update(choices=others, value=kept.compare_with),
+        "ensemble_with": gr.update(choices=visible_if(names), value=kept.ensemble_with),
+    }
+
+
+def _selectable(found: Predictions, other: Predictions | None) -> int:
+    """How many selections there are: the cells, and of two models the faces that only one predicts correctly."""
     return len(found.labels) ** 2 + 2 * (other is not None)
 
 
-def _side(found: Predictions, chosen: int | None) -> int | None:
-    return None if chosen is None else chosen - len(found.labels) ** 2
-
-
-def grid(asked: ConfusionRequest, found: Predictions, other: Predictions | None, chosen: int | None) -> str:
-    """The matrix, or the difference of two."""
-    if other is None:
-        return matrix.table(found.confusion(), found.labels, asked.counting, chosen)
-    counts, names = (found.confusion(), other.confusion()), (found.name, other.name)
-    return matrix.difference(*counts, found.labels, asked.counting, names, chosen)
-
-
-def words(found: Predictions, other: Predictions | None, chosen: int | None) -> str:
-    """What there is to say of the choice."""
-    if chosen is None:
-        return NO_CELL
-    if chosen < len(found.labels) ** 2:
-        return view.cell(found, other, *divmod(chosen, len(found.labels)))
-    one, two = (found, other) if _side(found, chosen) == 0 else (other, found)
-    return f"Faces that **{one.name}** reads right and **{two.name}** does not."
-
-
-def choose(*asked, event: gr.EventData, side: bool, weights: Path) -> tuple:
-    """Matrix, cell, comparison and the choice, for a click on a cell, or on one `side` of the comparison."""
-    asked = ConfusionRequest(*asked)
-    found, other = asked.found(weights), asked.other(weights)
+def _render_selection(
+    request: ConfusionRequest,
+    found: Predictions,
+    other: Predictions | None,
+    compared: dict | None,
+    selected: int | None,
+) -> dict:
     size = len(found.labels) ** 2
-    chosen = size + validated_index(event, 2) if side and other is not None else validated_index(event, size)
-    box = "" if other is None else view.against(comparison.compare(found, other), _side(found, chosen))
-    return grid(asked, found, other, chosen), words(found, other, chosen), fill_choices(box), chosen
+    side = None if selected is None else selected - size
+    counts = found.confusion()
+    if other is None:
+        table = matrix.table(counts, found.labels, request.normalize, selected)
+    else:
+        names = (found.name, other.name)
+        table = matrix.difference(counts, other.confusion(), found.labels, request.normalize, names, selected)
+    return {
+        "matrix": table,
+        "cell": view.selection_text(found, other, selected),
+        "comparison": fill_choices("" if compared is None else view.comparison_text(compared, side)),
+        "selected": selected,
+    }
 
 
-def draw(*asked, weights: Path) -> tuple:
-    """The diagrams, with links to save them, and what they were drawn for; skipped if nothing changed.
+def _class_table(request: ConfusionRequest, found: Predictions, figures: dict) -> str:
+    rows = matrix.class_rows(figures, found.labels, predictions.mistakes(found))
+    return components.table(matrix.CLASS_HEADERS, rows, f"{_file_name(request)}-classes", "Figures of each class")
 
-    Apart from `show`, because a drawing takes longer than all the rest.
-    """
-    *asked, before = asked
-    now = (*map(str, asked[:-1]), id(asked[-1]))
-    if now == before:
-        return gr.skip(), gr.skip()
+
+def select(request: ConfusionRequest, event: gr.EventData, in_comparison: bool, weights: Path) -> dict:
+    """A click on a cell of the matrix, or on one of the two buttons of the comparison."""
+    request = request.comparable(weights)
+    found, other = request.predictions(weights), request.other_predictions(weights)
+    size = len(found.labels) ** 2
+    if in_comparison and other is not None:
+        selected = size + validated_index(event, 2)
+    else:
+        selected = validated_index(event, size)
+    compared = None if other is None else comparison.compare(found, other)
+    return _render_selection(request, found, other, compared, selected)
+
+
+# ---- the diagrams and the export, which take longer to draw
+
+
+def render_diagrams(request: ConfusionRequest, drawn_for: tuple | None, weights: Path) -> dict:
+    """The diagrams, and what they were drawn for; nothing where that has not changed."""
+    key = (*map(str, list(vars(request).values())[:-1]), id(request.own_faces))
+    if key == drawn_for or request.awaits_upload:
+        return {}
     try:
-        asked = ConfusionRequest(*asked)
-        return diagrams(asked, asked.found(weights), asked.other(weights), weights), now
+        request = request.comparable(weights)
+        return {"diagrams": diagrams(request, request.predictions(weights), weights), "drawn_for": key}
     except ValueError:
-        return "", now
+        return {"diagrams": "", "drawn_for": key}
 
 
-def diagrams(asked: ConfusionRequest, found: Predictions, other: Predictions | None, weights: Path) -> str:
-    """Calibration before and after the temperature, and what leaving out unsure answers gains."""
+def diagrams(request: ConfusionRequest, found: Predictions, weights: Path) -> str:
+    """Reliability before and after temperature scaling, and the risk-coverage curve."""
     before = metrics.reliability(found.logits.softmax(1), found.truth)
     after = metrics.reliability(found.probabilities, found.truth)
-    everything = ConfusionRequest(**vars(asked) | {"threshold": 0.0})
-    whole = [everything.found(weights), everything.other(weights)]
+    everything = ConfusionRequest(**vars(request) | {"threshold": 0.0})
+    whole = [everything.predictions(weights), everything.other_predictions(weights)]
     curves = {one.name: comparison.risk_coverage(one)[1:] for one in whole if one is not None}
-    at = len(found) / found.faces if asked.threshold else None
-    sure = components.figure(
+    coverage = len(found) / found.faces if request.threshold else None
+    reliability = components.figure(
         evaluation.reliability_diagram(before, after),
-        f"{_title(asked)}-reliability",
-        "How often answers of each confidence are right",
-        "<b>Is it as sure as it is right?</b>",
+        f"{_file_name(request)}-reliability",
+        "Reliability diagram: accuracy against confidence",
+        "<b>Reliability diagram</b>",
     )
-    gain = components.figure(
-        evaluation.risk_coverage_curve({key: (x.numpy(), y.numpy()) for key, (x, y) in curves.items()}, at),
-        f"{_title(asked)}-coverage",
-        "What share is right if only the surest answers are given",
-        "<b>What leaving out unsure answers gains</b>",
+    risk = components.figure(
+        evaluation.risk_coverage_curve({key: (x.numpy(), y.numpy()) for key, (x, y) in curves.items()}, coverage),
+        f"{_file_name(request)}-coverage",
+        "Risk-coverage curve: accuracy of the most confident share of the faces",
+        "<b>Risk–coverage curve</b>",
     )
-    return f'<div class="pair">{sure}{gain}</div>'
+    return f'<div class="pair">{reliability}{risk}</div>'
 
 
-def to_save(*asked, weights: Path) -> str:
-    """The matrix as a figure and as a table, to take away."""
+def export(request: ConfusionRequest, selected: int | None, weights: Path) -> dict:
+    """The matrix as a figure and as a table to download."""
     try:
-        asked = ConfusionRequest(*asked)
-        found = asked.found(weights)
+        found = request.predictions(weights)
     except ValueError as error:
-        return f"<p>{escape(sentence(error, weights))}</p>"
+        return {"exported": f"<p>{escape(error_text(error, weights))}</p>"}
     counts = found.confusion()
-    shares = matrix.shares(counts, asked.counting)
-    shown = counts.tolist() if asked.counting == matrix.COUNTINGS[0] else [[f"{x:.0%}" for x in r] for r in shares]
-    drawn = evaluation.confusion_matrix_figure(shares.numpy(), shown, found.labels)
+    shares = matrix.shares(counts, request.normalize)
+    shown = counts.tolist() if request.normalize == matrix.COUNTS else [[f"{x:.0%}" for x in row] for row in shares]
+    figure = evaluation.confusion_matrix_figure(shares.numpy(), shown, found.labels)
     rows = [[label, *row] for label, row in zip(found.labels, counts.tolist(), strict=True)]
-    saved = components.csv_link(("label", *found.labels), rows, f"{_title(asked)}-matrix")
-    alt = f"The confusion matrix of {found.name}"
-    return components.figure(drawn, f"{_title(asked)}-matrix", alt, more=saved)
+    name = f"{_file_name(request)}-matrix"
+    csv = components.csv_link(("true", *found.labels), rows, name)
+    return {"exported": components.figure(figure, name, f"The confusion matrix of {found.name}", more=csv)}
 
 
-def _title(asked: ConfusionRequest) -> str:
-    """What a saved file is called."""
-    return f"{asked.name.replace(':', '-')}-{asked.split.replace(' ', '-')}"
+def _file_name(request: ConfusionRequest) -> str:
+    split = "own-faces" if request.split == OWN else SPLIT_NAMES.get(request.split, "").lower()
+    return f"{request.name.replace(':', '-')}-{split}"
 
 
-def faces(*asked, weights: Path) -> tuple:
-    """The faces of the choice as tiles, an empty card and answer to why, and whether that can be asked."""
-    *asked, chosen = asked
-    nothing = (fill_choices(""), fill_choices(""), fill_choices(""), gr.update(visible=False), gr.update(visible=False))
-    if chosen is None:
-        return nothing
+# ---- the faces behind the selection
+
+
+def render_faces(request: ConfusionRequest, selected: int | None, weights: Path) -> dict:
+    """The selection's faces; no face is opened, nothing explained yet."""
+    closed = {"face": fill_choices(""), "explanation": fill_choices(""), "open_buttons": gr.update(visible=False)}
+    hidden = closed | {"faces": fill_choices(""), "explain": gr.update(visible=False)}
+    if selected is None or request.awaits_upload:
+        return hidden
     try:
-        asked, found, rows, pixels = _behind(asked, chosen, weights)
+        found, rows, pixels = _load_faces(request, selected, weights)
     except ValueError:
-        return nothing
-    size = len(found.labels)
-    mistakes = chosen < size**2 and chosen // size != chosen % size
-    can_ask = mistakes and len(rows) > 0 and not isinstance(pixels, str)
-    title = f"Why does {found.name} mix them up?"
-    offer = gr.update(value=title, visible=can_ask)
-    return (
-        fill_choices(examples.tiles(found, rows, pixels)),
-        fill_choices(""),
-        fill_choices(""),
-        gr.update(visible=False),
-        offer,
-    )
+        return hidden
+    row, column = divmod(selected, len(found.labels))
+    can_explain = row < len(found.labels) and row != column and len(rows) > 0 and not isinstance(pixels, str)
+    buttons = faces.face_buttons(found, rows, pixels)
+    return closed | {"faces": fill_choices(buttons), "explain": gr.update(visible=can_explain)}
 
 
-def _behind(asked: list, chosen: int, weights: Path) -> tuple[ConfusionRequest, Predictions, Tensor, Tensor | str]:
-    asked = ConfusionRequest(*asked)
-    found, rows = examples.rows_of(asked.found(weights), asked.other(weights), chosen)
-    return asked, found, rows, examples.pixels_of(found, asked.split, asked.faces())
+def _load_faces(request: ConfusionRequest, selected: int, weights: Path) -> tuple[Predictions, Tensor, Tensor | str]:
+    request = request.comparable(weights)
+    found, rows = faces.select_rows(request.predictions(weights), request.other_predictions(weights), selected)
+    return found, rows, faces.load_pixels(found, request.split, request.faces())
 
 
-def open_face(*asked, event: gr.EventData, weights: Path) -> tuple:
-    """The tiles with one pressed, its card, the buttons to other tabs, and the face for these."""
-    *asked, chosen = asked
-    _, found, rows, pixels = _behind(asked, chosen if isinstance(chosen, int) else 0, weights)
-    at = validated_index(event, 0 if isinstance(pixels, str) else min(len(rows), examples.MOST))
-    face = pixels[rows[at]].numpy()
-    card = examples.card(found, int(rows[at]), face)
-    return examples.tiles(found, rows, pixels, at), fill_choices(card), gr.update(visible=True), np.array(face)
+def open_face(request: ConfusionRequest, selected: int | None, event: gr.EventData, weights: Path) -> dict:
+    """A click on a face: its card, the buttons to the other tabs, and the face for these."""
+    found, rows, pixels = _load_faces(request, selected if isinstance(selected, int) else 0, weights)
+    place = validated_index(event, 0 if isinstance(pixels, str) else min(len(rows), faces.MOST))
+    face = pixels[rows[place]].numpy()
+    return {
+        "faces": faces.face_buttons(found, rows, pixels, place),
+        "face": fill_choices(faces.face_card(found, int(rows[place]), face)),
+        "open_buttons": gr.update(visible=True),
+        "current_face": np.array(face),
+    }
 
 
-def why(*asked, weights: Path) -> dict:
-    """What speaks for the wrong answer on the chosen cell's faces."""
-    *asked, chosen = asked
-    if not isinstance(chosen, int):
-        raise user_error("Choose a cell of mistakes first.")
-    asked = ConfusionRequest(*asked)
-    found = asked.found(weights)
-    pixels = examples.pixels_of(found, asked.split, asked.faces())
-    if isinstance(pixels, str) or chosen >= len(found.labels) ** 2 or not len(examples.rows_of(found, None, chosen)[1]):
-        raise user_error("There are no faces here to look at.")
-    network = load_any(weights, found.name)
-    mixup = examples.why(network, found, pixels, chosen)
-    return fill_choices(examples.told(mixup, found.name, found.labels, chosen))
+def explain(request: ConfusionRequest, selected: int | None, weights: Path) -> dict:
+    """What raises the wrong class's logit on the selected cell's faces."""
+    if not isinstance(selected, int):
+        raise user_error("Select a cell of errors first.")
+    found = request.predictions(weights)
+    pixels = faces.load_pixels(found, request.split, request.faces())
+    if isinstance(pixels, str) or selected >= len(found.labels) ** 2:
+        raise user_error("There are no faces here to explain.")
+    if not len(faces.select_rows(found, None, selected)[1]):
+        raise user_error("There are no faces here to explain.")
+    pair = explanation.explain_cell(load_any(weights, found.name), found, pixels, selected)
+    return {"explanation": fill_choices(explanation.explanation_card(pair, found.name, found.labels, selected))}

@@ -14,8 +14,7 @@ import gradio as gr
 import torch
 from gradio.context import get_render_context
 
-from fer.app import components
-from fer.app.confusion import view as confusion_view
+from fer.app import components, static
 from fer.app.events import QUIET, fill_choices
 from fer.app.model_cache import load_network, outline
 from fer.app.models import studies
@@ -201,9 +200,9 @@ def tab(shared: Session) -> None:
     everything = components.box("", "networks")
     with gr.Accordion("Where the others' figures are from", open=False):
         components.box(sources(), "sources")
-    known = gr.HTML("", css_template=confusion_view.CSS, apply_default_css=False, elem_id="facts")
+    known = gr.HTML("", css_template=static.text("tabs.css"), apply_default_css=False, elem_id="facts")
     timing = gr.Button("Time it on this machine", size="sm", elem_id="time-it")
-    took = gr.HTML("", css_template=confusion_view.CSS, apply_default_css=False, visible=False, elem_id="took")
+    took = gr.HTML("", css_template=static.text("tabs.css"), apply_default_css=False, visible=False, elem_id="took")
     curves = components.box("", "curves")
     with gr.Accordion("Layers", open=False):
         layers = components.box("", "layers")
