@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from fer.attribution import benchmark, region_benchmark
+from fer.attribution import (
+    benchmark,
+    concept_benchmark,
+    feature_table,
+    region_benchmark,
+    training_examples_benchmark,
+)
 from fer.data import fer2013, zip_dataset
 from fer.data.image_io import ImageError, open_image
 from fer.evaluation import predictions
@@ -109,6 +115,9 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "config": ("config.json", lambda folder: checkpoint.load_model("dnn", folder.parent)),
     "predictions": ("predictions.npz", lambda folder: predictions.load_logits(folder, "PublicTest")),
     "regions": ("regions.npz", region_benchmark.read),
+    "features": ("training_features.npz", feature_table.ARTIFACT.load_or_none),
+    "concepts": ("concepts.npz", concept_benchmark.read),
+    "influence": ("influence_benchmark.json", training_examples_benchmark.ARTIFACT.load_or_none),
     "redundancy": ("redundancy.npz", redundancy.read),
     "trust": ("trust.json", benchmark.read),
     "atlas": ("atlas/dense_1.npz", lambda folder: atlas.read(folder, "dense_1")),

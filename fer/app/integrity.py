@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fer.attribution import benchmark, region_benchmark
+from fer.attribution import benchmark, concept_benchmark, region_benchmark, training_examples_benchmark
 from fer.evaluation import predictions
 from fer.features import atlas, redundancy
 from fer.models import checkpoint
@@ -23,6 +23,7 @@ from fer.training import history
 
 # What is measured of a network and kept beside it, but for its predictions and its atlas.
 _MEASURED = (benchmark.ARTIFACT, region_benchmark.ARTIFACT, redundancy.ARTIFACT)
+_MEASURED += (concept_benchmark.ARTIFACT, training_examples_benchmark.ARTIFACT)
 
 
 @dataclass(frozen=True)

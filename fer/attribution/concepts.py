@@ -164,7 +164,7 @@ def region_shares(body: nn.Module, basis: Tensor, faces: Tensor, replacement: Te
 
     faces, replacement: (B, 1, 48, 48), the second as the blurred faces. Regions that strengthen it count 0.
     """
-    masks = face_regions.masks()  # (P, 48, 48)
+    masks = face_regions.region_masks()  # (P, 48, 48)
     before = _strength(body, basis, faces, concept)
     falls = [before - _strength(body, basis, torch.where(mask, replacement, faces), concept) for mask in masks]
     falls = torch.stack(falls).clamp_min(0)

@@ -1,16 +1,81 @@
 """Labels that are probably wrong: out-of-sample probabilities and labels -> how suspect each face is.
 
     margin = normalized_margin(probabilities, labels)      # low: the label is doubted
-    suspect = suspicion(own_influence, margin)             # high: look at this face first
+    suspect = suspicion(-margin)                           # 1: look at this face first
     doubtful = confident_errors(probabilities, labels)     # confident learning's list
+
+    table = audit(features, labels, folds)                 # all of it, from features (N, D)
 
 Probabilities must come from a network, or a last layer, that was not trained on the face in question: one that was
 repeats its label. Confident learning is by Northcutt et al. 2021 (arXiv 1911.00068), self-influence by Pruthi et al.
 2020 (arXiv 2002.08484).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from fer.attribution.last_layer import cross_validated_probabilities, fit_last_layer
+from fer.attribution.training_examples import CheckpointFeatures, self_influence
+
+
+@dataclass(frozen=True, eq=False)
+class LabelAudit:
+    """N faces, each with how doubtful its label is.
+
+    probabilities: float (N, K), of a last layer that was not trained on the face. suspicion: (N,), 0..1, by which to
+    order. suggested: int64 (N,), the most probable other label. margin: (N,), of the label above that one, .5 where
+    they are equal. self_influence: (N,). loss: (N,), of a last layer that was trained on the face as well.
+    confident_error: bool (N,), confident learning's list.
+    """
+
+    probabilities: Tensor
+    suspicion: Tensor
+    suggested: Tensor
+    margin: Tensor
+    self_influence: Tensor
+    loss: Tensor
+    confident_error: Tensor
+
+
+def audit(
+    features: Tensor, labels: Tensor, folds: Tensor, classes: int, out_of_fold: Tensor | None = None
+) -> LabelAudit:
+    """Doubts the labels (N,) of faces with features (N, D), which are divided into ``folds`` (N,).
+
+    A last layer is trained on the other folds for each fold, so that its probabilities do not repeat the face's own
+    label; the order is by their margin. Duplicates should be in the same fold.
+
+    out_of_fold: probabilities (N, K) of whole networks that were not trained on the face, as in out-of-fold
+    distillation; the order is then by both.
+    """
+    probabilities = cross_validated_probabilities(features, labels, folds, classes)
+    margin = normalized_margin(probabilities, labels)
+    doubts = [-margin] if out_of_fold is None else [-margin, -normalized_margin(out_of_fold, labels)]
+    layer = fit_last_layer(features, labels, classes)
+    own = layer(features).log_softmax(1).gather(1, labels[:, None])[:, 0]
+    return LabelAudit(
+        probabilities=probabilities,
+        suspicion=suspicion(*doubts),
+        suggested=probabilities.scatter(1, labels[:, None], -1.0).argmax(1),
+        margin=margin,
+        self_influence=self_influence(CheckpointFeatures.of(layer, features, labels)),
+        loss=-own,
+        confident_error=confident_errors(probabilities, labels),
+    )
+
+
+def orders(found: LabelAudit) -> dict[str, Tensor]:
+    """Ways to order faces by how suspect they are, each (N,), high for suspect: ours, and what it is held against."""
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "suspicion": found.suspicion,
+        "confident_learning": found.confident_error.float() - found.margin,
+        "loss": found.loss,
+        "self_influence": found.self_influence,
+        "random": torch.rand(len(found.loss), generator=generator),
+    }
 
 
 def self_confidence(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -56,12 +121,12 @@ def confident_joint(probabilities: Tensor, labels: Tensor) -> Tensor:
     return torch.bincount(labels[known] * count + answer[known], minlength=count * count).view(count, count)
 
 
-def suspicion(self_influence: Tensor, margin: Tensor) -> Tensor:
-    """How suspect each label is, in 0..1: the mean of its ranks by self-influence and by the margin, each (N,).
+def suspicion(*doubts: Tensor) -> Tensor:
+    """How suspect each label is, in 0..1: the mean of its ranks by each of ``doubts``, (N,), which are high for doubt.
 
-    1 is a face that both put first.
+    1 is a face that all of them put first.
     """
-    return (_ranks(self_influence) + _ranks(-margin)) / 2
+    return torch.stack([_ranks(doubt) for doubt in doubts]).mean(0)
 
 
 def _ranks(values: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fer.attribution.last_layer import loss_gradients
 
@@ -25,18 +24,24 @@ class CheckpointFeatures:
     """The training faces as one checkpoint sees them.
 
     features: float32 (N, D), what goes into the last layer. gradients: float32 (N, K), of the loss at the logits.
-    learning_rate: the weight of this checkpoint in the sum.
+    norms: float32 (N,), the lengths of the features. learning_rate: the weight of this checkpoint in the sum.
     """
 
     layer: nn.Linear
     features: Tensor
     gradients: Tensor
+    norms: Tensor
     learning_rate: float = 1.0
 
     @classmethod
     def of(cls, layer: nn.Linear, features: Tensor, labels: Tensor, learning_rate: float = 1.0) -> "CheckpointFeatures":
         """From the last layer and the features (N, D) and labels (N,) of the training faces."""
-        return cls(layer, features, loss_gradients(layer, features, labels), learning_rate)
+        return cls(layer, features, loss_gradients(layer, features, labels), features.norm(dim=1), learning_rate)
+
+    def cosine(self, features: Tensor) -> Tensor:
+        """The cosine of each of B faces' features (B, D) with those of each training face: (B, N)."""
+        lengths = features.norm(dim=1, keepdim=True) * self.norms
+        return (features @ self.features.T) / lengths.clamp_min(1e-12)
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,8 @@ def _influence(checkpoint: CheckpointFeatures, features: Tensor, targets: Tensor
 def self_influence(checkpoint: CheckpointFeatures) -> Tensor:
     """How much a step on each training face lowers its own loss, (N,): large where the others speak against it."""
     bias = 0.0 if checkpoint.layer.bias is None else 1.0
-    inputs = checkpoint.features.square().sum(1) + bias
+    inputs = checkpoint.norms.square() + bias
     return checkpoint.learning_rate * inputs * checkpoint.gradients.square().sum(1)
-
-
-def cosine(features: Tensor, gallery: Tensor) -> Tensor:
-    """The cosine of every two rows: (B, D), (N, D) -> (B, N)."""
-    return functional.normalize(features) @ functional.normalize(gallery).T
 
 
 def strongest(values: Tensor, count: int) -> Neighbours:
@@ -113,7 +113,7 @@ def evidence(
     Neighbours are those of the last checkpoint, the network as it is used.
     """
     values = influence(checkpoints, features, torch.tensor([target]))[0]  # (N,)
-    likeness = cosine(features[-1], checkpoints[-1].features)[0]  # (N,)
+    likeness = checkpoints[-1].cosine(features[-1])[0]  # (N,)
     opponents = strongest(-values, count)
     return Evidence(
         target=target,
@@ -125,12 +125,11 @@ def evidence(
     )
 
 
-def prototypes(features: Tensor, labels: Tensor, classes: int, count: int = 1) -> list[Neighbours]:
-    """Of each label, the training faces that are nearest to the mean of its features, by cosine."""
-    found = []
-    for label in range(classes):
-        inside = labels == label
-        mean = features[inside].mean(0, keepdim=True)  # NaN without a face, which then has no prototype
-        likeness = cosine(mean, features)[0].masked_fill(~inside, -torch.inf)
-        found.append(strongest(likeness.nan_to_num(-torch.inf, neginf=-torch.inf), count))
-    return found
+def prototypes(checkpoint: CheckpointFeatures, labels: Tensor, count: int = 1) -> list[Neighbours]:
+    """Of each label, the training faces that are nearest to the mean of its features, by cosine; none without faces."""
+    classes = checkpoint.layer.out_features
+    faces = torch.bincount(labels, minlength=classes).clamp_min(1)[:, None]
+    sums = torch.zeros(classes, checkpoint.features.shape[1]).index_add(0, labels, checkpoint.features)
+    likeness = checkpoint.cosine(sums / faces)  # (K, N)
+    others = labels[None] != torch.arange(classes)[:, None]
+    return [strongest(row, count) for row in likeness.masked_fill(others, -torch.inf)]

@@ -2,7 +2,20 @@
 
 from collections.abc import Callable
 
-from fer.cli import data, deploy, evaluate, explain, features, models, predict, study, train
+from fer.cli import (
+    concepts,
+    data,
+    deploy,
+    evaluate,
+    explain,
+    features,
+    influence,
+    models,
+    predict,
+    study,
+    suspects,
+    train,
+)
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
     "data": data.data,
@@ -17,6 +30,9 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "saliency": explain.saliency,
     "trust": explain.trust,
     "regions": explain.regions,
+    "influence": influence.influence,
+    "concepts": concepts.concepts,
+    "suspects": suspects.suspects,
     "activations": features.activations,
     "redundancy": features.redundancy,
     "ascend": explain.ascend,

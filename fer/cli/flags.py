@@ -7,6 +7,8 @@ from dataclasses import fields
 from fer.data.transforms import Augmentation
 from fer.models import registry as models_registry
 
+_BY_EXAMPLE = ("influence", "concepts", "suspects")
+
 
 def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     """The parser of all commands, each described by its function's docstring."""
@@ -17,7 +19,7 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
         part.add_argument("--json", dest="as_json", action="store_true", help="print one JSON value, nothing else")
     parts["data"].add_argument("root", nargs="?", metavar="DIR", help="a folder, zip or CSV file; where FER-2013 is")
     parts["networks"].add_argument("--readme", action="store_true", help="write the README's table as well")
-    for name in ("train", "evaluate", "study", "trust", "regions", "atlas", "export", "redundancy"):
+    for name in ("train", "evaluate", "study", "trust", "regions", "atlas", "export", "redundancy", *_BY_EXAMPLE):
         parts[name].add_argument("--data", dest="root", metavar="DIR", help="where FER-2013 is ($FER2013_ROOT, data/)")
     for name in ("summary", "train"):
         parts[name].add_argument("network", choices=models_registry.ARCHITECTURES, metavar="NETWORK")
@@ -52,6 +54,9 @@ def parser_for(functions: dict[str, Callable]) -> argparse.ArgumentParser:
     parts["redundancy"].add_argument(
         "--thin", metavar="LAYERS", help="whose filters are removed, as in conv2d_1,conv2d_2; the first layer's if none"
     )
+    _add_influence(parts["influence"])
+    _add_concepts(parts["concepts"])
+    _add_suspects(parts["suspects"])
     _add_ascent(parts["ascend"])
     _add_study(parts["study"])
     parts["space"].add_argument("action", choices=("check",), metavar="check")
@@ -99,6 +104,34 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=float, default=0.2, help="the share of the face that the masked image keeps")
     parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
     parser.add_argument("--out", metavar="FILE", help="where to write, instead of IMAGE-saliency.png here")
+
+
+def _add_influence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="a photograph; its largest face is taken")
+    parser.add_argument("--model", dest="network", default="compact", help="compact unless named")
+    parser.add_argument("--target", metavar="LABEL", help="the emotion to explain; by default the network's answer")
+    parser.add_argument("--checkpoints", nargs="*", default=[], metavar="FOLDER", help="earlier ones of the same run")
+    parser.add_argument("--count", type=int, default=10, metavar="N", help="training faces of each kind")
+    parser.add_argument("--benchmark", action="store_true", help="measure what removing proponents does, without IMAGE")
+    parser.add_argument("--faces", type=int, default=20, metavar="N", help="misread ones of PublicTest, to measure on")
+    parser.add_argument("--against", metavar="MODEL", help="another model whose proponents are compared as well")
+    parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
+
+
+def _add_concepts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="a photograph whose answer is taken apart")
+    parser.add_argument("--rank", type=int, default=20, metavar="N", help="how many concepts")
+    parser.add_argument("--faces", type=int, default=3000, metavar="N", help="of Training, to find them in")
+    parser.add_argument("--whole", action="store_true", help="take the whole picture as a face")
+    parser.add_argument("--out", metavar="FILE", help="also write a picture of the concepts, each an average of faces")
+
+
+def _add_suspects(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NETWORK", help="a name in weights/, a folder, or owner/name")
+    parser.add_argument("--out-of-fold", metavar="FOLDER", help="teachers of `train`, which have not seen their fold")
+    parser.add_argument("--csv", metavar="OUT", help="write all faces to this file, the most suspect first")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="of each split to print")
 
 
 def _add_activations(parser: argparse.ArgumentParser) -> None:

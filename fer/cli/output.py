@@ -5,6 +5,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer.data.dataset import to_unit
 from fer.data.read_report import ReadReport
 from fer.models import checkpoint, summary
 from fer.models.ensemble import PREFIX, SELECTED
@@ -95,3 +100,14 @@ def load_detector(quiet: bool = False):
     if not quiet:
         print(detector.described(found.name), file=sys.stderr)
     return found
+
+
+def largest_face(image: str, trained: checkpoint.FERModel, whole: bool) -> Tensor:
+    """The largest face of a photograph, (1, 1, 48, 48) in 0..1."""
+    from fer.data import image_io
+    from fer.inference import predictor
+
+    found = predictor.predict_image(image_io.open_image(image), trained, load_detector(quiet=whole), whole).faces
+    if not found:
+        raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
+    return to_unit(torch.from_numpy(np.array(found[0].crop))[None])

@@ -62,7 +62,7 @@ def read_dataset(root: str | Path | None = None) -> Dataset:
     Raises:
         DataError: nothing readable there.
     """
-    source = _find(_folder(root))
+    source = find_source(root)
     cache = (source if source.is_dir() else source.parent) / image_folder.CACHE
     stamp = _stamp(source)
     found = _read_cache(cache, stamp)
@@ -75,6 +75,11 @@ def read_dataset(root: str | Path | None = None) -> Dataset:
     else:
         splits, report = found
     return Dataset(splits, report, source)
+
+
+def find_source(root: str | Path | None = None) -> Path:
+    """The table of faces under ``root``, or the folder itself where pictures lie in it. Raises DataError."""
+    return _find(_folder(root))
 
 
 def survey(root: str | Path | None = None) -> ReadReport:

@@ -5,7 +5,7 @@ a network can be judged by them where the data set is not at hand.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,25 @@ def majority_vote(votes: Tensor) -> Tensor:
     counted = torch.where(votes > 1, votes, 0).int()  # (N, 10)
     most, answer = counted.max(1)
     return torch.where((2 * most > counted.sum(1)) & (answer < len(FERPLUS)), answer, -1)
+
+
+def majority_label(votes: Tensor, labels: Sequence[str]) -> Tensor:
+    """The same as indices into ``labels`` (N,); -1: the annotators disagree, -2: there is no such label."""
+    names = [labels.index(name) if name in labels else -2 for name in FERPLUS]
+    return torch.tensor([*names, -1])[majority_vote(votes)]
+
+
+def contradicted(votes: Tensor, truth: Tensor, labels: Sequence[str]) -> Tensor:
+    """Where the annotators agree on another label than ``truth`` (N,), an index into ``labels``: bool (N,)."""
+    seen = majority_label(votes, labels)
+    return (seen != -1) & (seen != truth)
+
+
+def given_votes(votes: Tensor | None, row: int) -> dict[str, int] | None:
+    """The votes (N, 10) on one face by name, those that were given; None where none are known."""
+    if votes is None:
+        return None
+    return {name: count for name, count in zip(VOTES, votes[row].tolist(), strict=True) if count}
 
 
 @functools.cache

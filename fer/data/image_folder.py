@@ -69,13 +69,14 @@ class LabelledFaces:
     """Faces with their emotions.
 
     title: the name of the folder or archive. pixels: uint8 (N, 48, 48). names: the label of each. report: how many of
-    each label, and what was left out.
+    each label, and what was left out. paths: of each below the folder; () where they are not known.
     """
 
     title: str
     pixels: Tensor
     names: tuple[str, ...]
     report: ReadReport = ReadReport({})
+    paths: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -249,9 +250,15 @@ def read_labelled(
 
     see: what makes a face, uint8 (48, 48), of a picture, RGB uint8 (H, W, 3); None where it finds none.
     """
-    splits, report = _read(folder, labels, lambda rows: ({"all": rows}, []), see)
+    paths: list[str] = []
+
+    def undivided(rows: list[LabelledPicture]) -> tuple[dict[str, list[LabelledPicture]], list[str]]:
+        paths.extend(str(row.path) for row in rows)
+        return {"all": rows}, []
+
+    splits, report = _read(folder, labels, undivided, see)
     pixels, names = splits.get("all", (torch.empty(0, SIDE, SIDE, dtype=torch.uint8), ()))
-    return LabelledFaces(folder.resolve().name, pixels, names, report)
+    return LabelledFaces(folder.resolve().name, pixels, names, report, tuple(paths))
 
 
 def read_splits(folder: Path, labels: Sequence[str]) -> tuple[dict[str, tuple[Tensor, tuple[str, ...]]], ReadReport]:

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from fer.data import ferplus
-from fer.data.ferplus import FERPLUS
 from fer.data.labels import EMOTIONS
 from fer.evaluation import metrics
 from fer.evaluation.predictions import Predictions, mistakes
@@ -91,8 +90,7 @@ def annotator_agreement(found: Predictions) -> dict | None:
 
 def majority_label(found: Predictions) -> Tensor:
     """What most taggers see, as a number of the network's labels (N,); -1: they disagree, -2: it has no such label."""
-    names = [found.labels.index(name) if name in found.labels else -2 for name in FERPLUS]
-    return torch.tensor([*names, -1])[ferplus.majority_vote(found.votes)]
+    return ferplus.majority_label(found.votes, found.labels)
 
 
 def risk_coverage(found: Predictions) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 
 from fer.models import checkpoint
 
-_KEPT_HERE = ["resume.pt", "teachers/*"]
+_KEPT_HERE = ["resume.pt", "teachers/*", "training_features.npz"]
 
 
 def push(name: str, repository: str, private: bool = False) -> str:

@@ -76,6 +76,27 @@ def split_folds(pixels: Tensor, folds: int, seed: int = 0) -> Tensor:
     return order[groups] % folds
 
 
+def load_out_of_fold(teachers: Path, faces: FaceDataset) -> Tensor:
+    """What the teachers in ``teachers`` answer for the faces that each has not seen: float (N, K).
+
+    Raises:
+        ValueError: there is no teacher, one has no answers, or they are of other faces.
+    """
+    folds = sorted(int(path.name) for path in teachers.glob("*") if path.name.isdecimal())
+    if folds != list(range(len(folds))) or len(folds) < 2:
+        raise ValueError(f"{teachers} holds the folds {folds}: expected teachers 0, 1, ... of `train`")
+    parts, rows = split_folds(faces.pixels, len(folds)), {}
+    for fold in folds:
+        kept, own = _ARTIFACT.load(teachers / str(fold)), faces[parts == fold]
+        if str(kept["faces"]) != fingerprint(own) or len(kept["probabilities"]) != len(own):
+            raise ValueError(f"{teachers / str(fold)} has answers for other faces: expected {fingerprint(own)}")
+        rows[fold] = torch.from_numpy(kept["probabilities"]).float()
+    found = torch.empty(len(faces), rows[0].shape[1])
+    for fold, answers in rows.items():
+        found[parts == fold] = answers
+    return found
+
+
 def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
     """The recipe of a fold's teacher. It answers for faces as they are, so it is trained on no degraded ones."""
     return default_config(config.fold_teacher, degrade_prob=0.0, folds=0, seed=fold)

@@ -103,8 +103,8 @@ def test_bases_are_matched_one_to_one():
 
 def test_a_concept_of_the_mouth_lies_on_the_mouth():
     """One that answers bright pixels of the mouth's box weakens by nothing else."""
-    masks = face_regions.masks()
-    mouth = face_regions.PARTS.index("mouth")
+    masks = face_regions.region_masks()
+    mouth = face_regions.FACE_REGIONS.index("mouth")
     dense = nn.Linear(48 * 48, 1, bias=False)
     dense.weight.data = masks[mouth].float().flatten()[None] / masks[mouth].sum()
     body = nn.Sequential(nn.Flatten(), dense, nn.ReLU()).eval()

@@ -110,7 +110,8 @@ def test_evidence_names_the_planted_faces():
 def test_a_prototype_is_the_face_nearest_to_its_labels_mean():
     """Label 2 has no face, and so no prototype."""
     features = torch.tensor([[1.0, 0.0], [0.8, 0.2], [0.6, 0.4], [0.0, 1.0]])
-    found = prototypes(features, torch.tensor([0, 0, 0, 1]), classes=3)
+    labels = torch.tensor([0, 0, 0, 1])
+    found = prototypes(CheckpointFeatures.of(nn.Linear(2, 3), features, labels), labels)
     assert [part.rows for part in found] == [[1], [3], []]
 
 
@@ -150,9 +151,10 @@ def test_the_answer_falls_without_its_proponents_and_not_without_faces_of_anothe
     layer = nn.Linear(6, 3)
     layer.weight.data, layer.bias.data = torch.eye(3, 6), torch.zeros(3)
     checkpoint = CheckpointFeatures.of(layer, features, labels)
-    control = CheckpointFeatures.of(layer, torch.randn(120, 6, generator=generator), labels)
+    noise = CheckpointFeatures.of(layer, torch.randn(120, 6, generator=generator), labels)
     own, targets = features[:9] + 0.1, labels[:9]
-    rows = {row.removed: row for row in benchmark.measure(checkpoint, labels, own, targets, control, own, count=20)}
+    found = benchmark.measure(checkpoint, labels, own, targets, benchmark.Control(noise, own), count=20)
+    rows = {row.removed: row for row in found}
     assert set(rows) == {"proponents", "random", "nearest", "nearest_same_label", "randomised_weights"}
     assert rows["proponents"].low > 0 and rows["proponents"].fall > 2 * rows["random"].fall
     assert rows["random"].difference_low > 0
@@ -162,3 +164,15 @@ def test_the_answer_falls_without_its_proponents_and_not_without_faces_of_anothe
 
 def test_overlap_is_the_share_of_the_first():
     assert benchmark.overlap([1, 2, 3, 4], [2, 4, 9]) == 0.5
+
+
+def test_a_checkpoint_agrees_with_itself():
+    """Wholly; and with one whose features are noise about as often as chance does."""
+    generator = torch.Generator().manual_seed(0)
+    layer, labels = nn.Linear(6, 3), torch.arange(300) % 3
+    tables = [CheckpointFeatures.of(layer, torch.randn(300, 6, generator=generator), labels) for _ in range(2)]
+    own, targets = torch.randn(8, 6, generator=generator), torch.arange(8) % 3
+    same, noise = (
+        benchmark.agreement(tables[0], own, targets, benchmark.Control(table, own), count=30) for table in tables
+    )
+    assert same == [1, 1, 1] and noise[0] < 0.4

@@ -13,6 +13,15 @@ def test_the_majority_drops_single_votes_and_wants_more_than_half_of_the_rest():
     assert ferplus.majority_vote(torch.tensor(rows)).tolist() == [1, -1, 1, -1]
 
 
+def test_a_label_is_contradicted_where_the_annotators_agree_on_another():
+    """Happy by 6 of 10: `happy` stands, `sad` does not; nobody agrees: nothing is contradicted; contempt is another."""
+    votes = torch.tensor([[0, 6, 4, 0, 0, 0, 0, 0, 0, 0]] * 2 + [[5, 5, 0, 0, 0, 0, 0, 0, 0, 0], [0] * 7 + [9, 0, 1]])
+    labels, truth = ("happy", "sad"), torch.tensor([0, 1, 1, 0])
+    assert ferplus.majority_label(votes, labels).tolist() == [0, 0, -1, -2]
+    assert ferplus.contradicted(votes, truth, labels).tolist() == [False, True, False, True]
+    assert ferplus.given_votes(votes, 0) == {"happiness": 6, "surprise": 4} and ferplus.given_votes(None, 0) is None
+
+
 @pytest.mark.parametrize("split, agreed", [("PublicTest", 3199), ("PrivateTest", 3153)])
 def test_shipped_votes_are_ten_a_face(split, agreed):
     """3,589 faces with ten votes each, and as many on which most agree as FER+'s paper keeps."""

@@ -113,7 +113,9 @@ def test_foreign_folders_and_those_of_an_eighth_emotion_are_named_and_left_out(t
 def test_a_folder_around_the_emotions_may_have_the_name_of_one(tmp_path: Path):
     """In contempt/happy/ and contempt/sad/ lie happy and sad faces."""
     every_emotion(tmp_path / "contempt", ["happy", "sad"])
-    assert image_folder.read_labelled(tmp_path, ALL_LABELS).names == ("happy", "happy", "sad", "sad")
+    found = image_folder.read_labelled(tmp_path, ALL_LABELS)
+    assert found.names == ("happy", "happy", "sad", "sad")
+    assert [path.split("/")[-1][-4:] for path in found.paths] == [".png"] * 4 and len(set(found.paths)) == 4
 
 
 def test_what_systems_leave_in_folders_is_skipped_and_counted(tmp_path: Path):

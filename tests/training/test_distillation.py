@@ -59,6 +59,12 @@ def test_every_face_is_answered_for_by_the_teacher_that_did_not_see_it(
         assert teacher.train_config["num_train_images"] == int((parts != fold).sum())
         expected = (distillation.answer(teacher, faces.pixels[parts == fold]) / teacher.temperature).softmax(1)
         assert np.abs(kept - expected.numpy()).max() < 0.005
+    found = distillation.load_out_of_fold(tmp_path / "teachers", faces)
+    assert torch.allclose(found[parts == 2], expected.float(), atol=0.005)
+    with pytest.raises(ValueError, match="answers for other faces"):
+        distillation.load_out_of_fold(tmp_path / "teachers", faces[:-1])
+    with pytest.raises(ValueError, match=r"holds the folds \[\]"):
+        distillation.load_out_of_fold(tmp_path, faces)
 
 
 def test_finished_teachers_are_taken_as_they_are(quick: TrainConfig, splits: tuple, tmp_path: Path, monkeypatch):
