@@ -46,8 +46,8 @@ def write_atlas(folder: Path, layer: str, count: int, side: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (count, side, side), dtype=np.uint8)
     curves = np.arange(count, dtype=np.float32)[:, None] * np.linspace(0, 1, 7, dtype=np.float32)
     best = np.full((count, 1), 2, np.float32), np.zeros((count, 1), np.int32), np.zeros((count, 1, 2), np.uint8)
-    found = atlas.Layer(images, curves, np.full(count, 0.5, np.float32), np.arange(count) == 7, *best)
-    atlas.write(folder, layer, found)
+    found = atlas.LayerVisualization(images, curves, np.full(count, 0.5, np.float32), np.arange(count) == 7, *best)
+    atlas.save_layer(folder, layer, found)
 
 
 def write_networks(folder: Path) -> Path:

@@ -65,8 +65,8 @@ def test_a_saliency_method_is_a_function_with_one_decorator(monkeypatch: pytest.
         methods.register_method(kind=kind)(toy_slopes)
         faces = torch.rand(2, 1, 48, 48)
         maps = explain.explain(network, faces, "toy-slopes", target=1)
-        changes = faithfulness.changed(network, faces, 1)
-        _, score = faithfulness.scores(maps, explain.amounts(maps, faces, "toy-slopes"), changes)
+        changes = faithfulness.output_changes(network, faces, 1)
+        _, score = faithfulness.faithfulness_scores(maps, explain.to_contributions(maps, faces, "toy-slopes"), changes)
         assert (score > 0.99).all() if kind == "gradient" else (score < 0.9).all()
     assert "toy-slopes" in explain.list_methods(network)
     assert method_menu.hint(network, "toy-slopes", []) == "The weights of the target's logit."

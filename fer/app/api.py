@@ -24,8 +24,7 @@ from fer.data.image_io import open_image, open_scaled
 from fer.features import layer_report
 from fer.inference.predictor import ImagePrediction
 from fer.plotting import encode
-from fer.plotting import maps as plotting_maps
-from fer.plotting.maps import compose, image_row, scales, tile_images
+from fer.plotting.maps import image_row, map_scales, palette_url, tile_images, tile_signed_maps
 
 _COLUMNS = 8  # of tiles in a picture
 _TILE = 96  # pixels that a tile is enlarged to
@@ -111,9 +110,9 @@ def explained(
         reason = explanation.explain_face(chain, face, method, target, against, watch=_in_time())
     except ValueError as error:
         raise user_error(f"This cannot be explained: {error}.") from None
-    scores = explanation.scores(reason, explanation.changes(chain, reason))
-    three = image_row(list(explanation.pictures(reason).values()), scale=6)
-    return explanation.summary(reason, scores) | {"picture": encode.data_url(three, lossless=True)}
+    scores = explanation.score_explanation(reason, explanation.measure_output_changes(chain, reason))
+    three = image_row(list(explanation.labelled_images(reason).values()), scale=6)
+    return explanation.to_json(reason, scores) | {"picture": encode.data_url(three, lossless=True)}
 
 
 def answered(weights: Path, picture: dict | str, network: str, layer: str) -> dict:
@@ -131,8 +130,8 @@ def answered(weights: Path, picture: dict | str, network: str, layer: str) -> di
     if answer.values.ndim == 1:
         return found | {"values": [round(float(value), 4) for value in answer.values]}
     scale = max(1, _TILE // answer.values.shape[1])
-    maps = compose(answer.values, scales(answer.values), _COLUMNS, scale, gap=2)
-    return found | {"picture": plotting_maps.url(maps)}
+    maps = tile_signed_maps(answer.values, map_scales(answer.values), _COLUMNS, scale, gap=2)
+    return found | {"picture": palette_url(maps)}
 
 
 def grown(weights: Path, network: str, layer: str, filters: str, steps: int, seed: int) -> dict:

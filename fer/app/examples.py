@@ -47,4 +47,4 @@ def find_face(picture: np.ndarray, whole_picture: bool = True) -> np.ndarray | N
     detector = model_cache.load_detector()
     if boxes := detector(picture):
         return framing.crop(picture, framing.frame(boxes[0], detector.name))
-    return framing.crop(picture, framing.whole(picture)) if whole_picture else None
+    return framing.crop(picture, framing.centre_square(picture)) if whole_picture else None

@@ -84,7 +84,7 @@ def _measured(folder: Path) -> Iterator[str]:
     """Of each file that is of other weights, or broken: which, why, and the command that makes it anew."""
     for artifact in _MEASURED:
         yield artifact.problem(folder)
-    yield from atlas.problems(folder)[:1]  # one command makes all layers anew
+    yield from atlas.find_problems(folder)[:1]  # one command makes all layers anew
 
 
 log = logging.getLogger(__name__)

@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fer.attribution import faithfulness
-from fer.attribution.explain import amounts, explain, list_methods
-from fer.attribution.faithfulness import Changes
+from fer.attribution.explain import explain, list_methods, to_contributions
+from fer.attribution.faithfulness import OutputChanges
 from fer.data import dataset
 from fer.data.dataset import FaceDataset
 from fer.models.clone import fuse_for_inference
 from fer.utils.artifacts import Artifact
 
 FILE = "trust.json"
-FORGETFUL = 32  # faces for the forgetful network: ranks differ little from face to face
+NUM_RANDOMIZED = 32  # faces for the forgetful network: ranks differ little from face to face
 _BLOCK = 16  # faces that are explained at once
 
 
-def some(validation: FaceDataset, count: int) -> Tensor:
+def sample_faces(validation: FaceDataset, count: int) -> Tensor:
     """``count`` faces without a duplicate in Training, always the same ones: floats (count, 1, 48, 48) in 0..1.
 
     Raises:
@@ -41,15 +41,15 @@ def some(validation: FaceDataset, count: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Block:
+class _FaceBatch:
     """Some faces (B, 1, 48, 48), what the network answers (B,), and what becomes of that when they are changed."""
 
     faces: Tensor
     answers: Tensor
-    changes: Changes
+    changes: OutputChanges
 
 
-def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict]:
+def run_benchmark(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict]:
     """A row for each method that holds for the network, and for each control, the most faithful first.
 
     correlation, fidelity: the mean scores over faces (B, 1, 48, 48); error: half the 95 % interval of the first.
@@ -58,28 +58,28 @@ def measure(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict
     """
     network = fuse_for_inference(network)
     forgetful = faithfulness.randomize_parameters(network, "last")
-    blocks = list(_asked(network, faces))
+    blocks = list(_face_batches(network, faces))
     rows = []
     for method in tqdm(list_methods(network), disable=quiet):
         maps = [explain(network, block.faces, method, block.answers) for block in blocks]
-        few = blocks[: -(-FORGETFUL // _BLOCK)]
+        few = blocks[: -(-NUM_RANDOMIZED // _BLOCK)]
         others = [explain(forgetful, block.faces, method, block.answers) for block in few]
         ranks = [faithfulness.rank_correlation(*pair) for pair in zip(maps[: len(others)], others, strict=True)]
         scores = [
-            faithfulness.scores(part, amounts(part, block.faces, method), block.changes)
+            faithfulness.faithfulness_scores(part, to_contributions(part, block.faces, method), block.changes)
             for part, block in zip(maps, blocks, strict=True)
         ]
-        rows.append(_row(method, scores, torch.cat(ranks)[:FORGETFUL].mean().item()))
+        rows.append(_row(method, scores, torch.cat(ranks)[:NUM_RANDOMIZED].mean().item()))
     controls = [faithfulness.control_scores(block.faces, block.changes) for block in blocks]
     rows += [_row(name, [scores[name] for scores in controls], None) for name in controls[0]]
     return sorted(rows, key=lambda row: -row["correlation"])
 
 
-def _asked(network: nn.Module, faces: Tensor) -> Iterator[_Block]:
+def _face_batches(network: nn.Module, faces: Tensor) -> Iterator[_FaceBatch]:
     for part in faces.split(_BLOCK):
         with torch.no_grad():
             answers = network(part).argmax(1)
-        yield _Block(part, answers, faithfulness.changed(network, part, answers))
+        yield _FaceBatch(part, answers, faithfulness.output_changes(network, part, answers))
 
 
 def _row(method: str, scores: Sequence[Tensor], forgotten: float | None) -> dict:
@@ -95,23 +95,23 @@ def _row(method: str, scores: Sequence[Tensor], forgotten: float | None) -> dict
     }
 
 
-def write(rows: list[dict], folder: Path) -> None:
+def save_benchmark(rows: list[dict], folder: Path) -> None:
     """Keeps what was measured beside the weights, stamped with their digest."""
     ARTIFACT.save(folder, {"rows": rows})
 
 
-def read(folder: Path) -> list[dict]:
+def load_benchmark(folder: Path) -> list[dict]:
     """What was measured of the network in ``folder``; nothing where it was not, or of other weights, or is broken."""
     return ARTIFACT.load_or_none(folder) or []
 
 
 def _parse(kept: dict) -> list[dict]:
-    if not all(map(_sound, kept["rows"])):
+    if not all(map(_is_valid, kept["rows"])):
         raise ValueError("a row lacks its method or a number")
     return kept["rows"]
 
 
-def _sound(row: dict) -> bool:
+def _is_valid(row: dict) -> bool:
     """Whether it names a method or a control, and its numbers are numbers."""
     numbers = [row[key] for key in ("correlation", "error", "fidelity", "faces")]
     forgotten = row.get("forgotten")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fer.attribution import concepts
-from fer.attribution.explain import blurred
+from fer.attribution.explain import blur
 from fer.attribution.face_regions import FACE_REGIONS
 from fer.attribution.faithfulness import randomize_parameters
 from fer.attribution.training_examples_benchmark import interval
@@ -98,7 +98,7 @@ def _factorized(values: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor]:
 
 def _regions(body: nn.Module, basis: Tensor, pixels: Tensor, concept: int) -> Tensor:
     faces = to_unit(pixels)
-    return concepts.region_shares(body, basis, faces, blurred(faces), concept)
+    return concepts.region_shares(body, basis, faces, blur(faces), concept)
 
 
 def _mean_face(pixels: Tensor) -> np.ndarray:

@@ -15,14 +15,14 @@ from fer.attribution.explain import explain
 from fer.attribution.target_layer import default_layer
 from fer.data.dataset import to_unit
 
-MOST = 48  # faces of either kind that the filters answer
-_MAPPED = 12  # of them that are explained, which takes longest
-_FILTERS = 6  # that are named
-_DRAWS = 20  # of as many filters at random
+MAX_FACES = 48  # faces of either kind that the filters answer
+_MAX_EXPLAINED = 12  # of them that are explained, which takes longest
+_NUM_FILTERS = 6  # that are named
+_RANDOM_DRAWS = 20  # of as many filters at random
 
 
 @dataclass(frozen=True)
-class Filter:
+class FilterContrast:
     """A filter's mean answer to the mistaken faces and to the right ones, and their distance in deviations."""
 
     number: int
@@ -48,7 +48,7 @@ class ConfusionPair:
     map: np.ndarray
     shares: dict[str, float]
     layer: str | None
-    filters: tuple[Filter, ...]
+    filters: tuple[FilterContrast, ...]
     gap: tuple[float, float, float] | None
 
 
@@ -56,24 +56,26 @@ def explain_pair(network: nn.Module, mistaken: Tensor, right: Tensor, answer: in
     """Looks at up to MOST uint8 faces (N, 48, 48) of label ``truth`` read as ``answer``, and (M, 48, 48) read right."""
     if not len(mistaken):
         raise ValueError("no face is mistaken: expected at least one")
-    faces, others = to_unit(mistaken[:MOST]), to_unit(right[:MOST])  # (N, 1, 48, 48)
-    maps = explain(network, faces[:_MAPPED], "integrated-gradients", answer, truth)  # (N, 1, 48, 48)
+    faces, others = to_unit(mistaken[:MAX_FACES]), to_unit(right[:MAX_FACES])  # (N, 1, 48, 48)
+    maps = explain(network, faces[:_MAX_EXPLAINED], "integrated-gradients", answer, truth)  # (N, 1, 48, 48)
     shares = dict(zip(face_regions.FACE_REGIONS, face_regions.region_shares(maps).mean(0).tolist(), strict=True))
-    layer = watched(network)
-    filters = different(network, layer, faces, others) if layer and len(others) > 1 and len(faces) > 1 else ()
+    layer = compared_layer(network)
+    filters = contrast_filters(network, layer, faces, others) if layer and len(others) > 1 and len(faces) > 1 else ()
     return ConfusionPair(
         faces=len(faces),
         mapped=len(maps),
-        face=(255 * faces[:_MAPPED].mean((0, 1))).round().byte().numpy(),
+        face=(255 * faces[:_MAX_EXPLAINED].mean((0, 1))).round().byte().numpy(),
         map=maps.mean((0, 1)).numpy(),
         shares=shares,
         layer=layer,
-        filters=tuple(filters[:_FILTERS]),
-        gap=gaps(network, layer, faces, [row.number for row in more(filters)], answer, truth) if filters else None,
+        filters=tuple(filters[:_NUM_FILTERS]),
+        gap=logit_gaps(network, layer, faces, [row.number for row in most_active_on_mistakes(filters)], answer, truth)
+        if filters
+        else None,
     )
 
 
-def watched(network: nn.Module) -> str | None:
+def compared_layer(network: nn.Module) -> str | None:
     """The layer whose filters are compared: a late convolution's activation, or the last one; None for no chain."""
     if not isinstance(network, nn.Sequential):
         return None
@@ -82,22 +84,22 @@ def watched(network: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def different(network: nn.Sequential, layer: str, faces: Tensor, others: Tensor) -> list[Filter]:
+def contrast_filters(network: nn.Sequential, layer: str, faces: Tensor, others: Tensor) -> list[FilterContrast]:
     """The layer's filters by how far their answers to two kinds of faces (B, 1, 48, 48) are apart (Cohen's d)."""
-    first, second = (_by_filter(network[:layer](part)) for part in (faces, others))  # (B, C)
+    first, second = (_channel_means(network[:layer](part)) for part in (faces, others))  # (B, C)
     spread = ((first.var(0) + second.var(0)) / 2).sqrt().clamp_min(1e-6)  # (C,)
     distance = (first.mean(0) - second.mean(0)) / spread
     rows = zip(first.mean(0).tolist(), second.mean(0).tolist(), distance.tolist(), strict=True)
-    return sorted((Filter(number, *row) for number, row in enumerate(rows)), key=lambda row: -abs(row.distance))
+    return sorted((FilterContrast(number, *row) for number, row in enumerate(rows)), key=lambda row: -abs(row.distance))
 
 
-def more(filters: list[Filter]) -> list[Filter]:
+def most_active_on_mistakes(filters: list[FilterContrast]) -> list[FilterContrast]:
     """Those among the most different ones that answer the mistaken faces more."""
-    return [row for row in filters if row.distance > 0][:_FILTERS]
+    return [row for row in filters if row.distance > 0][:_NUM_FILTERS]
 
 
 @torch.no_grad()
-def gaps(
+def logit_gaps(
     network: nn.Sequential, layer: str, faces: Tensor, numbers: list[int], answer: int, truth: int
 ) -> tuple[float, float, float]:
     """The mean gap of two logits: as it is, without these filters of the layer, and without as many at random."""
@@ -111,10 +113,10 @@ def gaps(
         return (logits[:, answer] - logits[:, truth]).mean().item()
 
     generator = torch.Generator().manual_seed(0)
-    draws = [torch.randperm(values.shape[1], generator=generator)[: len(numbers)] for _ in range(_DRAWS)]
-    return gap([]), gap(numbers), sum(map(gap, draws)) / _DRAWS
+    draws = [torch.randperm(values.shape[1], generator=generator)[: len(numbers)] for _ in range(_RANDOM_DRAWS)]
+    return gap([]), gap(numbers), sum(map(gap, draws)) / _RANDOM_DRAWS
 
 
-def _by_filter(values: Tensor) -> Tensor:
+def _channel_means(values: Tensor) -> Tensor:
     """The mean over places: (B, C, H, W) or (B, C) -> (B, C)."""
     return values.flatten(2).mean(2) if values.ndim == 4 else values

@@ -22,7 +22,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from fer.attribution.captum_compat import with_logit_differences
 from fer.attribution.methods import METHODS, AttributionRequest
-from fer.attribution.target_layer import layers_for
+from fer.attribution.target_layer import target_layers
 from fer.models.clone import clone_shared, num_outputs
 
 
@@ -49,32 +49,32 @@ def explain(
             layer; or a method that does not hold for this network, with the sentence why.
     """
     _check(network, faces, method, layer)
-    _hush()
+    _silence_captum()
     with torch.inference_mode(False), torch.enable_grad():  # faces of an inference_mode() have no gradients
         faces = faces.detach().clone().requires_grad_()
-        aimed, chosen = _aimed(network, faces, target, against)
+        aimed, chosen = _with_target(network, faces, target, against)
         if watch:
             aimed.register_forward_pre_hook(lambda _, given: watch(len(given[0])))  # the call's own network's alone
-        question = AttributionRequest(aimed, faces, chosen, _baseline(faces.detach(), baseline), layer, seed)
+        question = AttributionRequest(aimed, faces, chosen, _baseline_faces(faces.detach(), baseline), layer, seed)
         return METHODS[method].attribute(question).detach()
 
 
-def amounts(maps: Tensor, faces: Tensor, method: str) -> Tensor:
+def to_contributions(maps: Tensor, faces: Tensor, method: str) -> Tensor:
     """Maps (B, 1, H, W) as what each pixel adds to the logit, against the blurred face: slopes times the difference."""
-    return maps * (faces - blurred(faces)) if METHODS[method].kind == "gradient" else maps
+    return maps * (faces - blur(faces)) if METHODS[method].kind == "gradient" else maps
 
 
 # ------------------------------------------------------------------------------------------------ what holds where
 
 
-def methods_for(network: nn.Module) -> dict[str, str | None]:
+def method_applicability(network: nn.Module) -> dict[str, str | None]:
     """For every method None where it holds for this network, else one sentence why it does not."""
     return {name: method.reason_against(network) for name, method in METHODS.items()}
 
 
 def list_methods(network: nn.Module) -> list[str]:
     """The methods that hold for this network."""
-    return [method for method, reason in methods_for(network).items() if reason is None]
+    return [method for method, reason in method_applicability(network).items() if reason is None]
 
 
 # ------------------------------------------------------------------------------------------------ what is given
@@ -91,21 +91,23 @@ def _check(network: nn.Module, faces: Tensor, method: str, layer: str | None) ->
         raise ValueError(f"no method {method!r}: expected one of {', '.join(METHODS)}")
     if reason := METHODS[method].reason_against(network):
         raise ValueError(f"{method} does not hold for this network. {reason}")
-    if layer is not None and (not METHODS[method].layered or layer not in layers_for(network)):
-        known = f"one of {', '.join(layers_for(network))}" if METHODS[method].layered else f"none for {method}"
+    if layer is not None and (not METHODS[method].layered or layer not in target_layers(network)):
+        known = f"one of {', '.join(target_layers(network))}" if METHODS[method].layered else f"none for {method}"
         raise ValueError(f"layer is {layer!r}: expected {known}")
 
 
-def _aimed(network: nn.Module, faces: Tensor, target, against) -> tuple[nn.Module, Tensor]:
+def _with_target(network: nn.Module, faces: Tensor, target, against) -> tuple[nn.Module, Tensor]:
     """The call's own network and the number (B,) of its output to explain for each face."""
     classes = num_outputs(network, faces)
-    target = _labels(target, faces, classes, "target")
+    target = _class_indices(target, faces, classes, "target")
     if against is None:
         return clone_shared(network), target
-    return with_logit_differences(clone_shared(network)), target * classes + _labels(against, faces, classes, "against")
+    return with_logit_differences(clone_shared(network)), target * classes + _class_indices(
+        against, faces, classes, "against"
+    )
 
 
-def _labels(given: int | Tensor, faces: Tensor, classes: int, name: str) -> Tensor:
+def _class_indices(given: int | Tensor, faces: Tensor, classes: int, name: str) -> Tensor:
     labels = torch.as_tensor(given, device=faces.device)
     if labels.dtype.is_floating_point or labels.dtype == torch.bool or labels.shape not in ((), (len(faces),)):
         raise ValueError(f"{name} is {given!r}: expected an index or {len(faces)} of them, one per face")
@@ -114,17 +116,17 @@ def _labels(given: int | Tensor, faces: Tensor, classes: int, name: str) -> Tens
     return labels.long().expand(len(faces))
 
 
-def blurred(faces: Tensor) -> Tensor:
+def blur(faces: Tensor) -> Tensor:
     """Faces (B, 1, H, W) without eyes, nose or mouth, but as bright as before: a Gaussian of a twelfth of the side."""
     side = faces.shape[-1]
     radius = min(side // 4, side - 1)
     return gaussian_blur(faces, 2 * radius + 1, side / 12)
 
 
-BASELINES: dict[str, Callable[[Tensor], Tensor]] = {"blurred": blurred, "black": torch.zeros_like}
+BASELINES: dict[str, Callable[[Tensor], Tensor]] = {"blurred": blur, "black": torch.zeros_like}
 
 
-def _baseline(faces: Tensor, given: str | Tensor) -> Tensor:
+def _baseline_faces(faces: Tensor, given: str | Tensor) -> Tensor:
     """What counts as no evidence, for each face: (B, 1, H, W)."""
     if isinstance(given, str):
         if given not in BASELINES:
@@ -136,6 +138,6 @@ def _baseline(faces: Tensor, given: str | Tensor) -> Tensor:
 
 
 @functools.cache
-def _hush() -> None:
+def _silence_captum() -> None:
     """Captum tells at each call that it sets hooks; here they are on modules that nobody else has."""
     warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)

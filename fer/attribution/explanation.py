@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from fer.attribution import faithfulness
-from fer.attribution.baselines import _baseline, _unit
-from fer.attribution.explain import amounts, explain
-from fer.attribution.faithfulness import Changes
+from fer.attribution.baselines import face_to_tensor, load_baseline
+from fer.attribution.explain import explain, to_contributions
+from fer.attribution.faithfulness import OutputChanges
 from fer.attribution.methods import METHODS
 from fer.inference import predictor
 from fer.plotting.maps import constant_map_message, overlay
 
-Watch = Callable[[int], None]  # told before each pass how many faces go through the network; see `saliency.explain`
+OnForward = Callable[[int], None]  # told before each pass how many faces go through the network; see `saliency.explain`
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Scores:
+class FaithfulnessScores:
     """A map's region correlation and fidelity, and those of the controls, by name."""
 
     correlation: float
@@ -71,7 +71,7 @@ def explain_face(
     keep: float = 0.2,
     baseline: str = "blurred",
     layer: str | None = None,
-    watch: Watch | None = None,
+    watch: OnForward | None = None,
 ) -> Explanation:
     """Why `network` answers `face`, uint8 (48, 48), with `target` (None: its own answer), or so rather than `against`.
 
@@ -79,14 +79,14 @@ def explain_face(
         ValueError: an unknown method, label, baseline or layer, a share outside 0..1, or a method that does not hold
             for this network.
     """
-    faces = _unit(face)
+    faces = face_to_tensor(face)
     chances = predictor.calibrated_probabilities(network, faces)[0]  # (K,)
-    label = int(chances.argmax()) if target is None else number(network, target)
-    rival = None if against is None else number(network, against)
+    label = int(chances.argmax()) if target is None else label_index(network, target)
+    rival = None if against is None else label_index(network, against)
     if rival == label:
         raise ValueError(f"{against!r} cannot be explained against itself: expected another label")
-    maps = explain(network, faces, method, label, rival, _baseline(baseline), layer, watch=watch)
-    left, chance = mask(network, face, maps, keep)
+    maps = explain(network, faces, method, label, rival, load_baseline(baseline), layer, watch=watch)
+    left, chance = masked_face(network, face, maps, keep)
     return Explanation(
         face=face,
         method=method,
@@ -101,39 +101,41 @@ def explain_face(
     )
 
 
-def changes(network: nn.Module, reason: Explanation) -> Changes:
+def measure_output_changes(network: nn.Module, reason: Explanation) -> OutputChanges:
     """What becomes of the answer when the face is changed: the same for every method's map of it."""
-    return faithfulness.changed(network, _unit(reason.face), *_question_of(network, reason))
+    return faithfulness.output_changes(network, face_to_tensor(reason.face), *_label_indices(network, reason))
 
 
-def scores(reason: Explanation, changes: Changes) -> Scores:
+def score_explanation(reason: Explanation, changes: OutputChanges) -> FaithfulnessScores:
     """How far the map can be trusted, beside the controls."""
-    faces, maps = _unit(reason.face), torch.from_numpy(reason.map)[None, None]
-    mine = faithfulness.scores(maps, amounts(maps, faces, reason.method), changes)[:, 0].tolist()
+    faces, maps = face_to_tensor(reason.face), torch.from_numpy(reason.map)[None, None]
+    mine = faithfulness.faithfulness_scores(maps, to_contributions(maps, faces, reason.method), changes)[:, 0].tolist()
     controls = faithfulness.control_scores(faces, changes)
-    return Scores(*mine, {name: tuple(pair[:, 0].tolist()) for name, pair in controls.items()})
+    return FaithfulnessScores(*mine, {name: tuple(pair[:, 0].tolist()) for name, pair in controls.items()})
 
 
-def mask(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
+def masked_face(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
     """The face masked by the smoothed map, uint8 (48, 48), and the probabilities (K,) of just these pixels."""
     left = (
-        (255 * faithfulness.keep_top_pixels(_unit(face), faithfulness.smoothed(maps), keep)).round().byte()[0]
+        (255 * faithfulness.keep_top_pixels(face_to_tensor(face), faithfulness.smooth(maps), keep)).round().byte()[0]
     )  # (1, 48, 48)
     return left[0].numpy(), predictor.predict_probabilities(network, left)[0].tolist()
 
 
-def forgotten(network: nn.Module, reason: Explanation, which: str) -> tuple[np.ndarray, float]:
+def randomized_map(network: nn.Module, reason: Explanation, which: str) -> tuple[np.ndarray, float]:
     """The map (48, 48) of the same question with the `last` layer drawn anew, or `all`, and its rank correlation."""
-    maps = _again(
-        faithfulness.randomize_parameters(network, which), reason, reason.method, *_question_of(network, reason)
+    maps = _explain_again(
+        faithfulness.randomize_parameters(network, which), reason, reason.method, *_label_indices(network, reason)
     )
     return maps[0, 0].numpy(), faithfulness.rank_correlation(maps, torch.from_numpy(reason.map)[None, None]).item()
 
 
-def curves(network: nn.Module, reason: Explanation) -> tuple[list[float], list[float]]:
+def deletion_insertion(network: nn.Module, reason: Explanation) -> tuple[list[float], list[float]]:
     """The target's probability while the smoothed map's highest pixels go, and while they come: 17 shares, 0 to 1."""
-    faces, maps = _unit(reason.face), faithfulness.smoothed(torch.from_numpy(reason.map)[None, None])
-    deletion, insertion = faithfulness.deletion_insertion_curves(network, faces, maps, number(network, reason.target))
+    faces, maps = face_to_tensor(reason.face), faithfulness.smooth(torch.from_numpy(reason.map)[None, None])
+    deletion, insertion = faithfulness.deletion_insertion_curves(
+        network, faces, maps, label_index(network, reason.target)
+    )
     return deletion[0].tolist(), insertion[0].tolist()
 
 
@@ -146,52 +148,66 @@ class ComparedMap:
     score: float
 
 
-def by_method(
-    network: nn.Module, reason: Explanation, changes: Changes, method: str, watch: Watch | None = None
+def explain_by_method(
+    network: nn.Module, reason: Explanation, changes: OutputChanges, method: str, watch: OnForward | None = None
 ) -> ComparedMap:
     """The same question to another method."""
-    maps = _again(network, reason, method, *_question_of(network, reason), watch)
+    maps = _explain_again(network, reason, method, *_label_indices(network, reason), watch)
     return ComparedMap(method, maps[0, 0].numpy(), faithfulness.faithfulness_correlation(maps, changes.falls).item())
 
 
-def by_label(network: nn.Module, reason: Explanation, label: str, watch: Watch | None = None) -> ComparedMap:
+def explain_label(network: nn.Module, reason: Explanation, label: str, watch: OnForward | None = None) -> ComparedMap:
     """The same method of why another label; its score is the label's calibrated probability."""
-    place = number(network, label)
-    chance = predictor.calibrated_probabilities(network, _unit(reason.face))[0, place].item()
-    return ComparedMap(label, _again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
+    place = label_index(network, label)
+    chance = predictor.calibrated_probabilities(network, face_to_tensor(reason.face))[0, place].item()
+    return ComparedMap(label, _explain_again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
 
 
-def _again(
-    network: nn.Module, reason: Explanation, method: str, target: int, against: int | None, watch: Watch | None = None
+def _explain_again(
+    network: nn.Module,
+    reason: Explanation,
+    method: str,
+    target: int,
+    against: int | None,
+    watch: OnForward | None = None,
 ) -> Tensor:
     """A map (1, 1, 48, 48) with the settings of another, where they concern its method."""
     layer = reason.layer if METHODS[method].layered else None
-    return explain(network, _unit(reason.face), method, target, against, _baseline(reason.baseline), layer, watch=watch)
+    return explain(
+        network,
+        face_to_tensor(reason.face),
+        method,
+        target,
+        against,
+        load_baseline(reason.baseline),
+        layer,
+        watch=watch,
+    )
 
 
-def _question_of(network: nn.Module, reason: Explanation) -> tuple[int, int | None]:
+def _label_indices(network: nn.Module, reason: Explanation) -> tuple[int, int | None]:
     """The places of the label that was explained, and of the one against which it was."""
-    return number(network, reason.target), None if reason.against is None else number(network, reason.against)
+    return label_index(network, reason.target), None if reason.against is None else label_index(network, reason.against)
 
 
-def number(network: nn.Module, label: str) -> int:
+def label_index(network: nn.Module, label: str) -> int:
     """The label's place among the network's; ValueError if it has none of that name."""
     if label not in network.labels:
         raise ValueError(f"no label {label!r}: expected one of {', '.join(network.labels)}")
     return network.labels.index(label)
 
 
-def pictures(reason: Explanation) -> dict[str, np.ndarray]:
+def labelled_images(reason: Explanation) -> dict[str, np.ndarray]:
     """Original, saliency and masked image by their titles, as in report 1."""
     before, after = (f"{reason.target} {chance:.0%}" for chance in reason.chances)
     return {
         before: reason.face,
-        f"{reason.method}, {_question(reason)}": overlay(reason.face, reason.map),
+        f"{reason.method}, {_question_text(reason)}": overlay(reason.face, reason.map),
         f"highest {reason.keep:.0%} kept: {after}": reason.masked,
     }
 
 
-def sentences(reason: Explanation, scores: Scores) -> list[str]:
+def describe(reason: Explanation, scores: FaithfulnessScores) -> list[str]:
     """What there is to say of a map: its flatness, the masked face, and its scores beside those of the controls."""
     before, after = reason.chances
     flat = constant_map_message(reason.map)
@@ -206,7 +222,7 @@ def sentences(reason: Explanation, scores: Scores) -> list[str]:
     ]
 
 
-def summary(reason: Explanation, scores: Scores) -> dict:
+def to_json(reason: Explanation, scores: FaithfulnessScores) -> dict:
     """The method, the target and the scores, for JSON."""
     found = {
         "probability": round(reason.chances[0], 4),
@@ -223,5 +239,5 @@ def summary(reason: Explanation, scores: Scores) -> dict:
     return {**asked, "scores": found}
 
 
-def _question(reason: Explanation) -> str:
+def _question_text(reason: Explanation) -> str:
     return f"why {reason.target}" + (f" and not {reason.against}" if reason.against else "")

@@ -17,12 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur
 
-from fer.attribution.explain import blurred
+from fer.attribution.explain import blur
 from fer.inference import predictor
 from fer.models.clone import clone_shared
 
-SQUARE, ROWS = 12, 7  # 49 squares of one size: with sizes that vary, a positive map at random reaches .48
-DEPENDENT = 0.8  # a rank correlation above it: the map does not depend on what the network learnt
+OCCLUSION_SIZE, OCCLUSION_ROWS = (
+    12,
+    7,
+)  # 49 squares of one size: with sizes that vary, a positive map at random reaches .48
+INSENSITIVE_CORRELATION = 0.8  # a rank correlation above it: the map does not depend on what the network learnt
 _BLOCK = 64  # faces that go through the network at once
 
 
@@ -36,10 +39,10 @@ def occlusion_drops(
 
     The squares lie 6 pixels apart in 7 rows; faces are (B, 1, 48, 48) floats in 0..1.
     """
-    squares = _squares(faces)  # (49, H, W)
-    changed = torch.where(squares[:, None, None], blurred(faces), faces)  # (49, B, 1, H, W)
-    scores = _scores(network, changed.flatten(0, 1), _repeated(target, 49), _repeated(against, 49))
-    return (_scores(network, faces, target, against) - scores.view(49, len(faces))).T  # (B, 49)
+    squares = _occlusion_masks(faces)  # (49, H, W)
+    changed = torch.where(squares[:, None, None], blur(faces), faces)  # (49, B, 1, H, W)
+    scores = _explained_logits(network, changed.flatten(0, 1), _repeat_labels(target, 49), _repeat_labels(against, 49))
+    return (_explained_logits(network, faces, target, against) - scores.view(49, len(faces))).T  # (B, 49)
 
 
 def faithfulness_correlation(maps: Tensor, falls: Tensor) -> Tensor:
@@ -47,22 +50,22 @@ def faithfulness_correlation(maps: Tensor, falls: Tensor) -> Tensor:
 
     maps: (B, 1, 48, 48). falls: (B, 49).
     """
-    sums = torch.einsum("bhw,shw->bs", maps[:, 0].double(), _squares(maps).double())  # (B, 49)
+    sums = torch.einsum("bhw,shw->bs", maps[:, 0].double(), _occlusion_masks(maps).double())  # (B, 49)
     return _correlation(sums, falls)
 
 
-def _squares(faces: Tensor) -> Tensor:
+def _occlusion_masks(faces: Tensor) -> Tensor:
     """Which pixels each of the 49 squares covers: bool (49, H, W)."""
     height, width = faces.shape[-2:]
     if (height, width) != (48, 48):
         raise ValueError(f"faces are {height}x{width}: the squares are laid out on 48x48")
-    starts = torch.arange(ROWS, device=faces.device) * (width - SQUARE) // (ROWS - 1)
+    starts = torch.arange(OCCLUSION_ROWS, device=faces.device) * (width - OCCLUSION_SIZE) // (OCCLUSION_ROWS - 1)
     pixels = torch.arange(width, device=faces.device)
-    inside = (pixels >= starts[:, None]) & (pixels < starts[:, None] + SQUARE)  # (7, 48)
+    inside = (pixels >= starts[:, None]) & (pixels < starts[:, None] + OCCLUSION_SIZE)  # (7, 48)
     return (inside[:, None, :, None] & inside[None, :, None, :]).flatten(0, 1)
 
 
-def _scores(network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None) -> Tensor:
+def _explained_logits(network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None) -> Tensor:
     """The target's logit, less that which it is explained against: (N,)."""
     rows = torch.arange(len(faces), device=faces.device)
     with torch.inference_mode():
@@ -70,7 +73,7 @@ def _scores(network: nn.Module, faces: Tensor, target: int | Tensor, against: in
         return logits[rows, target] - (0 if against is None else logits[rows, against])
 
 
-def _repeated(labels: int | Tensor | None, times: int) -> int | Tensor | None:
+def _repeat_labels(labels: int | Tensor | None, times: int) -> int | Tensor | None:
     return labels.repeat(times) if isinstance(labels, Tensor) and labels.ndim else labels
 
 
@@ -98,9 +101,13 @@ def perturb(
     drawn = torch.randn(draws, 1, *faces.shape[-2:], generator=torch.Generator().manual_seed(0))
     soft = gaussian_blur(drawn, 25, 4.0).to(faces)  # (N, 1, H, W)
     detail = soft / soft.std() / 2
-    changed = faces + detail[:, None] * (faces - blurred(faces))  # (N, B, 1, H, W)
-    scores = _scores(network, changed.flatten(0, 1), _repeated(target, draws), _repeated(against, draws))
-    return Perturbations(detail[:, 0], (scores.view(draws, len(faces)) - _scores(network, faces, target, against)).T)
+    changed = faces + detail[:, None] * (faces - blur(faces))  # (N, B, 1, H, W)
+    scores = _explained_logits(
+        network, changed.flatten(0, 1), _repeat_labels(target, draws), _repeat_labels(against, draws)
+    )
+    return Perturbations(
+        detail[:, 0], (scores.view(draws, len(faces)) - _explained_logits(network, faces, target, against)).T
+    )
 
 
 def infidelity_score(amounts: Tensor, nudges: Perturbations) -> Tensor:
@@ -110,7 +117,7 @@ def infidelity_score(amounts: Tensor, nudges: Perturbations) -> Tensor:
     alone grows with the map's unit.
     """
     foretold = torch.einsum("bhw,nhw->bn", amounts[:, 0].double(), nudges.detail.double())  # (B, N)
-    pair = [_unit_sized(values) for values in (foretold, nudges.rises)]
+    pair = [_scale_to_unit(values) for values in (foretold, nudges.rises)]
     return functional.cosine_similarity(*pair).clamp_min(0) ** 2
 
 
@@ -118,19 +125,21 @@ def infidelity_score(amounts: Tensor, nudges: Perturbations) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Changes:
+class OutputChanges:
     """What becomes of the answers to some faces when they are changed: by squares blurred, and by soft nudges."""
 
     falls: Tensor  # (B, 49)
     nudges: Perturbations
 
 
-def changed(network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None) -> Changes:
+def output_changes(
+    network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None
+) -> OutputChanges:
     """97 forwards a face."""
-    return Changes(*(change(network, faces, target, against) for change in (occlusion_drops, perturb)))
+    return OutputChanges(*(change(network, faces, target, against) for change in (occlusion_drops, perturb)))
 
 
-def scores(maps: Tensor, amounts: Tensor, changes: Changes) -> Tensor:
+def faithfulness_scores(maps: Tensor, amounts: Tensor, changes: OutputChanges) -> Tensor:
     """Region correlation and fidelity of maps (B, 1, 48, 48), the latter of what they amount to: (2, B)."""
     return torch.stack([faithfulness_correlation(maps, changes.falls), infidelity_score(amounts, changes.nudges)])
 
@@ -149,10 +158,10 @@ def keep_top_pixels(faces: Tensor, maps: Tensor, share: float | Tensor) -> Tenso
     order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)  # (B, H * W), the pixels from the highest down
     places = order.argsort(1).view_as(maps)  # (B, 1, H, W)
     kept = (share * order.shape[1]).round().long()
-    return torch.where(places < kept.view(-1, 1, 1, 1), faces, blurred(faces))
+    return torch.where(places < kept.view(-1, 1, 1, 1), faces, blur(faces))
 
 
-def smoothed(maps: Tensor) -> Tensor:
+def smooth(maps: Tensor) -> Tensor:
     """Maps without their grain, by a Gaussian of 1.5 pixels: a mask of them keeps patches, not scattered pixels."""
     return gaussian_blur(maps, 9, 1.5)
 
@@ -168,52 +177,54 @@ def deletion_insertion_curves(
     shares = torch.linspace(0, 1, steps + 1)
     deletion = [keep_top_pixels(faces, -maps, 1 - share) for share in shares]
     insertion = [keep_top_pixels(faces, maps, share) for share in shares]
-    chances = [_chance(network, torch.cat(run), target, steps + 1) for run in (deletion, insertion)]
+    chances = [_target_probabilities(network, torch.cat(run), target, steps + 1) for run in (deletion, insertion)]
     return tuple(run.view(steps + 1, len(faces)).T for run in chances)
 
 
-def area(curve: Tensor) -> Tensor:
+def area_under_curve(curve: Tensor) -> Tensor:
     """The mean height (B,) of curves (B, S + 1), by trapezoids: low is good for deletion, high for insertion."""
     return torch.trapezoid(curve, dim=1) / (curve.shape[1] - 1)
 
 
-def _chance(network: nn.Module, faces: Tensor, target: int | Tensor, times: int) -> Tensor:
+def _target_probabilities(network: nn.Module, faces: Tensor, target: int | Tensor, times: int) -> Tensor:
     """The target's calibrated probability (N,) on the CPU, of faces that came `times` times over."""
     rows = torch.arange(len(faces))
     target = target.cpu() if isinstance(target, Tensor) else target
     shares = torch.cat([predictor.calibrated_probabilities(network, block) for block in faces.split(_BLOCK)])
-    return shares[rows, _repeated(target, times)]
+    return shares[rows, _repeat_labels(target, times)]
 
 
 # ------------------------------------------------------------------------------------------------ controls
 
 
-def edges(faces: Tensor) -> Tensor:
+def edge_map(faces: Tensor) -> Tensor:
     """The strength of Sobel's edges: (B, 1, H, W)."""
     across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(faces)
     padded = functional.pad(faces, [1] * 4, mode="replicate")
     return functional.conv2d(padded, torch.stack([across, across.T])[:, None]).norm(dim=1, keepdim=True)
 
 
-def blob(faces: Tensor) -> Tensor:
+def centre_blob(faces: Tensor) -> Tensor:
     """A Gaussian in the middle, a fifth of the side wide: where a face mostly is."""
     side = faces.shape[-1]
     line = torch.exp(-(((torch.arange(side) - (side - 1) / 2) / (side / 5)) ** 2) / 2).to(faces)
     return (line[:, None] * line).expand_as(faces)
 
 
-def noise(faces: Tensor, seed: int = 0) -> Tensor:
+def noise_map(faces: Tensor, seed: int = 0) -> Tensor:
     """Normal noise, the same for every face and at every call."""
     return torch.randn(faces.shape[1:], generator=torch.Generator().manual_seed(seed)).to(faces).expand_as(faces)
 
 
-CONTROL_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"edges": edges, "blob": blob, "noise": noise}
+CONTROL_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"edges": edge_map, "blob": centre_blob, "noise": noise_map}
 
 
-def control_scores(faces: Tensor, changes: Changes, draws: int = 32) -> dict[str, Tensor]:
+def control_scores(faces: Tensor, changes: OutputChanges, draws: int = 32) -> dict[str, Tensor]:
     """The controls' `scores` (2, B), by name; for noise the mean of 32 draws: one may correlate by .4."""
-    found = {name: scores(control(faces), control(faces), changes) for name, control in CONTROL_MAPS.items()}
-    drawn = [scores(noise(faces, seed), noise(faces, seed), changes) for seed in range(draws)]
+    found = {
+        name: faithfulness_scores(control(faces), control(faces), changes) for name, control in CONTROL_MAPS.items()
+    }
+    drawn = [faithfulness_scores(noise_map(faces, seed), noise_map(faces, seed), changes) for seed in range(draws)]
     return found | {"noise": torch.stack(drawn).mean(0)}
 
 
@@ -252,10 +263,10 @@ def _ranks(values: Tensor) -> Tensor:
 
 def _correlation(first: Tensor, second: Tensor) -> Tensor:
     """Pearson's, row by row: (B, N) and (B, N) -> (B,); 0 where a row has one value only."""
-    rows = [_unit_sized(values) for values in (first, second)]
+    rows = [_scale_to_unit(values) for values in (first, second)]
     return functional.cosine_similarity(*(values - values.mean(1, keepdim=True) for values in rows), dim=1)
 
 
-def _unit_sized(values: Tensor) -> Tensor:
+def _scale_to_unit(values: Tensor) -> Tensor:
     """Rows (B, N) with a largest size of 1, so that nothing small is taken for 0."""
     return values.double() / values.double().abs().amax(1, keepdim=True).clamp_min(1e-300)

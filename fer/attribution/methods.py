@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from fer.attribution import face_regions
 from fer.attribution.captum_compat import NON_RELU_ACTIVATIONS, deeplift_compatible
-from fer.attribution.target_layer import default_layer, layers_for
+from fer.attribution.target_layer import default_layer, target_layers
 from fer.models.layers import Normalize
 
-SAMPLES, BLOCK = 32, 16  # noisy copies of a face; faces that go through the network at once
+NUM_SAMPLES, BATCH_SIZE = 32, 16  # noisy copies of a face; faces that go through the network at once
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Method:
 
     def reason_against(self, network: nn.Module) -> str | None:
         """One sentence why the method does not hold for this network, or None."""
-        checks = [_no_gradients] * KINDS[self.kind] + [_no_layer] * self.layered + [self.unfit] * bool(self.unfit)
+        checks = (
+            [_needs_gradients] * KINDS[self.kind] + [_needs_conv_layer] * self.layered + [self.unfit] * bool(self.unfit)
+        )
         return next((reason for check in checks if (reason := check(network))), None)
 
 
@@ -108,19 +110,19 @@ _DEEPLIFT = (
 )
 
 
-def _no_gradients(network: nn.Module) -> str | None:
+def _needs_gradients(network: nn.Module) -> str | None:
     if all(getattr(module, "differentiable", True) for module in network.modules()):
         return None
     return "It is an ONNX file, which gives no gradients."
 
 
-def _no_layer(network: nn.Module) -> str | None:
+def _needs_conv_layer(network: nn.Module) -> str | None:
     if not isinstance(network, nn.Sequential):
         return "It is no single chain of layers, so it has no layer whose maps could be weighed."
-    return None if layers_for(network) else "It has no convolution, so it has no maps that could be weighed."
+    return None if target_layers(network) else "It has no convolution, so it has no maps that could be weighed."
 
 
-def _no_rectifiers(network: nn.Module) -> str | None:
+def _needs_relu(network: nn.Module) -> str | None:
     modules = list(network.modules())
     bent = sorted({type(module).__name__ for module in modules if isinstance(module, NON_RELU_ACTIVATIONS)})
     if bent:
@@ -130,7 +132,7 @@ def _no_rectifiers(network: nn.Module) -> str | None:
     return None
 
 
-def _no_deeplift(network: nn.Module) -> str | None:
+def _needs_deeplift_rules(network: nn.Module) -> str | None:
     if not isinstance(network, nn.Sequential):
         return "It is no single chain of layers, and DeepLIFT has rules for layers only."
     other = sorted({type(layer).__name__ for layer in network if type(layer) not in _DEEPLIFT})
@@ -159,7 +161,7 @@ def integrated_gradients(q: AttributionRequest) -> Tensor:
             q.baseline[rough],
             q.target[rough],
             n_steps=steps,
-            internal_batch_size=max(BLOCK, len(rough)),
+            internal_batch_size=max(BATCH_SIZE, len(rough)),
             return_convergence_delta=True,
         )
         maps[rough], sums = part.to(maps), part.flatten(1).sum(1)
@@ -184,7 +186,7 @@ def occlusion(q: AttributionRequest) -> Tensor:
         (1, stride, stride),
         q.baseline,
         q.target,
-        perturbations_per_eval=_at_once(q),
+        perturbations_per_eval=_batch_of_copies(q),
     )
 
 
@@ -208,7 +210,7 @@ def input_x_gradient(q: AttributionRequest) -> Tensor:
 
 @register_method(
     kind="gradient",
-    passes=SAMPLES,
+    passes=NUM_SAMPLES,
     description="The mean gradient over 32 noisy copies of the face, which calms it.",
 )
 def smoothgrad(q: AttributionRequest) -> Tensor:
@@ -218,19 +220,19 @@ def smoothgrad(q: AttributionRequest) -> Tensor:
 
 @register_method(
     kind="contribution",
-    passes=SAMPLES,
+    passes=NUM_SAMPLES,
     description="Gradients at random points between the blurred face and noisy copies of this one.",
 )
 def gradient_shap(q: AttributionRequest) -> Tensor:
     """32 random points between the baseline and the noisy face (Lundberg and Lee 2017; Erion et al. 2021)."""
-    share = torch.rand(SAMPLES, 1, 1, 1, 1, generator=torch.Generator().manual_seed(q.seed + 1)).to(q.faces)
+    share = torch.rand(NUM_SAMPLES, 1, 1, 1, 1, generator=torch.Generator().manual_seed(q.seed + 1)).to(q.faces)
     way = q.faces.detach() + _noise(q) - q.baseline  # (S, B, 1, H, W)
     return (way * _gradients(q, q.baseline + share * way)).mean(0)
 
 
 @register_method(
     kind="contribution",
-    unfit=_no_deeplift,
+    unfit=_needs_deeplift_rules,
     description="Hands the difference from the blurred face down, layer by layer, to the pixels.",
 )
 def deeplift(q: AttributionRequest) -> Tensor:
@@ -249,7 +251,7 @@ def ablation(q: AttributionRequest) -> Tensor:
     rows, columns = (torch.arange(side, device=q.faces.device) * 8 // side for side in (height, width))
     cells = (8 * rows[:, None] + columns)[None, None]  # (1, 1, H, W)
     return attr.FeatureAblation(q.network).attribute(
-        q.faces.detach(), q.baseline, q.target, feature_mask=cells, perturbations_per_eval=_at_once(q)
+        q.faces.detach(), q.baseline, q.target, feature_mask=cells, perturbations_per_eval=_batch_of_copies(q)
     )
 
 
@@ -293,7 +295,7 @@ def hirescam(q: AttributionRequest) -> Tensor:
     It equals Grad-CAM where the gradient is the same all over a map, as before an average over the face.
     """
     maps = attr.LayerGradientXActivation(q.network, _layer(q)).attribute(q.faces, q.target)
-    return _enlarged(q, maps.sum(1, keepdim=True))
+    return _upsample(q, maps.sum(1, keepdim=True))
 
 
 @register_method(
@@ -303,12 +305,12 @@ def hirescam(q: AttributionRequest) -> Tensor:
 )
 def grad_cam(q: AttributionRequest) -> Tensor:
     """A layer's maps weighted by their mean gradients (Selvaraju et al. 2017), with its sign, enlarged."""
-    return _enlarged(q, attr.LayerGradCam(q.network, _layer(q)).attribute(q.faces, q.target))
+    return _upsample(q, attr.LayerGradCam(q.network, _layer(q)).attribute(q.faces, q.target))
 
 
 @register_method(
     kind="gradient",
-    unfit=_no_rectifiers,
+    unfit=_needs_relu,
     description="A gradient without what is negative on its way; sharp, but it mostly draws edges.",
 )
 def guided_backprop(q: AttributionRequest) -> Tensor:
@@ -319,7 +321,7 @@ def guided_backprop(q: AttributionRequest) -> Tensor:
 @register_method(
     kind="gradient",
     layered=True,
-    unfit=_no_rectifiers,
+    unfit=_needs_relu,
     description="Guided backpropagation where Grad-CAM is positive.",
 )
 def guided_grad_cam(q: AttributionRequest) -> Tensor:
@@ -330,7 +332,7 @@ def guided_grad_cam(q: AttributionRequest) -> Tensor:
 
 @register_method(
     kind="gradient",
-    unfit=_no_rectifiers,
+    unfit=_needs_relu,
     description="A gradient that is rectified on its way back, whatever the face was like.",
 )
 def deconvolution(q: AttributionRequest) -> Tensor:
@@ -344,7 +346,7 @@ def deconvolution(q: AttributionRequest) -> Tensor:
 def _gradients(q: AttributionRequest, points: Tensor) -> Tensor:
     """The gradient at points (S, B, 1, H, W) between, or around, the faces; of the same shape."""
     found = []
-    for block in points.split(max(1, BLOCK // points.shape[1])):
+    for block in points.split(max(1, BATCH_SIZE // points.shape[1])):
         faces = block.flatten(0, 1).requires_grad_()
         maps = attr.Saliency(q.network).attribute(faces, q.target.repeat(len(block)), abs=False)
         found.append(maps.unflatten(0, block.shape[:2]))
@@ -354,23 +356,23 @@ def _gradients(q: AttributionRequest, points: Tensor) -> Tensor:
 @torch.no_grad()
 def _outputs(q: AttributionRequest, faces: Tensor) -> Tensor:
     """What is explained, of other faces (S, B, 1, H, W) in the places of the question's: (S, B)."""
-    found = [q.network(block.flatten(0, 1)) for block in faces.split(max(1, BLOCK // faces.shape[1]))]
+    found = [q.network(block.flatten(0, 1)) for block in faces.split(max(1, BATCH_SIZE // faces.shape[1]))]
     return torch.cat(found).gather(1, q.target.repeat(len(faces))[:, None]).view(faces.shape[:2])
 
 
 def _noise(q: AttributionRequest) -> Tensor:
     """Noise (S, 1, 1, H, W): the same for every face, so that a map does not depend on the other faces of a batch."""
     generator = torch.Generator().manual_seed(q.seed)
-    return 0.1 * torch.randn(SAMPLES, 1, *q.faces.shape[1:], generator=generator).to(q.faces)
+    return 0.1 * torch.randn(NUM_SAMPLES, 1, *q.faces.shape[1:], generator=generator).to(q.faces)
 
 
 def _layer(q: AttributionRequest) -> nn.Module:
     return q.network.get_submodule(q.layer or default_layer(q.network))
 
 
-def _enlarged(q: AttributionRequest, maps: Tensor) -> Tensor:
+def _upsample(q: AttributionRequest, maps: Tensor) -> Tensor:
     return attr.LayerAttribution.interpolate(maps, q.faces.shape[-2:], "bilinear")
 
 
-def _at_once(q: AttributionRequest) -> int:
-    return max(1, BLOCK // len(q.faces))
+def _batch_of_copies(q: AttributionRequest) -> int:
+    return max(1, BATCH_SIZE // len(q.faces))

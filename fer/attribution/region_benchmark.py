@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from fer.attribution import face_regions
-from fer.attribution.explain import blurred, explain
+from fer.attribution.explain import blur, explain
 from fer.attribution.face_regions import FACE_REGIONS
 from fer.data import dataset
 from fer.data.dataset import FaceDataset
@@ -25,7 +25,7 @@ from fer.utils.artifacts import Artifact
 FILE = "regions.npz"
 _BLOCK = 16  # faces that are explained at once
 
-CLAIMED = ("eyes", "nose", "mouth", "cheeks")  # what matters, by report 2
+CLAIMED_REGIONS = ("eyes", "nose", "mouth", "cheeks")  # what matters, by report 2
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class RegionAttribution:
         ]
 
 
-def some(validation: FaceDataset, each: int) -> FaceDataset:
+def sample_faces(validation: FaceDataset, each: int) -> FaceDataset:
     """Up to ``each`` faces of every label, without duplicates in Training, always the same ones."""
     if each < 1:
         raise ValueError(f"each is {each}: expected 1 or more faces of a label")
@@ -82,7 +82,9 @@ def some(validation: FaceDataset, each: int) -> FaceDataset:
     return shuffled[torch.cat(chosen)]
 
 
-def measure(network: nn.Module, faces: FaceDataset, labels: Sequence[str], quiet: bool = False) -> RegionAttribution:
+def measure_regions(
+    network: nn.Module, faces: FaceDataset, labels: Sequence[str], quiet: bool = False
+) -> RegionAttribution:
     """Explains every face's answer by integrated gradients, and averages by label and by right and wrong."""
     network, pixels = fuse_for_inference(network), dataset.to_unit(faces.pixels)
     maps, answers = [], []
@@ -99,38 +101,43 @@ def measure(network: nn.Module, faces: FaceDataset, labels: Sequence[str], quiet
     by_label = torch.zeros(len(labels), len(FACE_REGIONS)).double().index_add(0, faces.labels, each)
     by_label /= counts.sum(1, keepdim=True).clamp_min(1)
     mean = faces.pixels.float().mean(0).round().byte()
-    claim = _claim(each.numpy(), face_regions.region_shares(pixels - blurred(pixels)).numpy())
+    claim = _claim(each.numpy(), face_regions.region_shares(pixels - blur(pixels)).numpy())
     return RegionAttribution(tuple(labels), *(part.numpy() for part in (mean, means, counts, by_label)), claim)
 
 
 def _claim(shares: np.ndarray, detail: np.ndarray) -> RegionClaim:
     """Of the maps' shares (N, P), and of those of the faces' detail."""
     drawn = np.random.default_rng(0).integers(len(shares), size=(1000, len(shares)))
-    low, high = np.percentile([_times(shares[row]) for row in drawn], [2.5, 97.5])
-    return RegionClaim(*(round(float(value), 3) for value in (_times(shares), low, high, _times(detail))))
+    low, high = np.percentile([_density_ratio(shares[row]) for row in drawn], [2.5, 97.5])
+    return RegionClaim(
+        *(round(float(value), 3) for value in (_density_ratio(shares), low, high, _density_ratio(detail)))
+    )
 
 
-def _times(shares: np.ndarray) -> float:
+def _density_ratio(shares: np.ndarray) -> float:
     density = dict(zip(FACE_REGIONS, shares.mean(0) / face_regions.region_areas().numpy(), strict=True))
     areas = dict(zip(FACE_REGIONS, face_regions.region_areas().tolist(), strict=True))
-    claimed = sum(density[name] * areas[name] for name in CLAIMED) / sum(areas[name] for name in CLAIMED)
+    claimed = sum(density[name] * areas[name] for name in CLAIMED_REGIONS) / sum(
+        areas[name] for name in CLAIMED_REGIONS
+    )
     return claimed / max(density["rest"], 1e-3)
 
 
-def answer(look: RegionAttribution) -> str:
+def claim_sentence(look: RegionAttribution) -> str:
     """Report 2's claim, answered in a sentence."""
     claim = look.claim
     holds = "does not hold" if claim.low <= 1 else "holds"
     beyond = "more than" if claim.low > claim.detail else "less than" if claim.high < claim.detail else "no more than"
+    regions = f"{', '.join(CLAIMED_REGIONS[:-1])} and {CLAIMED_REGIONS[-1]}"
     return (
-        f"Report 2 says that {', '.join(CLAIMED[:-1])} and {CLAIMED[-1]} matter, hair and plain skin do not. Here that "
-        f"{holds}: a pixel of theirs carries {claim.times:.2f} times as much of the map (95 %: {claim.low:.2f} to "
-        f"{claim.high:.2f}) as one of hair, skin and background. Mere detail of the faces would give "
-        f"{claim.detail:.2f}, and the network goes by them {beyond} that."
+        f"Report 2 says that {regions} matter, hair and plain skin do not. Here that {holds}: a pixel of theirs "
+        f"carries {claim.times:.2f} times as much of the map (95 %: {claim.low:.2f} to {claim.high:.2f}) as one of "
+        f"hair, skin and background. Mere detail of the faces would give {claim.detail:.2f}, and the network goes by "
+        f"them {beyond} that."
     )
 
 
-def write(look: RegionAttribution, folder: Path) -> None:
+def save_region_attribution(look: RegionAttribution, folder: Path) -> None:
     """Keeps it beside the weights, stamped with their digest; the maps in float16 of their own scale."""
     content = {
         "labels": np.array(look.labels),
@@ -143,7 +150,7 @@ def write(look: RegionAttribution, folder: Path) -> None:
     ARTIFACT.save(folder, content)
 
 
-def read(folder: Path) -> RegionAttribution | None:
+def load_region_attribution(folder: Path) -> RegionAttribution | None:
     """What was measured of the network in ``folder``; None where it was not, or of other weights, or is broken."""
     return ARTIFACT.load_or_none(folder)
 
@@ -151,12 +158,12 @@ def read(folder: Path) -> RegionAttribution | None:
 def _parse(kept: dict[str, np.ndarray]) -> RegionAttribution:
     labels, claim = tuple(str(label) for label in kept["labels"]), RegionClaim(*kept["claim"].tolist())
     look = RegionAttribution(labels, kept["face"], kept["maps"].astype(float), kept["counts"], kept["shares"], claim)
-    if not _sound(look):
+    if not _is_valid(look):
         raise ValueError("shapes or numbers that no measurement has")
     return look
 
 
-def _sound(look: RegionAttribution) -> bool:
+def _is_valid(look: RegionAttribution) -> bool:
     """Whether everything has the shape that it should have, and the numbers are numbers."""
     count = len(look.labels)
     shapes = [part.shape for part in (look.face, look.maps, look.counts, look.shares)]

@@ -8,9 +8,9 @@ from fer.models.clone import _shape_only, clone_shared
 from fer.models.layers import SIDE
 
 
-def layers_for(network: nn.Module) -> list[str]:
+def target_layers(network: nn.Module) -> list[str]:
     """The layers, from the first convolution on, that put out maps of more than one pixel; [] for no plain chain."""
-    return list(_sides(network))
+    return list(_sides_of(network))
 
 
 def default_layer(network: nn.Sequential) -> str | None:
@@ -18,7 +18,7 @@ def default_layer(network: nn.Sequential) -> str | None:
 
     A map of 3x3 says of a face little more than that it is in the middle. Without an activation, the convolution.
     """
-    sides = _sides(network)
+    sides = _sides_of(network)
     for least in (6, 1):
         for kinds in ((nn.ReLU, nn.Sigmoid, nn.Tanh, *NON_RELU_ACTIVATIONS), (nn.Conv2d,)):
             for name in reversed(sides):
@@ -27,18 +27,20 @@ def default_layer(network: nn.Sequential) -> str | None:
     return None
 
 
-_known: WeakKeyDictionary[nn.Module, dict[str, int]] = WeakKeyDictionary()  # it takes as long as a forward of a face
+_map_sides: WeakKeyDictionary[nn.Module, dict[str, int]] = (
+    WeakKeyDictionary()
+)  # it takes as long as a forward of a face
 
 
-def _sides(network: nn.Module) -> dict[str, int]:
+def _sides_of(network: nn.Module) -> dict[str, int]:
     """The shorter side of the maps of each of `layers_for(network)`, by name; found once for every network."""
-    if network not in _known:
-        _known[network] = _measured(network) if isinstance(network, nn.Sequential) else {}
-    return _known[network]
+    if network not in _map_sides:
+        _map_sides[network] = _measure_sides(network) if isinstance(network, nn.Sequential) else {}
+    return _map_sides[network]
 
 
 @torch.no_grad()
-def _measured(network: nn.Sequential) -> dict[str, int]:
+def _measure_sides(network: nn.Sequential) -> dict[str, int]:
     """The same, anew; only shapes are computed."""
     values, sides, convolved = torch.empty(1, 1, SIDE, SIDE, device="meta"), {}, False
     for name, layer in clone_shared(network, _shape_only).named_children():

@@ -36,14 +36,14 @@ def _compared(root: str | None) -> tuple[Tensor, str]:
         if root:
             raise
         print(f"fer export: compared on made-up faces: {error}", file=sys.stderr)
-        return onnx.made_up_faces(500), "made-up faces"
+        return onnx.synthetic_faces(500), "made-up faces"
 
 
 def push(network: str, repository: str, private: bool, as_json: bool) -> None:
     """Uploads a checkpoint to the Hugging Face Hub, from where `--network OWNER/NAME` reads it back."""
     from fer.release import hub
 
-    address = hub.push(network, repository, private)
+    address = hub.push_to_hub(network, repository, private)
     print_json({"repository": repository, "address": address}) if as_json else print(f"{network} is at {address}")
 
 
@@ -51,7 +51,7 @@ def space(action: str, folder: str | None, as_json: bool) -> None:
     """Checks whether this repository, or a static site, is a Hugging Face Space as it stands; starts its page once."""
     from fer.release import space
 
-    findings = {"check": space.check}[action](Path(folder) if folder else space.ROOT)
+    findings = {"check": space.check_space}[action](Path(folder) if folder else space.ROOT)
     if as_json:
         print_json([vars(finding) for finding in findings])
     for finding in findings if not as_json else ():

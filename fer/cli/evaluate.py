@@ -58,7 +58,7 @@ def _calibrate(trained: checkpoint.FERModel, root: str | None) -> None:
 def _forget_measurements(trained: checkpoint.FERModel, folder: Path) -> None:
     """Takes out what was measured of the logits before their adjustment, on either split."""
     (folder / predictions.PREDICTIONS).unlink(missing_ok=True)
-    trained.metrics = {key: value for key, value in trained.metrics.items() if key == model_card.SPEED}
+    trained.metrics = {key: value for key, value in trained.metrics.items() if key == model_card.LATENCY_KEY}
 
 
 def _measured(

@@ -29,11 +29,11 @@ def saliency(
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
     reason = explanation.explain_face(trained, found[0].crop, method or list_methods(trained)[0], **question)
     with whole_file(Path(file)) as partial:
-        maps.titled_images(explanation.pictures(reason)).savefig(partial, dpi=150)
-    scores = explanation.scores(reason, explanation.changes(trained, reason))
+        maps.titled_images(explanation.labelled_images(reason)).savefig(partial, dpi=150)
+    scores = explanation.score_explanation(reason, explanation.measure_output_changes(trained, reason))
     if as_json:
-        return print_json(explanation.summary(reason, scores) | {"file": file})
-    print("\n".join([*explanation.sentences(reason, scores), f"written to {file}"]))
+        return print_json(explanation.to_json(reason, scores) | {"file": file})
+    print("\n".join([*explanation.describe(reason, scores), f"written to {file}"]))
 
 
 def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
@@ -42,9 +42,9 @@ def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
 
     trained = checkpoint.load_model(network)
     (validation,) = fer2013.get_splits(fer2013.load_fer2013(root), "PublicTest")
-    rows = benchmark.measure(trained, benchmark.some(validation, faces), quiet=as_json)
+    rows = benchmark.run_benchmark(trained, benchmark.sample_faces(validation, faces), quiet=as_json)
     if folder := checkpoint.resolve_path(network):
-        benchmark.write(rows, folder)
+        benchmark.save_benchmark(rows, folder)
     if as_json:
         return print_json(rows)
     print(f"{'method':22} {'region correlation':>18} {'fidelity':>9} {'forgetful network':>18}")
@@ -61,16 +61,18 @@ def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
     trained = checkpoint.load_model(network)
     (validation,) = fer2013.get_splits(fer2013.load_fer2013(root), "PublicTest")
     validation = dataset.with_label_set(validation, trained.labels)
-    look = region_benchmark.measure(trained, region_benchmark.some(validation, each), trained.labels, quiet=as_json)
+    look = region_benchmark.measure_regions(
+        trained, region_benchmark.sample_faces(validation, each), trained.labels, quiet=as_json
+    )
     if folder := checkpoint.resolve_path(network):
-        region_benchmark.write(look, folder)
+        region_benchmark.save_region_attribution(look, folder)
     if as_json:
         return print_json({"rows": look.rows(), "density": look.density(), "claim": vars(look.claim)})
     print(f"{'':16}{'faces':>6}", *(f"{name:>8}" for name in look.density()))
     for row in look.rows():
         print(f"{row['label']:16}{row['faces']:6}", *(f"{row[name]:8.1%}" for name in look.density()))
     print(f"{'as much as area':22}", *(f"{value:7.2f}x" for value in look.density().values()))
-    print(region_benchmark.answer(look))
+    print(region_benchmark.claim_sentence(look))
     return None
 
 
@@ -83,7 +85,7 @@ def ascend(
     from fer.plotting import encode, maps
 
     began, chain = time.perf_counter(), checkpoint.load_model(network)
-    numbers = visualization.listed(filters) if filters else None
+    numbers = visualization.parse_filters(filters) if filters else None
     file = file_for(out, f"ascent-{chain.name}-{layer}.png", files_of(network))
     *_, frame = visualization.visualize(
         chain, layer, numbers, presets.preset_with(preset, **parts), seed=seed, steps=steps
@@ -114,11 +116,15 @@ def atlas(network: str, root: str | None, as_json: bool) -> None:
         raise ValueError(f"{network!r} is no folder here, so there is no place beside its weights")
     pixels = _public_test(root)
     rows = []
-    for layer, found in atlas.make(trained, folder, pixels, quiet=as_json):
-        rows.append({"layer": layer} | atlas.figures(found))
+    for layer, found in atlas.build_atlas(trained, folder, pixels, quiet=as_json):
+        rows.append({"layer": layer} | atlas.layer_metrics(found))
         if not as_json:
             print("{layer:10} {filters:4} filters, {dead:3} dead, two seeds agree {agreement:.2f}".format(**rows[-1]))
-    told = {"seconds": round(time.perf_counter() - began, 1), "bytes": atlas.size(folder), "faces": pixels is not None}
+    told = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "bytes": atlas.total_bytes(folder),
+        "faces": pixels is not None,
+    }
     if as_json:
         return print_json({"layers": rows} | told)
     print(f"{folder}: {told['bytes'] / 1e6:.2f} MB in {told['seconds']} s")

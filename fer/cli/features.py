@@ -20,8 +20,10 @@ def activations(
     found = predictor.predict_image(image_io.open_image(image), trained, load_detector(quiet=whole), whole).faces
     if not found:
         raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
-    answer = layer_report.layer_report(trained, layer, found[0].crop, redundancy.read(folder) if folder else None)
-    layer_report.draw(answer, file, common)
+    answer = layer_report.layer_report(
+        trained, layer, found[0].crop, redundancy.load_redundancy(folder) if folder else None
+    )
+    layer_report.save_picture(answer, file, common)
     if as_json:
         return print_json(answer.summary() | {"file": str(file)})
     print("\n".join([*answer.lines(), f"written to {file}"]))
@@ -37,9 +39,9 @@ def redundancy(network: str, faces: int, thin: str | None, root: str | None, as_
         fer2013.load_fer2013(root),
         checkpoint.resolve_path(network),
     )
-    found = pruning_curve.record(trained, folder, splits, faces, thin, quiet=as_json)
+    found = pruning_curve.update_redundancy(trained, folder, splits, faces, thin, quiet=as_json)
     if folder:
-        model_card.put_redundancy(folder, pruning_curve.section(found))
+        model_card.write_redundancy_section(folder, pruning_curve.card_section(found))
     if as_json:
         return print_json({"faces": found.faces, "layers": found.rows(), "thinned": found.thinned})
-    print("\n".join(pruning_curve.lines(found)))
+    print("\n".join(pruning_curve.format_lines(found)))

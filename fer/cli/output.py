@@ -21,7 +21,8 @@ from fer.utils import outputs
 
 def _describe(network: checkpoint.FERModel) -> dict:
     measured = {
-        key: network.metrics.get(key) for key in ("public_test", "private_test", "private_test_tta", model_card.SPEED)
+        key: network.metrics.get(key)
+        for key in ("public_test", "private_test", "private_test_tta", model_card.LATENCY_KEY)
     }
     return {"name": network.name, "parameters": summary.count_parameters(network), "labels": network.labels, **measured}
 
@@ -98,7 +99,7 @@ def load_detector(quiet: bool = False):
 
     found = detector.load_detector()  # which may look for YuNet for three seconds
     if not quiet:
-        print(detector.described(found.name), file=sys.stderr)
+        print(detector.detector_sentence(found.name), file=sys.stderr)
     return found
 
 

@@ -68,7 +68,7 @@ def _check_outputs(moving: list[Path], others: list[Path], out: str | None, film
 
         distinct = outputs.distinct([Path(file.name) for file in moving])
         names = {file: str(name) for file, name in zip(moving, distinct, strict=True)}
-        files += [file for name in names.values() for file in video.written(Path(films), name).values()]
+        files += [file for name in names.values() for file in video.output_files(Path(films), name).values()]
     outputs.check_outputs([*moving, *others], files)
     return names
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.faces.framing import Box, _degrees, _eyes, _Turn, crop, frame
+from fer.faces.framing import Box, Rotation, crop, eye_angle, frame, wrap_angle
 from fer.faces.verifier import face_score
 
 HUB, HUB_FILE = "opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx"
@@ -35,10 +35,10 @@ FINE_ABOVE = 1.4  # times `coarse`: a larger picture is searched for its small f
 BORDERED, BORDER = 96, 48  # pixels of a picture without a find, and of the border that is put around it
 LEVEL_SIDE, LEVEL_PIXELS, LEVEL_STEP, LEVEL_GAIN = 2.2, 176, 30, 0.01  # of a face's surroundings when it is levelled
 
-SMALL_TILT = 15.0  # degrees up to which faces are left as they are, as FER-2013's are
+MAX_UPRIGHT_TILT = 15.0  # degrees up to which faces are left as they are, as FER-2013's are
 UPRIGHT_SCORE = 0.9  # YuNet's, below which a face may be turned further than its landmarks say
-BETTER = 0.05  # in score: so much better a turned find has to be than what is found in the same place upright
-MOST_LEVELLED = 8  # faces of a picture, the largest
+TURNED_MARGIN = 0.05  # in score: so much better a turned find has to be than what is found in the same place upright
+MAX_LEVELLED = 8  # faces of a picture, the largest
 
 # ------------------------------------------------------------------------------------------------ detectors
 
@@ -73,14 +73,14 @@ class Detector:
     def __call__(self, picture: np.ndarray) -> list[Box]:
         """All faces, whichever way they are turned."""
         boxes = self.upright(picture)
-        boxes = [self._levelled(picture, box) for box in boxes[:MOST_LEVELLED]] + boxes[MOST_LEVELLED:]
+        boxes = [self._levelled(picture, box) for box in boxes[:MAX_LEVELLED]] + boxes[MAX_LEVELLED:]
         if not any(box.score >= self._sure for box in boxes):
             boxes += [turned for turned in self._any_turn(picture) if _is_better(turned, boxes)]
-        return sorted(_merged(boxes), key=self._rank)
+        return sorted(_suppress_overlaps(boxes), key=self._rank)
 
     def upright(self, picture: np.ndarray) -> list[Box]:
         """The faces that are nearly upright, which is quicker: for frames of a film."""
-        return sorted(_merged(self._upright(picture)), key=self._rank)
+        return sorted(_suppress_overlaps(self._upright(picture)), key=self._rank)
 
     def near(self, picture: np.ndarray, boxes: Sequence[Box]) -> list[Box]:
         """The same for faces that were in these boxes a moment ago, where that is worth while: see `slow`.
@@ -94,8 +94,8 @@ class Detector:
             part = picture[top : max(bottom, 0), left : max(right, 0)]
             if min(part.shape[:2]) >= 8:
                 longest = max(round(self._face * max(part.shape[:2]) / box.width), 16)
-                found += [_shifted(face, left, top) for face in self._look(part, longest)]
-        return sorted(_merged(found), key=self._rank)
+                found += [_shift_box(face, left, top) for face in self._look(part, longest)]
+        return sorted(_suppress_overlaps(found), key=self._rank)
 
     def _rank(self, box: Box) -> tuple[bool, float]:
         """The largest first; those of which a cascade is not sure last, since many of them are no faces."""
@@ -115,9 +115,9 @@ class Detector:
         found = []
         for angle in range(self._step - 180, 181, self._step):
             if angle:
-                turn = _Turn.around(picture, angle, scale)
+                turn = Rotation.around(picture, angle, scale)
                 found += [box for box in self._search_turned(picture, turn) if box.score >= self._sure]
-        return _merged(found)
+        return _suppress_overlaps(found)
 
     def _levelled(self, picture: np.ndarray, box: Box) -> Box:
         """The same face with its angle, where it is turned so far that it has to be levelled.
@@ -125,28 +125,28 @@ class Detector:
         YuNet's landmarks say too little of a tilt above some 20 degrees, and take an upside-down face for an upright
         one, but its score is best where the face is upright: so its surroundings are searched in turns of 30 degrees.
         """
-        if len(box.landmarks) != 5 or (box.score >= UPRIGHT_SCORE and abs(_eyes(box)) <= SMALL_TILT):
+        if len(box.landmarks) != 5 or (box.score >= UPRIGHT_SCORE and abs(eye_angle(box)) <= MAX_UPRIGHT_TILT):
             return box
         side = LEVEL_SIDE * max(box.width, box.height)
         left, top = (max(math.floor(value - side / 2), 0) for value in box.centre)
         part = picture[top : math.ceil(box.centre[1] + side / 2), left : math.ceil(box.centre[0] + side / 2)]
         angles = range(LEVEL_STEP - 180, 181, LEVEL_STEP)
-        turns = [_Turn.around(part, angle, LEVEL_PIXELS / side) for angle in angles]
+        turns = [Rotation.around(part, angle, LEVEL_PIXELS / side) for angle in angles]
         place = box.centre[0] - left, box.centre[1] - top
         near = [self._nearest(part, turn, place, box.width) for turn in turns]
         as_is = near[angles.index(0)]
         best = max(range(len(near)), key=lambda k: near[k].score if near[k] else 0)
         if near[best] is None or near[best].score < (as_is or box).score + LEVEL_GAIN:
             return box
-        angle = _angle(near, best)
-        return box if abs(angle) <= SMALL_TILT else _shifted(replace(near[best], angle=angle), left, top)
+        angle = _interpolate_angle(near, best)
+        return box if abs(angle) <= MAX_UPRIGHT_TILT else _shift_box(replace(near[best], angle=angle), left, top)
 
-    def _nearest(self, part: np.ndarray, turn: "_Turn", place: tuple[float, float], reach: float) -> Box | None:
+    def _nearest(self, part: np.ndarray, turn: "Rotation", place: tuple[float, float], reach: float) -> Box | None:
         """The best find within reach of a place."""
         found = [box for box in self._search_turned(part, turn) if math.dist(box.centre, place) < reach / 2]
         return max(found, key=lambda box: box.score, default=None)
 
-    def _search_turned(self, picture: np.ndarray, turn: "_Turn") -> list[Box]:
+    def _search_turned(self, picture: np.ndarray, turn: "Rotation") -> list[Box]:
         view = turn.view(picture)
         with self._lock:
             found = self._search(view)
@@ -161,10 +161,10 @@ class Detector:
         view = cv2.copyMakeBorder(view, border, border, border, border, cv2.BORDER_REPLICATE)
         with self._lock:
             found = self._search(view)
-        return [_moved(box, border, width / size[0], height / size[1]) for box in found]
+        return [_view_to_picture(box, border, width / size[0], height / size[1]) for box in found]
 
 
-def described(name: str) -> str:
+def detector_sentence(name: str) -> str:
     """A detector in one sentence, for people who have not chosen it."""
     if name == "yunet":
         return "Faces are found by YuNet."
@@ -183,36 +183,36 @@ def load_detector(prefer: str | None = None) -> Detector:
     if prefer not in (None, "yunet", "haar"):
         raise ValueError(f'prefer={prefer!r} is no detector; "yunet", "haar" or None would be right')
     if prefer == "haar":
-        return _haar()
+        return _haar_detector()
     if given := os.environ.get("FER_YUNET"):
         try:
-            return _yunet(Path(given))
+            return _yunet_detector(Path(given))
         except (OSError, cv2.error):
             raise ValueError(f"FER_YUNET={given!r} is no YuNet model; give the path of {HUB_FILE}") from None
     try:
-        if path := _cached() or _download():
-            return _yunet(path)
+        if path := _cached_model() or _download_model():
+            return _yunet_detector(path)
     except (OSError, cv2.error):
         pass  # a damaged cache is no reason to see no faces: Detector.name says which one it became
     if prefer == "yunet":
         raise ValueError(f"YuNet's model is not at hand: download {HUB_FILE} from {HUB}, set FER_YUNET to its path")
-    return _haar()
+    return _haar_detector()
 
 
 def yunet_file() -> Path | None:
     """YuNet's file where it is at hand: what $FER_YUNET names, else the local Hub cache's; None where there is none."""
     given = os.environ.get("FER_YUNET")
-    return Path(given) if given else _cached()
+    return Path(given) if given else _cached_model()
 
 
-def _cached() -> Path | None:
+def _cached_model() -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     path = try_to_load_from_cache(HUB, HUB_FILE)
     return Path(path) if isinstance(path, str) else None
 
 
-def _download(seconds: float = 3.0) -> Path | None:
+def _download_model(seconds: float = 3.0) -> Path | None:
     """The model from the Hub, or None. A process of its own can be ended at any moment, and nobody hears it."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return None
@@ -222,10 +222,10 @@ def _download(seconds: float = 3.0) -> Path | None:
         subprocess.run([sys.executable, "-c", code, HUB, HUB_FILE], timeout=seconds, check=True, **quiet)
     except (OSError, subprocess.SubprocessError):
         return None
-    return _cached()
+    return _cached_model()
 
 
-def _yunet(path: Path) -> Detector:
+def _yunet_detector(path: Path) -> Detector:
     search = _YuNet(path.read_bytes())
     search(np.zeros((64, 64, 3), np.uint8))  # another network's model fails here, not at the first visitor
     return Detector("yunet", search, **YUNET)
@@ -258,7 +258,7 @@ class _YuNet:
         return [Box(*row[:4], row[14], tuple(zip(row[4:14:2], row[5:14:2], strict=True))) for row in rows]
 
 
-def _haar() -> Detector:
+def _haar_detector() -> Detector:
     return Detector("haar", _Haar(), coarse=288, fine=1000, face=64, sure=0.5, step=30, turned=320)
 
 
@@ -286,14 +286,14 @@ class _Haar:
         found = [(box, float(s)) for box, n, s in zip(boxes, levels, sums, strict=True) if n >= self.STAGES]
         kept = []
         for box, s in found:
-            if s >= self.SURE or s >= self.DOUBTFUL and _agrees(self._second, grey, box):
+            if s >= self.SURE or s >= self.DOUBTFUL and _second_cascade_agrees(self._second, grey, box):
                 place = Box(*map(float, box))
                 likeness = face_score(crop(grey, frame(place, "haar")))
                 kept += [replace(place, score=(s + likeness) / (s + likeness + 10))] if likeness >= 0 else []
         return kept
 
 
-def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -> bool:
+def _second_cascade_agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -> bool:
     """Whether this cascade too finds a face of about that size around the box."""
     x, y, width, height = box.tolist()
     margin = width // 4
@@ -305,45 +305,45 @@ def _agrees(cascade: cv2.CascadeClassifier, grey: np.ndarray, box: np.ndarray) -
     return len(cascade.detectMultiScale(around, 1.1, 7, 0, (45, 45))) > 0
 
 
-def _angle(turns: list[Box | None], best: int) -> float:
+def _interpolate_angle(turns: list[Box | None], best: int) -> float:
     """Where the eyes are level between turns of 30 degrees, by the best one and its neighbour on the other side.
 
     The eyes' own angle is too small by a factor that differs from face to face, but not by its sign.
     """
-    angle, tilt = turns[best].angle, _degrees(_eyes(turns[best]) - turns[best].angle)
+    angle, tilt = turns[best].angle, wrap_angle(eye_angle(turns[best]) - turns[best].angle)
     step = 1 if tilt > 0 else -1
     other = turns[(best + step) % len(turns)]
-    rest = 0.0 if other is None else _degrees(_eyes(other) - other.angle)
-    return _degrees(angle + (step * LEVEL_STEP * tilt / (tilt - rest) if tilt * rest < 0 else tilt))
+    rest = 0.0 if other is None else wrap_angle(eye_angle(other) - other.angle)
+    return wrap_angle(angle + (step * LEVEL_STEP * tilt / (tilt - rest) if tilt * rest < 0 else tilt))
 
 
-def _moved(box: Box, border: int, across: float, down: float) -> Box:
+def _view_to_picture(box: Box, border: int, across: float, down: float) -> Box:
     """From a view's pixels to its picture's."""
     points = tuple(((x - border) * across, (y - border) * down) for x, y in box.landmarks)
     x, y = (box.x - border) * across, (box.y - border) * down
     return replace(box, x=x, y=y, width=box.width * across, height=box.height * down, landmarks=points)
 
 
-def _shifted(box: Box, right: float, down: float) -> Box:
+def _shift_box(box: Box, right: float, down: float) -> Box:
     points = tuple((x + right, y + down) for x, y in box.landmarks)
     return replace(box, x=box.x + right, y=box.y + down, landmarks=points)
 
 
-def _merged(boxes: list[Box]) -> list[Box]:
+def _suppress_overlaps(boxes: list[Box]) -> list[Box]:
     """Of boxes that cover more than half of one another, the one with the best score."""
     kept: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.score):
-        if all(_covered(box, other) <= 0.5 for other in kept):
+        if all(_overlap(box, other) <= 0.5 for other in kept):
             kept.append(box)
     return kept
 
 
 def _is_better(turned: Box, upright: list[Box]) -> bool:
     """Whether nothing in its place is about as good."""
-    return all(_covered(turned, box) <= 0.5 or turned.score >= box.score + BETTER for box in upright)
+    return all(_overlap(turned, box) <= 0.5 or turned.score >= box.score + TURNED_MARGIN for box in upright)
 
 
-def _covered(a: Box, b: Box) -> float:
+def _overlap(a: Box, b: Box) -> float:
     """The shared area as a fraction of the smaller box."""
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)

@@ -56,7 +56,7 @@ FRAMING = {"yunet": Framing(1.298, 0.005, -0.067), "haar": Framing(1.021, 0.0, 0
 
 
 @dataclass(frozen=True)
-class _Turn:
+class Rotation:
     """A picture resized by `scale` and turned so that a face turned clockwise by `angle` degrees stands upright."""
 
     angle: float
@@ -65,7 +65,7 @@ class _Turn:
     size: tuple[int, int]  # of the view
 
     @classmethod
-    def around(cls, picture: np.ndarray, angle: float, scale: float) -> "_Turn":
+    def around(cls, picture: np.ndarray, angle: float, scale: float) -> "Rotation":
         """All of the picture; in its view, the corners repeat the picture's edges."""
         height, width = picture.shape[:2]
         cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
@@ -103,13 +103,13 @@ class _Turn:
         return self.centre[0] + cos * x - sin * y, self.centre[1] + sin * x + cos * y
 
 
-def _eyes(box: Box) -> float:
+def eye_angle(box: Box) -> float:
     """By how many degrees the line through YuNet's eyes is turned clockwise."""
     (left, top), (right, bottom) = box.landmarks[:2]
     return math.degrees(math.atan2(bottom - top, right - left))
 
 
-def _degrees(angle: float) -> float:
+def wrap_angle(angle: float) -> float:
     """The same angle in (-180, 180]."""
     return 180 - (180 - angle) % 360
 
@@ -129,7 +129,7 @@ def frame(box: Box, detector_name: str) -> Box:
     return Box(x - side / 2, y - side / 2, side, side, box.score, angle=box.angle)
 
 
-def whole(picture: np.ndarray) -> Box:
+def centre_square(picture: np.ndarray) -> Box:
     """The centred square of the picture's shorter side: the whole picture taken as a face."""
     x, y, side = centred_square(picture)
     return Box(x, y, side, side)
@@ -150,6 +150,6 @@ def _levelled_part(picture: np.ndarray, square: Box) -> tuple[np.ndarray, Box]:
     columns = np.clip(np.arange(left, right), 0, picture.shape[1] - 1)  # outside the picture its edge is repeated
     rows = np.clip(np.arange(top, bottom), 0, picture.shape[0] - 1)
     part = np.ascontiguousarray(picture[rows[:, None], columns])
-    turn = _Turn.around(part, square.angle, 1.0)
+    turn = Rotation.around(part, square.angle, 1.0)
     x, y = turn.to_view(x - left, y - top)
     return turn.view(part), Box(x - square.width / 2, y - square.height / 2, square.width, square.height)

@@ -24,11 +24,11 @@ def face_score(crop: np.ndarray) -> float:
     maps = crop.astype(np.float32).reshape(24, 2, 24, 2).mean((1, 3))[None]  # (1, 24, 24)
     maps = (maps - maps.mean()) / (maps.std(ddof=1) + 8)
     for layer in range(3):
-        maps = _convolved(maps, weights[f"kernel{layer}"], weights[f"bias{layer}"])  # (8, 12, 12) ... (16, 3, 3)
+        maps = _conv_block(maps, weights[f"kernel{layer}"], weights[f"bias{layer}"])  # (8, 12, 12) ... (16, 3, 3)
     return float(maps.ravel() @ weights["weights"] + weights["bias"])
 
 
-def _convolved(maps: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def _conv_block(maps: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """(C, S, S), kernel (D, C, 3, 3) and bias (D,) -> (D, S / 2, S / 2)."""
     side = maps.shape[1]
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))

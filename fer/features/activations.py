@@ -9,13 +9,13 @@ Hooks on a network that several visitors share would give one of them the other'
 import torch
 from torch import Tensor
 
-from fer.features.receptive_field import _PASSING
+from fer.features.receptive_field import PASS_THROUGH
 from fer.models.layers import SIDE, NamedSequential
 
 
 def active_layers(network: NamedSequential) -> list[str]:
     """The layers that make something new, in order: all but dropout and flattening."""
-    return [name for name, layer in network.named_children() if not isinstance(layer, _PASSING)]
+    return [name for name, layer in network.named_children() if not isinstance(layer, PASS_THROUGH)]
 
 
 @torch.no_grad()

@@ -29,16 +29,16 @@ from fer.utils.io import atomic_write
 
 PRESET, SEED, OTHER_SEED = "clear", 0, 1
 STEPS = PRESETS[PRESET].steps
-EVERY = 8  # steps from one point of a curve to the next
-BEST = 9  # faces that are kept of each filter
+SNAPSHOT_EVERY = 8  # steps from one point of a curve to the next
+NUM_TOP_IMAGES = 9  # faces that are kept of each filter
 VERSIONS = {"conv2d": 1, "dense": 2}  # of the preset's pictures of such a layer: count up whenever they change
-ALIKE = 0.95  # faces that correlate more than this, mirrored or not, are taken for one picture
+DUPLICATE_CORRELATION = 0.95  # faces that correlate more than this, mirrored or not, are taken for one picture
 _FOLDER, _COLUMNS, _QUALITY = "atlas", 16, 80
-_TOGETHER = 64  # filters, or faces, at once
+_BATCH = 64  # filters, or faces, at once
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerVisualization:
     """The C filters of a layer, as the preset's own ascent found them."""
 
     images: np.ndarray  # uint8 (C, S, S), each stretched from black to white
@@ -57,7 +57,7 @@ class Layer:
         return self.curves[:, -1]
 
 
-def layers_of(network: NamedSequential) -> list[str]:
+def visualized_layers(network: NamedSequential) -> list[str]:
     """The layers that an atlas holds: the convolutions and the last one."""
     names = [name for name, module in network.named_children() if isinstance(module, nn.Conv2d)]
     return [*names, receptive_field.last_layer(network)]
@@ -66,60 +66,60 @@ def layers_of(network: NamedSequential) -> list[str]:
 # ------------------------------------------------------------------------------------------------ making
 
 
-def make(
+def build_atlas(
     network: NamedSequential, folder: Path, pixels: Tensor | None, quiet: bool = False
-) -> Iterator[tuple[str, Layer]]:
+) -> Iterator[tuple[str, LayerVisualization]]:
     """Every layer of the network whose weights lie in `folder`, kept there as soon as it is made.
 
     pixels: PublicTest's faces, uint8 (N, 48, 48), for the best real ones; None leaves those out.
     """
-    wanted = [layer for layer in layers_of(network) if not _complete(folder, layer, pixels is not None)]
-    best = {} if pixels is None or not wanted else best_faces(network, wanted, pixels, quiet)
-    for layer in layers_of(network):
+    wanted = [layer for layer in visualized_layers(network) if not _is_complete(folder, layer, pixels is not None)]
+    best = {} if pixels is None or not wanted else top_activating_images(network, wanted, pixels, quiet)
+    for layer in visualized_layers(network):
         if layer in wanted:
-            write(folder, layer, grow(network, layer, best.get(layer), quiet))
-        yield layer, read(folder, layer)
+            save_layer(folder, layer, visualize_layer(network, layer, best.get(layer), quiet))
+        yield layer, load_layer(folder, layer)
 
 
-def _complete(folder: Path, layer: str, with_faces: bool) -> bool:
-    found = read(folder, layer)
+def _is_complete(folder: Path, layer: str, with_faces: bool) -> bool:
+    found = load_layer(folder, layer)
     return found is not None and (found.faces.shape[1] > 0 or not with_faces)
 
 
-def grow(
+def visualize_layer(
     network: NamedSequential, layer: str, best: tuple[np.ndarray, ...] | None = None, quiet: bool = False
-) -> Layer:
+) -> LayerVisualization:
     """All filters of one layer, from both seeds; `best` as `best_faces` gives it."""
     count = len(network[layer].weight)
     parts = []
-    for first in tqdm(range(0, count, _TOGETHER), layer, disable=quiet, leave=False):
-        numbers = range(first, min(first + _TOGETHER, count))
-        frames, (*_, other) = (_frames(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
+    for first in tqdm(range(0, count, _BATCH), layer, disable=quiet, leave=False):
+        numbers = range(first, min(first + _BATCH, count))
+        frames, (*_, other) = (_snapshots(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
         curves, end = torch.stack([frame.values for frame in frames], 1), frames[-1]  # (64, F)
         parts.append((end.images[:, 0], curves, quality.seed_agreement(end.images, other.images), end.dead))
     images, curves, agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     nothing = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
-    return Layer(_stretched(images), curves, agreement, dead, *(best or nothing))
+    return LayerVisualization(_to_uint8(images), curves, agreement, dead, *(best or nothing))
 
 
-def _frames(network: NamedSequential, layer: str, numbers: range, seed: int) -> list[visualization.Snapshot]:
-    every = EVERY if seed == SEED else STEPS
+def _snapshots(network: NamedSequential, layer: str, numbers: range, seed: int) -> list[visualization.Snapshot]:
+    every = SNAPSHOT_EVERY if seed == SEED else STEPS
     return list(visualization.visualize(network, layer, numbers, PRESETS[PRESET], seed=seed, every=every, same=False))
 
 
-def _stretched(images: np.ndarray) -> np.ndarray:
+def _to_uint8(images: np.ndarray) -> np.ndarray:
     low, high = (edge(images, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
     return np.rint(255 * (images - low) / np.maximum(high - low, 1e-9)).astype(np.uint8)
 
 
 @torch.inference_mode()
-def best_faces(
+def top_activating_images(
     network: NamedSequential, layers: list[str], pixels: Tensor, quiet: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each layer the answers, numbers and places of the faces (N, 48, 48) that excite each filter most."""
     found: dict[str, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
     widths: dict[str, int] = {}
-    for block in tqdm(pixels.split(_TOGETHER), "real faces", disable=quiet, leave=False):
+    for block in tqdm(pixels.split(_BATCH), "real faces", disable=quiet, leave=False):
         values = to_unit(block)
         for name, module in network.named_children():
             values = module(values)  # (B, C, H, W) or (B, C)
@@ -129,33 +129,33 @@ def best_faces(
                 found[name].append((highest[0], highest[1].short()))
     rows, mirrored = duplicates.standardize(pixels), duplicates.standardize(pixels.flip(-1))
     return {
-        layer: _best(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer], rows, mirrored)
+        layer: _select_top(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer], rows, mirrored)
         for layer in layers
     }
 
 
-def _best(
+def _select_top(
     answers: Tensor, places: Tensor, width: int, rows: Tensor, mirrored: Tensor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of all faces' highest answers (N, C), at places (N, C) in a map of that width: those of each filter's best.
 
     A picture that is in the data twice counts once: rows (N, 48 * 48) are the faces, standardised.
     """
-    most = answers.topk(min(3 * BEST, len(answers)), dim=0).indices.T  # (C, 3 B), the best first
-    chosen = torch.stack([_different(candidates, rows, mirrored) for candidates in most])  # (C, B)
+    most = answers.topk(min(3 * NUM_TOP_IMAGES, len(answers)), dim=0).indices.T  # (C, 3 B), the best first
+    chosen = torch.stack([_without_duplicates(candidates, rows, mirrored) for candidates in most])  # (C, B)
     at = places.T.gather(1, chosen).numpy()
     spots = np.stack([at // width, at % width], -1).astype(np.uint8)
     return answers.T.gather(1, chosen).float().numpy(), chosen.int().numpy(), spots
 
 
-def _different(candidates: Tensor, rows: Tensor, mirrored: Tensor) -> Tensor:
+def _without_duplicates(candidates: Tensor, rows: Tensor, mirrored: Tensor) -> Tensor:
     """The first B of some faces' numbers (M,), copies of earlier ones left for last."""
     alike = torch.maximum(rows[candidates] @ rows[candidates].T, mirrored[candidates] @ rows[candidates].T)
-    copy = (alike.tril(-1) > ALIKE).any(1)
-    return torch.cat([candidates[~copy], candidates[copy]])[:BEST]
+    copy = (alike.tril(-1) > DUPLICATE_CORRELATION).any(1)
+    return torch.cat([candidates[~copy], candidates[copy]])[:NUM_TOP_IMAGES]
 
 
-def figures(found: Layer) -> dict[str, int | float]:
+def layer_metrics(found: LayerVisualization) -> dict[str, int | float]:
     """A layer in numbers: filters, dead ones, how well two seeds agree, and how far beyond the best real face.
 
     beyond: the middle filter's ascent value as so many times its best real face's answer; None without faces.
@@ -173,12 +173,12 @@ def figures(found: Layer) -> dict[str, int | float]:
 # ------------------------------------------------------------------------------------------------ keeping
 
 
-def recipe(layer: str) -> str:
+def settings_text(layer: str) -> str:
     """What the pictures of a layer were made by: the same words, the same pictures."""
     return f"{PRESET} {VERSIONS[layer.split('_')[0]]}, {STEPS} steps, seed {SEED}"
 
 
-def write(folder: Path, layer: str, found: Layer) -> None:
+def save_layer(folder: Path, layer: str, found: LayerVisualization) -> None:
     """Keeps a layer beside the weights in `folder`."""
     (folder / _FOLDER).mkdir(exist_ok=True)
     count, side, _ = found.images.shape
@@ -187,61 +187,61 @@ def write(folder: Path, layer: str, found: Layer) -> None:
     sheet = tiles.reshape(-1, _COLUMNS, side, side).swapaxes(1, 2).reshape(-1, _COLUMNS * side)
     with atomic_write(folder / _FOLDER / f"{layer}.webp") as partial:
         Image.fromarray(sheet).save(partial, quality=_QUALITY, method=6)
-    rest = {field.name: getattr(found, field.name) for field in fields(Layer) if field.name != "images"}
-    _artifact(folder, layer).save(folder, {"recipe": np.array(recipe(layer))} | rest)
+    rest = {field.name: getattr(found, field.name) for field in fields(LayerVisualization) if field.name != "images"}
+    _artifact(folder, layer).save(folder, {"recipe": np.array(settings_text(layer))} | rest)
 
 
-def read(folder: Path, layer: str) -> Layer | None:
+def load_layer(folder: Path, layer: str) -> LayerVisualization | None:
     """What is kept of a layer; None where there is nothing, or nothing of these weights and this recipe."""
     try:
         changed = (folder / _FOLDER / f"{layer}.npz").stat().st_mtime_ns
     except OSError:
         return None
-    return _read(folder, layer, changed, artifacts.digest_or_none(folder))
+    return _load(folder, layer, changed, artifacts.digest_or_none(folder))
 
 
 @functools.lru_cache(maxsize=32)
-def _read(folder: Path, layer: str, changed: int, digest: str | None) -> Layer | None:
+def _load(folder: Path, layer: str, changed: int, digest: str | None) -> LayerVisualization | None:
     return _artifact(folder, layer).load_or_none(folder)
 
 
-def _artifact(folder: Path, layer: str) -> Artifact[Layer]:
+def _artifact(folder: Path, layer: str) -> Artifact[LayerVisualization]:
     return Artifact(f"{_FOLDER}/{layer}.npz", "atlas", lambda kept: _parse(folder, layer, kept))
 
 
-def _parse(folder: Path, layer: str, kept: dict[str, np.ndarray]) -> Layer:
-    if str(kept["recipe"]) != recipe(layer):
+def _parse(folder: Path, layer: str, kept: dict[str, np.ndarray]) -> LayerVisualization:
+    if str(kept["recipe"]) != settings_text(layer):
         raise StaleError(_artifact(folder, layer).sentence(folder, "was made by another recipe"))
-    rest = {field.name: kept[field.name] for field in fields(Layer) if field.name != "images"}
+    rest = {field.name: kept[field.name] for field in fields(LayerVisualization) if field.name != "images"}
     with Image.open(folder / _FOLDER / f"{layer}.webp", formats=("WEBP",)) as picture:
         sheet = np.asarray(picture.convert("L"))
     side, count = sheet.shape[1] // _COLUMNS, len(rest["curves"])
     tiles = sheet.reshape(-1, side, _COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
-    found = Layer(tiles[:count], **rest)
-    if not _sound(found):
+    found = LayerVisualization(tiles[:count], **rest)
+    if not _is_valid(found):
         raise ValueError("shapes or numbers that no atlas has")
     return found
 
 
-def _sound(found: Layer) -> bool:
+def _is_valid(found: LayerVisualization) -> bool:
     """Whether there is a row of everything for every filter, a curve for every step, and only numbers."""
-    steps = len(range(0, STEPS, EVERY)) + 1
-    rows = all(len(getattr(found, field.name)) == len(found.curves) for field in fields(Layer))
+    steps = len(range(0, STEPS, SNAPSHOT_EVERY)) + 1
+    rows = all(len(getattr(found, field.name)) == len(found.curves) for field in fields(LayerVisualization))
     best = found.answers.shape == found.faces.shape == found.places.shape[:2]
     return rows and best and found.curves.shape[1:] == (steps,) and bool(np.isfinite(found.curves).all())
 
 
-def problems(folder: Path) -> list[str]:
+def find_problems(folder: Path) -> list[str]:
     """What is wrong with what is kept of the layers, a sentence each; none where nothing is."""
     layers = sorted(path.stem for path in (folder / _FOLDER).glob("*.npz"))
     return [words for layer in layers if (words := _artifact(folder, layer).problem(folder))]
 
 
-def stale(folder: Path, layer: str) -> bool:
+def is_stale(folder: Path, layer: str) -> bool:
     """Whether something is kept of the layer, but of other weights or by another recipe."""
-    return (folder / _FOLDER / f"{layer}.npz").is_file() and read(folder, layer) is None
+    return (folder / _FOLDER / f"{layer}.npz").is_file() and load_layer(folder, layer) is None
 
 
-def size(folder: Path) -> int:
+def total_bytes(folder: Path) -> int:
     """Bytes of all that is kept."""
     return sum(path.stat().st_size for path in (folder / _FOLDER).glob("*"))

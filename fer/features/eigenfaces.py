@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TABLE = Path(__file__).parent / "assets" / "eigenfaces.npz"  # a constant of the package, as its code is
+EIGENFACES_FILE = Path(__file__).parent / "assets" / "eigenfaces.npz"  # a constant of the package, as its code is
 
 
 @functools.lru_cache(maxsize=1)
 def load_eigenfaces() -> tuple[Tensor, Tensor]:
     """The average face (48, 48) in 0..1, and K ways (K, 48, 48): each is one standard deviation of real faces."""
-    with np.load(TABLE, allow_pickle=False) as table:
+    with np.load(EIGENFACES_FILE, allow_pickle=False) as table:
         halves = np.concatenate([table["average"][None], table["ways"]]).astype(
             np.float32
         )  # (1 + K, 48, 24) in -127..127

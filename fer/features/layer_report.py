@@ -14,7 +14,7 @@ import torch
 
 from fer.data.dataset import to_unit
 from fer.features import activations, similarity
-from fer.features.redundancy import Layer, Redundancy
+from fer.features.redundancy import LayerRedundancy, Redundancy
 from fer.inference import predictor
 from fer.models.checkpoint import FERModel
 from fer.plotting import maps
@@ -34,7 +34,7 @@ class LayerReport:
     layer: str
     values: np.ndarray
     labels: tuple[str, ...] = ()
-    known: Layer | None = None
+    known: LayerRedundancy | None = None
 
     def name(self, number: int) -> str:
         return self.labels[number] if self.labels else f"{'filter' if self.values.ndim == 3 else 'neuron'} {number}"
@@ -90,7 +90,7 @@ class LayerReport:
 _KEYS = ("mean", "lowest", "highest")
 
 
-def steps(network: FERModel) -> list[str]:
+def list_steps(network: FERModel) -> list[str]:
     """The way from pixels to probabilities, layer by layer."""
     return [PIXELS, *activations.active_layers(network), PROBABILITIES]
 
@@ -113,7 +113,7 @@ def layer_report(network: FERModel, layer: str, face: np.ndarray, known: Redunda
     return LayerReport(layer, values, network.labels if last else (), found)
 
 
-def draw(answer: LayerReport, file: Path, common: bool = False) -> None:
+def save_picture(answer: LayerReport, file: Path, common: bool = False) -> None:
     """Writes the maps as one picture, row by row, or a dense layer's numbers as bars.
 
     common: one scale for the layer. Raises ValueError or OSError for a file that cannot be written.
@@ -121,6 +121,6 @@ def draw(answer: LayerReport, file: Path, common: bool = False) -> None:
     if answer.values.ndim == 1:
         with atomic_write(file) as partial:
             return maps.unit_bars(answer.values, answer.labels).savefig(partial, dpi=150)
-    full = maps.scales(answer.values, common)
+    full = maps.map_scales(answer.values, common)
     scale = max(1, _SIDE // answer.values.shape[1])
-    return maps.save(maps.compose(answer.values, full, _COLUMNS, scale, gap=2), file)
+    return maps.save_palette_image(maps.tile_signed_maps(answer.values, full, _COLUMNS, scale, gap=2), file)

@@ -8,7 +8,7 @@ from fer.features import eigenfaces
 
 Drawing = Callable[[Tensor], Tensor]  # parameters -> images (B, 1, S, S) in 0..1
 # Noise and what to start from, (B, 1, S, S) both, None for nothing -> parameters, drawing
-Parametrisation = Callable[[Tensor, Tensor | None], tuple[Tensor, Drawing]]
+Parametrization = Callable[[Tensor, Tensor | None], tuple[Tensor, Drawing]]
 
 
 # ------------------------------------------------------------------------------------------------ what is moved
@@ -20,17 +20,17 @@ def frequencies(side: int) -> Tensor:
     return torch.hypot(one[:, None], one[None, :])
 
 
-def pixels(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
+def pixel_parametrization(noise: Tensor, start: Tensor | None) -> tuple[Tensor, Drawing]:
     """Each pixel by itself, as in the reports: `start`, or mid-grey, with white noise of a tenth of the range."""
-    return (0.5 if start is None else start) + 0.1 * noise, _cut
+    return (0.5 if start is None else start) + 0.1 * noise, _clamp_straight_through
 
 
-def _cut(images: Tensor) -> Tensor:
+def _clamp_straight_through(images: Tensor) -> Tensor:
     """To 0..1 without cutting the gradient: a pixel that has hit an end can still come back."""
     return images + (images.clamp(0, 1) - images).detach()
 
 
-def fourier(decay: float, scale: float = 1.0) -> Parametrisation:
+def fourier_parametrization(decay: float, scale: float = 1.0) -> Parametrization:
     """Waves, the coarse ones weighing more: a wave of frequency f counts scale / f**decay; a sigmoid makes them pixels.
 
     A scale of 1 is that of Lucid (lucid/optvis/param/spatial.py), so that its learning rates fit a decay of 1.
@@ -64,6 +64,6 @@ def eigenface_parametrization(noise: Tensor, start: Tensor | None) -> tuple[Tens
 
     def draw(parameters: Tensor) -> Tensor:
         moved = torch.einsum("bk,khw->bhw", 2 * torch.tanh(parameters * weights), ways)
-        return _cut((average if start is None else start) + moved[:, None])
+        return _clamp_straight_through((average if start is None else start) + moved[:, None])
 
     return 0.05 * noise.flatten(1)[:, : len(ways)], draw

@@ -13,13 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fer.features.objectives import Objective, centre, mean, total
-from fer.features.parametrization import Parametrisation, eigenface_parametrization, fourier, pixels
+from fer.features.objectives import Objective, centre_neuron, channel_mean, channel_sum
+from fer.features.parametrization import (
+    Parametrization,
+    eigenface_parametrization,
+    fourier_parametrization,
+    pixel_parametrization,
+)
 from fer.models.layers import SIDE
 
-SHIFT = 2.0  # pixels by which `clear` moves the picture of a filter
+MAX_SHIFT = 2.0  # pixels by which `clear` moves the picture of a filter
 Transform = Callable[[Tensor, Tensor], Tensor]  # images, draws (B, 4) in -1..1 -> images
-Loop = Callable[[Tensor], Callable[[Tensor], None]]  # parameters -> what moves them along a gradient
+Optimizer = Callable[[Tensor], Callable[[Tensor], None]]  # parameters -> what moves them along a gradient
 
 
 # ------------------------------------------------------------------------------------------------ how it is shaken
@@ -30,7 +35,7 @@ def identity(images: Tensor, draws: Tensor) -> Tensor:
     return images
 
 
-def random_shift(shift: float = SHIFT, scale: float = 0.05, rotation: float = 5.0) -> Transform:
+def random_shift(shift: float = MAX_SHIFT, scale: float = 0.05, rotation: float = 5.0) -> Transform:
     """Each picture on its own: by up to `shift` pixels (a tenth of the side at most), a share and degrees.
 
     Faces are aligned, so position means something: nothing is mirrored or cut away.
@@ -51,7 +56,7 @@ def random_shift(shift: float = SHIFT, scale: float = 0.05, rotation: float = 5.
 # ------------------------------------------------------------------------------------------------ how a step is taken
 
 
-def normalized_sgd(rate: float) -> Loop:
+def normalized_sgd(rate: float) -> Optimizer:
     """Plain steps along the gradient, whose root mean square is made 1 in each picture by itself, as in the reports."""
 
     def begin(parameters: Tensor) -> Callable[[Tensor], None]:
@@ -64,7 +69,7 @@ def normalized_sgd(rate: float) -> Loop:
     return begin
 
 
-def adam(rate: float) -> Loop:
+def adam(rate: float) -> Optimizer:
     """Adam (Kingma and Ba, arXiv 1412.6980), which treats each parameter by itself, and so each picture.
 
     Not torch.optim's: making its first one imports the compiler, seconds before the first picture.
@@ -93,10 +98,10 @@ def adam(rate: float) -> Loop:
 class Preset:
     """The four parts of an ascent, and how far it goes."""
 
-    parametrise: Parametrisation = fourier(1.5, 0.4)
+    parametrise: Parametrization = fourier_parametrization(1.5, 0.4)
     transform: Transform = random_shift()
-    objective: Objective = centre
-    loop: Loop = adam(0.05)
+    objective: Objective = centre_neuron
+    loop: Optimizer = adam(0.05)
     steps: int = 48
     canvas: int | None = None  # side of the picture; None: what one neuron of the layer sees, and a margin
     activated: bool = False  # take a layer with the activation next to it, as Keras writes them; else always before it
@@ -106,19 +111,21 @@ class Preset:
 
 PRESETS = {
     "clear": Preset(whole={"parametrise": eigenface_parametrization, "transform": random_shift(4.0, 0.15, 10.0)}),
-    "report": Preset(pixels, identity, total, normalized_sgd(0.02), steps=10, canvas=SIDE, activated=True),
+    "report": Preset(
+        pixel_parametrization, identity, channel_sum, normalized_sgd(0.02), steps=10, canvas=SIDE, activated=True
+    ),
 }
 
 # Every part's choices by name; the fields of a preset that `exchanged` puts others into.
 PARTS: dict[str, dict[str, Callable]] = {
     "parametrise": {
-        "pixels": pixels,
-        "waves": fourier(1.0),
-        "coarse waves": fourier(1.5, 0.4),
+        "pixels": pixel_parametrization,
+        "waves": fourier_parametrization(1.0),
+        "coarse waves": fourier_parametrization(1.5, 0.4),
         "faces": eigenface_parametrization,
     },
     "transform": {"still": identity, "small": random_shift(), "large": random_shift(4.0, 0.15, 10.0)},
-    "objective": {"centre": centre, "mean": mean, "sum": total},
+    "objective": {"centre": centre_neuron, "mean": channel_mean, "sum": channel_sum},
     "loop": {"plain": normalized_sgd(0.02), "adam": adam(0.05)},
 }
 

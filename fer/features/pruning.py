@@ -27,7 +27,7 @@ def removable(network: NamedSequential) -> list[str]:
     return [name for name, layer in network.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)][:-1]
 
 
-def reader(network: NamedSequential, layer: str) -> str:
+def next_layer(network: NamedSequential, layer: str) -> str:
     """The convolution or dense layer that reads what ``layer`` puts out, through whatever lies between them.
 
     Raises:
@@ -40,14 +40,14 @@ def reader(network: NamedSequential, layer: str) -> str:
 
 
 @torch.inference_mode()
-def moments(network: NamedSequential, layer: str, pixels: Tensor) -> Tensor:
+def second_moments(network: NamedSequential, layer: str, pixels: Tensor) -> Tensor:
     """Mean products of what the layer's filters hand to the next one, and of a 1: (C + 1, C + 1), float64.
 
     Over uint8 faces (N, 48, 48) and all places of the maps, behind activation and pooling.
     """
-    filters, total, count = _filters(network[layer]), 0.0, 0
+    filters, total, count = _num_filters(network[layer]), 0.0, 0
     names = [name for name, _ in network.named_children()]
-    before = network[: names[names.index(reader(network, layer)) - 1]]
+    before = network[: names[names.index(next_layer(network, layer)) - 1]]
     for block in pixels.split(_BLOCK):
         answers = before(to_unit(block)).reshape(len(block), filters, -1)  # (B, C, P)
         answers = answers.transpose(0, 1).flatten(1)  # (C, B * P)
@@ -56,7 +56,7 @@ def moments(network: NamedSequential, layer: str, pixels: Tensor) -> Tensor:
     return total / count
 
 
-def _filters(module: nn.Module) -> int:
+def _num_filters(module: nn.Module) -> int:
     return module.weight.shape[0]
 
 
@@ -64,22 +64,22 @@ def _filters(module: nn.Module) -> int:
 
 
 @dataclass
-class _Left:
+class _RemainingFilters:
     """What is left while filters go: the moments (S, S) of those that stay, the 1 last, and their inverse."""
 
     moments: Tensor
     inverse: Tensor
 
     @classmethod
-    def of(cls, moments: Tensor) -> "_Left":
+    def of(cls, moments: Tensor) -> "_RemainingFilters":
         ridge = 1e-7 * moments.diagonal().mean() * torch.eye(len(moments), dtype=moments.dtype)
         return cls(moments, torch.linalg.inv(moments + ridge))
 
-    def without(self, number: int) -> "_Left":
+    def without(self, number: int) -> "_RemainingFilters":
         stay = torch.arange(len(self.moments)) != number
         column = self.inverse[:, number]
         inverse = self.inverse - torch.outer(column, column) / column[number]
-        return _Left(self.moments[stay][:, stay], inverse[stay][:, stay])
+        return _RemainingFilters(self.moments[stay][:, stay], inverse[stay][:, stay])
 
     def covariance(self) -> Tensor:
         mean = self.moments[:-1, -1]
@@ -88,10 +88,10 @@ class _Left:
 
 # Each way: what is left -> how far each of the S - 1 filters is from what would take its place (the mean square of the
 # difference), and how much of the others, and of the 1, that is, for one of them: (S - 1,), number -> (S,).
-Way = Callable[[_Left], tuple[Tensor, Callable[[int], Tensor]]]
+Strategy = Callable[[_RemainingFilters], tuple[Tensor, Callable[[int], Tensor]]]
 
 
-def _mean(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+def _mean(left: _RemainingFilters) -> tuple[Tensor, Callable[[int], Tensor]]:
     def mean(number: int) -> Tensor:
         shares = torch.zeros(len(left.moments), dtype=left.moments.dtype)
         shares[-1] = left.moments[number, -1]
@@ -100,7 +100,7 @@ def _mean(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     return left.covariance().diagonal(), mean
 
 
-def _nearest(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+def _nearest(left: _RemainingFilters) -> tuple[Tensor, Callable[[int], Tensor]]:
     covariance = left.covariance()
     variance = covariance.diagonal().clamp(min=1e-12)
     explained = (covariance.square() / variance).fill_diagonal_(0)  # (filter, other)
@@ -116,7 +116,7 @@ def _nearest(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     return variance - best, fitted
 
 
-def _reconstruct(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
+def _reconstruct(left: _RemainingFilters) -> tuple[Tensor, Callable[[int], Tensor]]:
     own = left.inverse.diagonal()
 
     def solved(number: int) -> Tensor:
@@ -127,7 +127,7 @@ def _reconstruct(left: _Left) -> tuple[Tensor, Callable[[int], Tensor]]:
     return 1 / own[:-1], solved
 
 
-STRATEGIES: dict[str, Way] = {"merged": _reconstruct, "twin": _nearest, "cut": _mean}
+STRATEGIES: dict[str, Strategy] = {"merged": _reconstruct, "twin": _nearest, "cut": _mean}
 
 
 @dataclass(frozen=True)
@@ -146,15 +146,15 @@ class PrunedLayer:
 
     def network(self) -> NamedSequential:
         """The smaller network, whose modules are its own."""
-        after = reader(self.chain, self.layer)
+        after = next_layer(self.chain, self.layer)
         modules, within, keep = OrderedDict(), False, torch.tensor(self.kept)
         for name, module in self.chain.named_children():
             if name == self.layer:
-                module, within = _narrowed(module, keep), True
+                module, within = _select_outputs(module, keep), True
             elif name == after:
-                module, within = _reading(module, self.outgoing, self.bias), False
+                module, within = _replace_inputs(module, self.outgoing, self.bias), False
             elif within and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                module = _narrowed_norm(module, keep, len(self.chain[self.layer].weight))
+                module = _select_norm_channels(module, keep, len(self.chain[self.layer].weight))
             modules[name] = module
         return NamedSequential(modules).eval()
 
@@ -167,11 +167,11 @@ def prune_sequence(network: NamedSequential, layer: str, moments: Tensor, way: s
     """
     if way not in STRATEGIES:
         raise ValueError(f"no way {way!r} to remove filters: expected one of {', '.join(STRATEGIES)}")
-    module = network[reader(network, layer)]
-    count = _filters(network[layer])
-    outgoing = module.weight.detach().reshape(_filters(module), count, -1).double()  # (O, C, P)
+    module = network[next_layer(network, layer)]
+    count = _num_filters(network[layer])
+    outgoing = module.weight.detach().reshape(_num_filters(module), count, -1).double()  # (O, C, P)
     bias = torch.zeros(len(outgoing)).double() if module.bias is None else module.bias.detach().double()
-    kept, left = list(range(count)), _Left.of(moments)
+    kept, left = list(range(count)), _RemainingFilters.of(moments)
     while True:
         yield PrunedLayer(network, layer, tuple(kept), outgoing, bias)
         if len(kept) == 1:
@@ -188,17 +188,17 @@ def prune_sequence(network: NamedSequential, layer: str, moments: Tensor, way: s
 # ------------------------------------------------------------------------------------------------ smaller modules
 
 
-def _narrowed(module: nn.Conv2d | nn.Linear, keep: Tensor) -> nn.Module:
+def _select_outputs(module: nn.Conv2d | nn.Linear, keep: Tensor) -> nn.Module:
     """Some of a layer's filters."""
-    return _with(module, module.weight[keep], None if module.bias is None else module.bias[keep])
+    return _with_parameters(module, module.weight[keep], None if module.bias is None else module.bias[keep])
 
 
-def _reading(module: nn.Conv2d | nn.Linear, outgoing: Tensor, bias: Tensor) -> nn.Module:
+def _replace_inputs(module: nn.Conv2d | nn.Linear, outgoing: Tensor, bias: Tensor) -> nn.Module:
     """A layer with other incoming weights, (O, S, P) as `Thinned` has them."""
-    return _with(module, outgoing.float().reshape(len(outgoing), -1, *module.weight.shape[2:]), bias.float())
+    return _with_parameters(module, outgoing.float().reshape(len(outgoing), -1, *module.weight.shape[2:]), bias.float())
 
 
-def _with(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Module:
+def _with_parameters(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Module:
     other = copy.deepcopy(module)
     other.weight = nn.Parameter(weight.detach().clone())
     other.bias = None if bias is None else nn.Parameter(bias.detach().clone())
@@ -208,7 +208,7 @@ def _with(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None) ->
     return other
 
 
-def _narrowed_norm(module: nn.Module, keep: Tensor, filters: int) -> nn.Module:
+def _select_norm_channels(module: nn.Module, keep: Tensor, filters: int) -> nn.Module:
     """A batch normalisation of some filters; flattened maps have several numbers of each."""
     other = copy.deepcopy(module)
     places = module.num_features // filters

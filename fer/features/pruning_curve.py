@@ -23,13 +23,13 @@ from fer.models.layers import NamedSequential
 from fer.plotting.training import pruning_curves
 from fer.utils.io import atomic_write
 
-LOSS = 0.005  # of accuracy: what may be lost for filters to be called dispensable
+MAX_ACCURACY_LOSS = 0.005  # of accuracy: what may be lost for filters to be called dispensable
 _SHARES = (48, 32, 16, 8, 4, 2, 1)  # 64ths of the filters that are tried at first
 _BLOCK = 32  # faces at once: maps of more do not fit into a processor's cache
-_LOST = 0.6  # of the whole network's accuracy: below, fewer filters are not tried
+_STOP_BELOW = 0.6  # of the whole network's accuracy: below, fewer filters are not tried
 
 
-def record(
+def update_redundancy(
     network: FERModel,
     folder: Path | None,
     splits: dict[str, FaceDataset],
@@ -46,26 +46,26 @@ def record(
     public = dataset.with_label_set(public, network.labels)
     wanted = layers.split(",") if layers else pruning.removable(network)[:1]
     for layer in wanted:
-        pruning.reader(network, layer)
-    known = redundancy.read(folder) if folder else None
+        pruning.next_layer(network, layer)
+    known = redundancy.load_redundancy(folder) if folder else None
     if known is None or known.faces != min(faces, len(public)):
         chosen = dataset.random_subset(public, faces)
-        found = redundancy.measure(network, chosen.pixels, quiet)
+        found = redundancy.measure_redundancy(network, chosen.pixels, quiet)
         known = redundancy.Redundancy(len(chosen), found, known.thinned if known else [])
     fitted_on = dataset.random_subset(training, faces).pixels
     thinned = {row["layer"]: row for row in known.thinned}
-    thinned |= {layer: measure(network, layer, fitted_on, public, quiet) for layer in wanted}
+    thinned |= {layer: measure_pruning(network, layer, fitted_on, public, quiet) for layer in wanted}
     order = [layer for layer in pruning.removable(network) if layer in thinned]
     known = replace(known, thinned=[thinned[layer] for layer in order])
     if folder:
-        redundancy.write(known, folder)
+        redundancy.save_redundancy(known, folder)
         for row in known.thinned:
             with atomic_write(folder / f"thinning-{row['layer']}.png") as partial:
                 pruning_curves(row).savefig(partial, dpi=120)
     return known
 
 
-def lines(found: redundancy.Redundancy) -> list[str]:
+def format_lines(found: redundancy.Redundancy) -> list[str]:
     """What was found, for a person: a line a layer, and one for each way to remove filters."""
     words = [f"{'layer':24}{'filters':>8}{'repeated':>10}{'dead':>6}{'always on':>11}{'effective rank':>16}"]
     words += [
@@ -83,7 +83,7 @@ def lines(found: redundancy.Redundancy) -> list[str]:
     return words
 
 
-def section(found: redundancy.Redundancy) -> str:
+def card_section(found: redundancy.Redundancy) -> str:
     """What was found, for a network's card, in Markdown."""
     words = [
         f"Over {found.faces:,} faces of PublicTest. A filter says the same as another if their maps correlate above "
@@ -94,11 +94,11 @@ def section(found: redundancy.Redundancy) -> str:
     ]
     words += [f"| {' | '.join(str(part) for part in row.values())} |" for row in found.rows()]
     for row in found.thinned:
-        words += ["", *_curves(row), "", f"![accuracy against filters kept](thinning-{row['layer']}.png)"]
+        words += ["", *_pruning_section(row), "", f"![accuracy against filters kept](thinning-{row['layer']}.png)"]
     return "\n".join(words)
 
 
-def _curves(row: dict) -> list[str]:
+def _pruning_section(row: dict) -> list[str]:
     """How many filters of a layer can go, and the accuracy at every count that was tried, as a table."""
     ways = row["ways"]
     went = ", ".join(f"{curve['can_go']} ({way})" for way, curve in ways.items())
@@ -122,7 +122,7 @@ def _curves(row: dict) -> list[str]:
     return lines
 
 
-def measure(
+def measure_pruning(
     network: NamedSequential, layer: str, fitted_on: Tensor, judged_on: FaceDataset, quiet: bool = False
 ) -> dict:
     """Removes the filters of a layer in every way of `pruning.WAYS`, and measures each smaller network.
@@ -130,8 +130,8 @@ def measure(
     fitted_on: uint8 faces (N, 48, 48) of Training. The result can be kept as JSON: {"layer", "filters", "ways": {way:
     {"can_go", "rows": [{"kept", "accuracy", "n", "ci95"}]}}}, rows from all filters down.
     """
-    moments = pruning.moments(network, layer, fitted_on)
-    whole = _row(network, len(moments) - 1, judged_on)
+    moments = pruning.second_moments(network, layer, fitted_on)
+    whole = _accuracy_row(network, len(moments) - 1, judged_on)
     ways = {way: _curve(network, layer, moments, way, judged_on, whole, quiet) for way in pruning.STRATEGIES}
     return {"layer": layer, "filters": len(moments) - 1, "ways": ways}
 
@@ -145,12 +145,12 @@ def _curve(
     def tried(kept: int) -> bool:
         """Measures the network with so many filters; whether it loses too much."""
         if kept not in rows:
-            rows[kept] = _row(steps[kept].network(), kept, judged_on)
-        return rows[kept]["accuracy"] <= whole["accuracy"] - LOSS
+            rows[kept] = _accuracy_row(steps[kept].network(), kept, judged_on)
+        return rows[kept]["accuracy"] <= whole["accuracy"] - MAX_ACCURACY_LOSS
 
-    for kept in tqdm(counts(whole["kept"]), desc=f"{layer} {way}", disable=quiet):
+    for kept in tqdm(filter_counts(whole["kept"]), desc=f"{layer} {way}", disable=quiet):
         tried(kept)
-        if rows[kept]["accuracy"] < _LOST * whole["accuracy"]:
+        if rows[kept]["accuracy"] < _STOP_BELOW * whole["accuracy"]:
             break
     ordered = sorted(rows, reverse=True)
     enough, few = next(((more, fewer) for more, fewer in pairwise(ordered) if tried(fewer)), (1, 0))
@@ -158,26 +158,26 @@ def _curve(
         middle = (enough + few) // 2
         enough, few = (enough, middle) if tried(middle) else (middle, few)
     ordered = [rows[kept] for kept in sorted(rows, reverse=True)]
-    return {"can_go": removable_filters(ordered), "rows": ordered}
+    return {"can_go": num_removable(ordered), "rows": ordered}
 
 
-def counts(filters: int) -> list[int]:
+def filter_counts(filters: int) -> list[int]:
     """How many filters are kept at first, of so many: the fewer, the closer together; never all of them."""
     return sorted({max(1, round(filters * share / 64)) for share in _SHARES} - {filters}, reverse=True)
 
 
-def removable_filters(rows: Iterable[dict]) -> int:
+def num_removable(rows: Iterable[dict]) -> int:
     """How many filters can be removed before LOSS is lost, for rows from all filters down."""
     first, *rest = rows
     fewest = first["kept"]
     for row in rest:
-        if row["accuracy"] <= first["accuracy"] - LOSS:
+        if row["accuracy"] <= first["accuracy"] - MAX_ACCURACY_LOSS:
             break
         fewest = row["kept"]
     return first["kept"] - fewest
 
 
-def _row(network: nn.Module, kept: int, faces: FaceDataset) -> dict:
+def _accuracy_row(network: nn.Module, kept: int, faces: FaceDataset) -> dict:
     blocks = faces.pixels.split(_BLOCK)
     answers = torch.cat([predict_logits(network, block).argmax(1) for block in blocks])
     right = int((answers == faces.labels).sum())

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fer.features.presets import SHIFT
+from fer.features.presets import MAX_SHIFT
 from fer.models.layers import SIDE, NamedSequential
 
-_PASSING = (nn.Dropout, nn.Flatten)  # layers of an eval network that only hand on what they are given
+PASS_THROUGH = (nn.Dropout, nn.Flatten)  # layers of an eval network that only hand on what they are given
 
 
 def parent_layer(network: NamedSequential, layer: str) -> str | None:
@@ -29,7 +29,7 @@ def last_layer(network: NamedSequential) -> str:
     return list(dict(network.named_children()))[-1]
 
 
-def names_up_to(network: NamedSequential, layer: str) -> list[str]:
+def layer_names_up_to(network: NamedSequential, layer: str) -> list[str]:
     """All layers' names down to this one. Raises ValueError where the network is no chain or has no such layer."""
     if not isinstance(network, NamedSequential):
         raise ValueError(f"{type(network).__name__} is no chain of layers, so it cannot be cut off after {layer!r}")
@@ -39,16 +39,16 @@ def names_up_to(network: NamedSequential, layer: str) -> list[str]:
     return names[: names.index(layer) + 1]
 
 
-def width(network: NamedSequential, layer: str) -> int:
+def num_units(network: NamedSequential, layer: str) -> int:
     """How many filters, neurons or classes a layer has: as many as the last layer down to it that has weights."""
-    names = names_up_to(network, layer)
+    names = layer_names_up_to(network, layer)
     counts = [len(network[name].weight) for name in names if isinstance(network[name], nn.Conv2d | nn.Linear)]
     return counts[-1] if counts else 1
 
 
 def is_dense(network: NamedSequential, layer: str) -> bool:
     """Whether the layer has no map left, as dense layers have none: each of its numbers is of the whole face."""
-    return any(isinstance(network[name], nn.Flatten | nn.Linear) for name in names_up_to(network, layer))
+    return any(isinstance(network[name], nn.Flatten | nn.Linear) for name in layer_names_up_to(network, layer))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ReceptiveField:
 def receptive_field(network: NamedSequential, layer: str) -> ReceptiveField:
     """The receptive field of a layer; dense layers and pooled averages see the whole face."""
     size, stride, start = 1, 1, 0
-    for module in (network[name] for name in names_up_to(network, layer)):
+    for module in (network[name] for name in layer_names_up_to(network, layer)):
         if isinstance(module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d):
             return ReceptiveField(SIDE, SIDE, 0)
         if isinstance(module, nn.Conv2d | nn.MaxPool2d):
@@ -79,10 +79,10 @@ def receptive_field(network: NamedSequential, layer: str) -> ReceptiveField:
     return ReceptiveField(size, stride, start)
 
 
-def canvas(network: NamedSequential, layer: str) -> int:
+def canvas_size(network: NamedSequential, layer: str) -> int:
     """Side of the smallest picture in which the middle neuron sees no edge while the picture moves; 48 at most."""
     field = receptive_field(network, layer)
-    return min(SIDE, field.size + field.stride + 2 * int(SHIFT))
+    return min(SIDE, field.size + field.stride + 2 * int(MAX_SHIFT))
 
 
 def receptive_box(network: NamedSequential, layer: str, row: int, column: int) -> tuple[int, int, int, int]:

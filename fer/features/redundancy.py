@@ -22,13 +22,13 @@ from fer.models.layers import NamedSequential, Normalize
 from fer.utils.artifacts import Artifact
 
 FILE = "redundancy.npz"
-TWINS = 3  # of each filter are kept
+NUM_SIMILAR = 3  # of each filter are kept
 _BLOCK = 64  # faces at once
 _CHANGELESS = 1e-3  # a span of answers below which a filter or unit tells nothing; SELU's floor is -1.758
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerRedundancy:
     """What was found of a layer of C filters, over all faces and all places of its maps.
 
     twins: the TWINS filters whose maps correlate highest with each one's, int (C, T). alike: how highly, float (C, T).
@@ -74,7 +74,7 @@ class Redundancy:
     """What is kept of a network: its layers by name, how many faces, and what removing filters cost (`pruning.py`)."""
 
     faces: int
-    layers: dict[str, Layer]
+    layers: dict[str, LayerRedundancy]
     thinned: list[dict] = field(default_factory=list)
 
     def rows(self) -> list[dict]:
@@ -85,7 +85,7 @@ class Redundancy:
 
 
 @torch.inference_mode()
-def measure(network: NamedSequential, pixels: Tensor, quiet: bool = False) -> dict[str, Layer]:
+def measure_redundancy(network: NamedSequential, pixels: Tensor, quiet: bool = False) -> dict[str, LayerRedundancy]:
     """Goes through all layers of ``network`` with uint8 faces (N, 48, 48).
 
     Raises:
@@ -95,7 +95,11 @@ def measure(network: NamedSequential, pixels: Tensor, quiet: bool = False) -> di
         raise ValueError(f"faces is {len(pixels)}: expected at least 2")
     if network.training:
         raise ValueError("the network is in training mode: expected it after eval()")
-    sums = {name: _Sums() for name in activations.active_layers(network) if not isinstance(network[name], Normalize)}
+    sums = {
+        name: _RunningMoments()
+        for name in activations.active_layers(network)
+        if not isinstance(network[name], Normalize)
+    }
     for block in tqdm(pixels.split(_BLOCK), disable=quiet):
         values = to_unit(block)  # (B, 1, 48, 48)
         for name, layer in network.named_children():
@@ -103,10 +107,10 @@ def measure(network: NamedSequential, pixels: Tensor, quiet: bool = False) -> di
             if name in sums:
                 sums[name].add(values.transpose(0, 1).flatten(1))
     bounded = {name for name in sums if isinstance(network[name], nn.Sigmoid)}
-    return {name: _layer(name, sums.pop(name), name in bounded) for name in list(sums)}
+    return {name: _summarize_layer(name, sums.pop(name), name in bounded) for name in list(sums)}
 
 
-class _Sums:
+class _RunningMoments:
     """What has been seen of a layer: the filters' products, sums and ranges, about the mean of the first block."""
 
     def __init__(self) -> None:
@@ -134,13 +138,13 @@ class _Sums:
         return self.shift[:, 0] + (self.sums / self.count).float()
 
 
-def _layer(name: str, sums: _Sums, bounded: bool) -> Layer:
+def _summarize_layer(name: str, sums: _RunningMoments, bounded: bool) -> LayerRedundancy:
     """bounded: answers are above 0 by nature, as a sigmoid's are, so that it means nothing."""
     covariance = sums.covariance()
-    alike = similarity.correlations(covariance)
+    alike = similarity.covariance_to_correlation(covariance)
     dead = sums.high - sums.low <= _CHANGELESS
     others = alike.clone().fill_diagonal_(-2)
-    best = others.topk(min(TWINS, len(alike) - 1))
+    best = others.topk(min(NUM_SIMILAR, len(alike) - 1))
     spread = covariance.diagonal().clamp(min=0).sqrt()
     stand_in = similarity.representatives(alike)
     found = {
@@ -155,7 +159,7 @@ def _layer(name: str, sums: _Sums, bounded: bool) -> Layer:
         "mean": sums.mean(),
         "spread": spread,
     }
-    return Layer(name, **{key: value.numpy() for key, value in found.items()}, rank=effective_rank(alike))
+    return LayerRedundancy(name, **{key: value.numpy() for key, value in found.items()}, rank=effective_rank(alike))
 
 
 def effective_rank(alike: Tensor) -> float:
@@ -174,7 +178,7 @@ def effective_rank(alike: Tensor) -> float:
 # ------------------------------------------------------------------------------------------------ keeping
 
 
-def write(found: Redundancy, folder: Path) -> None:
+def save_redundancy(found: Redundancy, folder: Path) -> None:
     """Keeps it beside the weights of ``folder``, stamped with their digest."""
     about = {"faces": found.faces, "thinned": found.thinned}
     about["ranks"] = {name: layer.rank for name, layer in found.layers.items()}
@@ -187,18 +191,18 @@ def write(found: Redundancy, folder: Path) -> None:
     ARTIFACT.save(folder, {"about": np.array(json.dumps(about))} | kept)
 
 
-def read(folder: Path) -> Redundancy | None:
+def load_redundancy(folder: Path) -> Redundancy | None:
     """What was measured of the weights in ``folder``; None where they were not, or the file is broken or of others."""
     return ARTIFACT.load_or_none(folder)
 
 
 def _parse(kept: dict[str, np.ndarray]) -> Redundancy:
     about = json.loads(str(kept["about"]))
-    layers = {name: _read_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
-    return Redundancy(int(about["faces"]), layers, [_curves(row, layers) for row in about["thinned"]])
+    layers = {name: _parse_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
+    return Redundancy(int(about["faces"]), layers, [_check_pruning(row, layers) for row in about["thinned"]])
 
 
-def _read_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> Layer:
+def _parse_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> LayerRedundancy:
     """One layer. Raises ValueError where a filter lacks something, or another one is named that there is not."""
     keys = ("twins", "alike", "stand_in", "agrees", "order", "dead", "always", "above", "mean", "spread")
     parts = {key: kept[f"{name}/{key}"] for key in keys}
@@ -207,10 +211,10 @@ def _read_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> Layer:
         raise ValueError(f"{name} has {count} filters, but not of all that is kept of them")
     if any(part.min() < 0 or part.max() >= count for part in (parts["twins"], parts["stand_in"], parts["order"])):
         raise ValueError(f"{name} names filters that it has not")
-    return Layer(name, **parts, rank=rank)
+    return LayerRedundancy(name, **parts, rank=rank)
 
 
-def _curves(row: dict, layers: dict[str, Layer]) -> dict:
+def _check_pruning(row: dict, layers: dict[str, LayerRedundancy]) -> dict:
     """What removing a layer's filters cost, as `pruning.py` found it. Raises what `read` catches for anything else."""
     if row["filters"] != len(layers[row["layer"]].mean):
         raise ValueError(f"{row['layer']} has other filters")
@@ -220,10 +224,10 @@ def _curves(row: dict, layers: dict[str, Layer]) -> dict:
     return row
 
 
-def read_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
+def load_all(weights: Path) -> Iterator[tuple[str, Redundancy]]:
     """Name and redundancy of each network of a folder that was measured."""
     for name in checkpoint.list_checkpoints(weights):
-        if found := read(weights / name):
+        if found := load_redundancy(weights / name):
             yield name, found
 
 

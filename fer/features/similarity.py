@@ -7,10 +7,10 @@ REDUNDANT_CORRELATION = 0.95  # a correlation above which two filters' maps say 
 def map_correlation(values: Tensor) -> Tensor:
     """Correlations of filters over their places: (C, M) -> (C, C); 0 with a filter whose values are all the same."""
     centred = values.double() - values.double().mean(1, keepdim=True)
-    return correlations(centred @ centred.T)
+    return covariance_to_correlation(centred @ centred.T)
 
 
-def correlations(covariance: Tensor) -> Tensor:
+def covariance_to_correlation(covariance: Tensor) -> Tensor:
     """Covariances (C, C), in any unit -> correlations (C, C); 0 for what hardly varies, its own with itself as well."""
     spread = covariance.diagonal().clamp(min=0).sqrt()
     alive = spread > 1e-6 * spread.max()
@@ -41,7 +41,7 @@ def representatives(alike: Tensor, above: float = REDUNDANT_CORRELATION) -> Tens
     return stand_in
 
 
-def differences(first: Tensor, second: Tensor) -> Tensor:
+def map_differences(first: Tensor, second: Tensor) -> Tensor:
     """How differently each filter answers two faces: twice (C, H, W) or (C,) -> (C,) in 0..1.
 
     The root mean square of the difference over that of both together: 0 for the same map, 1 where one is the other's

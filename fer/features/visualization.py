@@ -18,16 +18,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fer.features.objectives import mixture
+from fer.features.objectives import mixture_objective
 from fer.features.parametrization import Drawing
 from fer.features.presets import PRESETS, Preset
-from fer.features.receptive_field import canvas, is_dense, last_layer, names_up_to, width
+from fer.features.receptive_field import canvas_size, is_dense, last_layer, layer_names_up_to, num_units
 from fer.models.clone import clone_shared, fuse_for_inference
 from fer.models.layers import SIDE, NamedSequential
 from fer.utils.precision import autocast
 
-MOST_STEPS = 10_000  # every step has its draws in memory from the start
-PART = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
+MAX_STEPS = 10_000  # every step has its draws in memory from the start
+BATCH_SIZE = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
 
 
 class Snapshot(NamedTuple):
@@ -62,23 +62,23 @@ def visualize(
     Raises:
         ValueError: no such layer or filter, no step, or a start that is no face.
     """
-    chosen = torch.tensor(check(network, layer, filters))
-    stem, preset = _stem(network, layer, preset.activated), _suited(preset, network, layer)
-    side = SIDE if start is not None else preset.canvas or canvas(network, layer)
+    chosen = torch.tensor(check_filters(network, layer, filters))
+    stem, preset = _truncated_network(network, layer, preset.activated), _preset_for_layer(preset, network, layer)
+    side = SIDE if start is not None else preset.canvas or canvas_size(network, layer)
     device = next(network.parameters()).device
     steps = preset.steps if steps is None else steps
-    if not 1 <= steps <= MOST_STEPS or every < 1:
-        raise ValueError(f"steps is {steps} and every is {every}, expected at least 1, and at most {MOST_STEPS} steps")
+    if not 1 <= steps <= MAX_STEPS or every < 1:
+        raise ValueError(f"steps is {steps} and every is {every}, expected at least 1, and at most {MAX_STEPS} steps")
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed is {seed}, expected 0 to {2**31 - 1}")
-    noise, draws = (part.to(device) for part in _random(seed, chosen.tolist(), side, steps))
-    face = None if start is None else _face(start, len(chosen)).to(device)
+    noise, draws = (part.to(device) for part in _noise_and_draws(seed, chosen.tolist(), side, steps))
+    face = None if start is None else _start_face(start, len(chosen)).to(device)
     parameters, draw = preset.parametrise(noise, face)
-    within = draw if face is None else lambda moved: _within(draw(moved), face, budget)
-    return _frames(_Run(stem, preset, chosen.to(device), within, same), parameters, draws, every)
+    within = draw if face is None else lambda moved: _project_to_budget(draw(moved), face, budget)
+    return _ascend(_Ascent(stem, preset, chosen.to(device), within, same), parameters, draws, every)
 
 
-def classes(network: NamedSequential, preset: Preset = PRESETS["clear"], **options) -> Iterator[Snapshot]:
+def visualize_classes(network: NamedSequential, preset: Preset = PRESETS["clear"], **options) -> Iterator[Snapshot]:
     """What `ascend` gives for all logits at once: a prototype of each class. Options as for `ascend`."""
     return visualize(network, last_layer(network), None, preset, **options)
 
@@ -100,20 +100,23 @@ def interpolate_classes(
     those mixtures. Raises ValueError for a class that the network does not have, or fewer than two stops.
     """
     layer = last_layer(network)
-    stem, device = _stem(network, layer, preset.activated), next(network.parameters()).device
-    ends = torch.eye(width(network, layer))[check(network, layer, [first, second])]
+    stem, device = _truncated_network(network, layer, preset.activated), next(network.parameters()).device
+    ends = torch.eye(num_units(network, layer))[check_filters(network, layer, [first, second])]
     steps = preset.steps if steps is None else steps
     if stops < 2 or steps < 1:
         raise ValueError(f"stops is {stops} and steps is {steps}, expected at least 2 and 1")
     shares = torch.linspace(0, 1, stops)[:, None]
-    mixed = replace(_suited(preset, network, layer), objective=mixture(ends[0] * (1 - shares) + ends[1] * shares))
-    noise, draws = (part.to(device) for part in _random(seed, [0] * stops, SIDE, steps))
+    mixed = replace(
+        _preset_for_layer(preset, network, layer),
+        objective=mixture_objective(ends[0] * (1 - shares) + ends[1] * shares),
+    )
+    noise, draws = (part.to(device) for part in _noise_and_draws(seed, [0] * stops, SIDE, steps))
     parameters, draw = mixed.parametrise(noise, None)
-    return _frames(_Run(stem, mixed, torch.arange(stops, device=device), draw), parameters, draws, every)
+    return _ascend(_Ascent(stem, mixed, torch.arange(stops, device=device), draw), parameters, draws, every)
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Ascent:
     """What does not change during an ascent."""
 
     stem: nn.Module
@@ -124,7 +127,9 @@ class _Run:
 
     def slopes(self, images: Tensor, draws: Tensor) -> Tensor:
         """The gradient of each picture's own objective with respect to its pixels, after one shake."""
-        parts = zip(images.detach().split(PART), draws.split(PART), self.chosen.split(PART), strict=True)
+        parts = zip(
+            images.detach().split(BATCH_SIZE), draws.split(BATCH_SIZE), self.chosen.split(BATCH_SIZE), strict=True
+        )
         return torch.cat([self._slope(part.requires_grad_(), moves, chosen) for part, moves, chosen in parts])
 
     def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
@@ -136,12 +141,12 @@ class _Run:
     @torch.no_grad()
     def look(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         images = self.draw(parameters)
-        parts = zip(images.split(PART), self.chosen.split(PART), strict=True)
+        parts = zip(images.split(BATCH_SIZE), self.chosen.split(BATCH_SIZE), strict=True)
         values = torch.cat([self.preset.objective(self.stem(part), chosen) for part, chosen in parts])
         return images.cpu(), values.cpu()
 
 
-def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterator[Snapshot]:
+def _ascend(run: _Ascent, parameters: Tensor, draws: Tensor, every: int) -> Iterator[Snapshot]:
     """`draws` (B, steps, 4)."""
     move, dead, steps = run.preset.loop(parameters), None, draws.shape[1]
     for step in range(steps):
@@ -159,7 +164,7 @@ def _frames(run: _Run, parameters: Tensor, draws: Tensor, every: int) -> Iterato
     yield Snapshot(steps, *run.look(parameters), dead)
 
 
-def _random(seed: int, filters: list[int], side: int, steps: int) -> tuple[Tensor, Tensor]:
+def _noise_and_draws(seed: int, filters: list[int], side: int, steps: int) -> tuple[Tensor, Tensor]:
     """White noise (B, 1, S, S) and every step's draws (B, steps, 4) in -1..1, from a generator of each filter's own."""
     noise, draws = [], []
     for number in filters:
@@ -169,19 +174,19 @@ def _random(seed: int, filters: list[int], side: int, steps: int) -> tuple[Tenso
     return torch.stack(noise), torch.stack(draws)
 
 
-def _within(images: Tensor, start: Tensor, budget: float) -> Tensor:
+def _project_to_budget(images: Tensor, start: Tensor, budget: float) -> Tensor:
     """The pictures, drawn towards `start` until their root mean square from it is at most the budget."""
     change = images - start
     size = change.detach().square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
     return start + change * (budget / size).clamp(max=1)
 
 
-def _stem(network: NamedSequential, layer: str, activated: bool) -> nn.Module:
+def _truncated_network(network: NamedSequential, layer: str, activated: bool) -> nn.Module:
     """The network up to the layer, in eval mode: a quick copy of its own, which asks for no gradient.
 
     Nothing that is done to it reaches the network, and nobody's hooks or training mode reach it later.
     """
-    last = len(names_up_to(network, layer)) - 1
+    last = len(layer_names_up_to(network, layer)) - 1
     if activated and last + 1 < len(network) and _is_activation(network[last + 1]):
         last += 1
     elif not activated and last > 0 and _is_activation(network[last]):
@@ -189,7 +194,7 @@ def _stem(network: NamedSequential, layer: str, activated: bool) -> nn.Module:
     return fuse_for_inference(clone_shared(network[: last + 1]).eval()).requires_grad_(False)
 
 
-def _suited(preset: Preset, network: NamedSequential, layer: str) -> Preset:
+def _preset_for_layer(preset: Preset, network: NamedSequential, layer: str) -> Preset:
     """The preset as it is for this layer: a dense one sees the face as a whole."""
     if not preset.whole or not is_dense(network, layer):
         return preset
@@ -203,7 +208,7 @@ def _is_activation(module: nn.Module) -> bool:
 # ------------------------------------------------------------------------------------------------ checks
 
 
-def listed(words: str) -> list[int]:
+def parse_filters(words: str) -> list[int]:
     """The numbers that people write as `0-3,7`: 0, 1, 2, 3, 7, each once. Raises ValueError for anything else."""
     parts = [part.strip().split("-") for part in words[:1001].split(",")]
     plain = all(len(ends) <= 2 and all(end.isdecimal() and len(end) <= 4 for end in ends) for ends in parts)
@@ -212,9 +217,9 @@ def listed(words: str) -> list[int]:
     return list(dict.fromkeys(number for ends in parts for number in range(int(ends[0]), int(ends[-1]) + 1)))
 
 
-def check(network: NamedSequential, layer: str, filters: Iterable[int] | None = None) -> list[int]:
+def check_filters(network: NamedSequential, layer: str, filters: Iterable[int] | None = None) -> list[int]:
     """The filters' numbers, all of the layer's for None. Raises ValueError for a layer or filter that is not there."""
-    available = width(network, layer)
+    available = num_units(network, layer)
     numbers = list(range(available) if filters is None else filters)
     wrong = [number for number in numbers if not 0 <= number < available]
     if wrong or not numbers:
@@ -222,7 +227,7 @@ def check(network: NamedSequential, layer: str, filters: Iterable[int] | None = 
     return numbers
 
 
-def _face(start: Tensor, count: int) -> Tensor:
+def _start_face(start: Tensor, count: int) -> Tensor:
     if start.shape[1:] != (1, SIDE, SIDE) or len(start) not in (1, count):
         raise ValueError(f"start is {tuple(start.shape)}, expected (1 or {count}, 1, {SIDE}, {SIDE})")
     if not 0 <= start.min() <= start.max() <= 1:

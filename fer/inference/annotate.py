@@ -11,15 +11,15 @@ from fer.plotting.maps import signed_rgb, signed_scale
 from fer.plotting.style import TEXT_COLOUR
 
 # One colour an emotion, wherever several are drawn together; what is not here is grey.
-HUES = {
+EMOTION_COLOURS = {
     "angry": "#e15759", "disgust": "#8c9c3b", "fear": "#9a6fb0", "happy": "#f2b134", "sad": "#4e8fd0",
     "surprise": "#e889b6", "neutral": "#9aa5b4", "contempt": "#3fae9f",
 }  # fmt: skip
-GREY, DOUBT, DARK = "#9aa5b4", "#e2e8f0", "#111827"
+OTHER_COLOUR, LOW_CONFIDENCE_COLOUR, INK = "#9aa5b4", "#e2e8f0", "#111827"
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
-def rgb(colour: str) -> tuple[int, ...]:
+def hex_to_rgb(colour: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(colour[1:]))
 
 
@@ -28,7 +28,9 @@ def draw_faces(frame: np.ndarray, faces: Sequence[FacePrediction]) -> np.ndarray
     drawn = frame.copy()
     size = max(max(frame.shape[:2]) / 1000, 0.45)  # of the letters and lines
     for face in faces:
-        colour = rgb(DOUBT if face.low_confidence else HUES.get(face.emotion, GREY))
+        colour = hex_to_rgb(
+            LOW_CONFIDENCE_COLOUR if face.low_confidence else EMOTION_COLOURS.get(face.emotion, OTHER_COLOUR)
+        )
         x, y, width, height = face.box.to_list()
         cv2.rectangle(drawn, (x, y), (x + width, y + height), colour, max(round(3 * size), 1), cv2.LINE_AA)
         number = "" if face.number is None else f"{face.number} "
@@ -37,7 +39,7 @@ def draw_faces(frame: np.ndarray, faces: Sequence[FacePrediction]) -> np.ndarray
         left = min(max(x, 0), max(frame.shape[1] - wide - 12, 0))
         bottom = y - 4 if y > high + 16 else y + high + 14
         cv2.rectangle(drawn, (left, bottom - high - 10), (left + wide + 12, bottom), colour, -1)
-        cv2.putText(drawn, text, (left + 6, bottom - 5), FONT, size, rgb(DARK), 1, cv2.LINE_AA)
+        cv2.putText(drawn, text, (left + 6, bottom - 5), FONT, size, hex_to_rgb(INK), 1, cv2.LINE_AA)
     return drawn
 
 
@@ -52,9 +54,9 @@ def timeline_figure(faces: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: 
     """Probabilities stacked over time, a panel a face: by its name, seconds (N,) and shares (N, K) that sum to 1."""
     figure = Figure(figsize=(9, 0.8 + 1.5 * len(faces)), layout="constrained")
     panels = figure.subplots(len(faces), 1, sharex=True, squeeze=False)[:, 0]
-    colours = [HUES.get(label, GREY) for label in labels]
+    colours = [EMOTION_COLOURS.get(label, OTHER_COLOUR) for label in labels]
     for axes, (name, (seconds, shares)) in zip(panels, faces.items(), strict=True):
-        for part in _unbroken(seconds):
+        for part in _split_at_gaps(seconds):
             axes.stackplot(seconds[part], shares[part].T, colors=colours, labels=labels)
         axes.set(ylim=(0, 1), yticks=(0, 1), ylabel=name)
         axes.spines[:].set_visible(False)
@@ -66,7 +68,7 @@ def timeline_figure(faces: Mapping[str, tuple[np.ndarray, np.ndarray]], labels: 
     return figure
 
 
-def _unbroken(seconds: np.ndarray) -> list[np.ndarray]:
+def _split_at_gaps(seconds: np.ndarray) -> list[np.ndarray]:
     """The places (N,) in stretches between which a face was out of sight for long."""
     gaps = np.diff(seconds)
     usual = np.median(gaps) if len(gaps) else 0

@@ -29,9 +29,9 @@ from fer.inference import predictor
 from fer.utils import outputs, tables
 from fer.utils.io import atomic_write as whole_file
 
-BATCH = 64  # pictures
-_ANY_NAME = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file's name may be no text at all
-_MARK = ("Software", "python -m fer crop")  # in every PNG that `cut` writes, which alone it writes over
+BATCH_SIZE = 64  # pictures
+_TEXT_OPTIONS = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # a file's name may be no text at all
+_CROP_TAG = ("Software", "python -m fer crop")  # in every PNG that `cut` writes, which alone it writes over
 
 
 def find_pictures(paths: Iterable[str | Path]) -> tuple[list[Path], list[image_folder.Reason]]:
@@ -62,16 +62,16 @@ def predict_files(
     no detector.
     """
     files = iter(files)
-    while some := list(islice(files, BATCH)):
-        found = [_faces(file, detector, whole) for file in some]  # boxes and crops, or what is wrong
+    while some := list(islice(files, BATCH_SIZE)):
+        found = [_find_faces(file, detector, whole) for file in some]  # boxes and crops, or what is wrong
         crops = [crop for seen in found if not isinstance(seen, str) for crop in seen.crops]
-        shares = iter(_probabilities(network, crops))
+        shares = iter(_predict_crops(network, crops))
         for file, seen in zip(some, found, strict=True):
             if isinstance(seen, str):
                 yield {"path": str(file), "error": seen}
             else:
                 note = {"note": seen.note} if seen.note else {}
-                rows = [_row(box, next(shares), network) for box in seen.boxes]
+                rows = [_face_row(box, next(shares), network) for box in seen.boxes]
                 yield {"path": str(file), **note, "detector": None if whole else detector.name, "faces": rows}
 
 
@@ -85,23 +85,23 @@ def crop_folder(folder: Path, out: Path, detector: Detector) -> Iterator[tuple[P
     Raises:
         ValueError: ``out`` is ``folder`` or lies in it, or a file that this did not write would be written over.
     """
-    return _cut(_places(folder, out), detector)
+    return _crop_files(_output_paths(folder, out), detector)
 
 
-def _cut(places: dict[Path, Path], detector: Detector) -> Iterator[tuple[Path, str | None]]:
+def _crop_files(places: dict[Path, Path], detector: Detector) -> Iterator[tuple[Path, str | None]]:
     for file, place in places.items():
-        found = _faces(file, detector, whole=False)
+        found = _find_faces(file, detector, whole=False)
         wrong = found if isinstance(found, str) else None if found.boxes else "No face was found in it."
         if wrong is None:
             place.parent.mkdir(parents=True, exist_ok=True)
             notes = PngImagePlugin.PngInfo()
-            notes.add_text(*_MARK)
+            notes.add_text(*_CROP_TAG)
             with whole_file(place) as partial:
                 Image.fromarray(found.crops[0]).save(partial, pnginfo=notes)
         yield file, wrong
 
 
-def _places(folder: Path, out: Path) -> dict[Path, Path]:
+def _output_paths(folder: Path, out: Path) -> dict[Path, Path]:
     """Where each picture's face is to be written."""
     outputs.check_folder(out, folder)
     files, _ = find_pictures([folder])
@@ -109,21 +109,21 @@ def _places(folder: Path, out: Path) -> dict[Path, Path]:
     places = {file: out / f"{name}.png" for file, name in zip(files, names, strict=True)}
     outputs.check_outputs(files, places.values(), out)
     for place in filter(Path.exists, places.values()):
-        if not _is_cut(place):
+        if not _is_own_crop(place):
             raise ValueError(f"{str(place)!r} is there and was not written by `crop`: name another folder")
     return places
 
 
-def _is_cut(file: Path) -> bool:
+def _is_own_crop(file: Path) -> bool:
     try:
         with Image.open(file) as picture:
-            return picture.info.get(_MARK[0]) == _MARK[1]
+            return picture.info.get(_CROP_TAG[0]) == _CROP_TAG[1]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FileFaces:
     """The faces of a file: boxes in the file's own pixels, crops uint8 (48, 48), and what is unusual about the file."""
 
     boxes: list[Box]
@@ -131,20 +131,20 @@ class _Found:
     note: str | None
 
 
-def _faces(file: Path, detector: Detector | None, whole: bool) -> _Found | str:
+def _find_faces(file: Path, detector: Detector | None, whole: bool) -> _FileFaces | str:
     """Its faces, or one sentence that says what is wrong with the file."""
     try:
-        opened = image_io.open_scaled(_picture(file))
+        opened = image_io.open_scaled(_check_kind(file))
     except ImageError as error:
         return str(error)
     picture = opened.pixels
-    boxes = [framing.whole(picture)] if whole else detector(picture)
+    boxes = [framing.centre_square(picture)] if whole else detector(picture)
     squares = boxes if whole else [framing.frame(box, detector.name) for box in boxes]
     crops = [framing.crop(picture, square) for square in squares]
-    return _Found([box.scaled(opened.scale) for box in boxes], crops, opened.note)
+    return _FileFaces([box.scaled(opened.scale) for box in boxes], crops, opened.note)
 
 
-def _picture(file: Path) -> Path:
+def _check_kind(file: Path) -> Path:
     if file.is_dir():
         raise ImageError("There is no picture in this folder.")
     if file.suffix.lower() in VIDEOS:
@@ -152,14 +152,14 @@ def _picture(file: Path) -> Path:
     return file
 
 
-def _probabilities(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str, float]]:
+def _predict_crops(network: nn.Module, crops: list[np.ndarray]) -> list[dict[str, float]]:
     if not crops:
         return []
     rows = predictor.predict_probabilities(network, torch.from_numpy(np.stack(crops)))  # (N, K)
     return [dict(zip(network.labels, row, strict=True)) for row in rows.tolist()]
 
 
-def _row(box: Box, shares: dict[str, float], network: nn.Module) -> dict:
+def _face_row(box: Box, shares: dict[str, float], network: nn.Module) -> dict:
     labels = predictor.prediction_set(shares, getattr(network, "prediction_set", 0.0))
     told = {"emotion": max(shares, key=shares.get), "prediction_set": labels, "probabilities": shares}
     return {"box": box.to_list(), "angle": round(box.angle)} | told
@@ -190,7 +190,7 @@ class ResumableResults:
 
     def add(self, row: dict) -> None:
         """Appends the answer to one picture, or to one frame of a film, which has "frame" and "seconds" as well."""
-        with self.file.open("a", **_ANY_NAME) as file:
+        with self.file.open("a", **_TEXT_OPTIONS) as file:
             file.write(self._text(row))
         self.done.add(row["path"])
 
@@ -199,7 +199,7 @@ class ResumableResults:
             return json.dumps(row) + "\n"
         frame = [row.get("frame", ""), row.get("seconds", "")]
         lines = [
-            [*frame, face.get("number", place), *face["box"], *_answer(face), *face["probabilities"].values(), ""]
+            [*frame, face.get("number", place), *face["box"], *_label_cells(face), *face["probabilities"].values(), ""]
             for place, face in enumerate(row.get("faces", ()))
         ]
         without = [*frame, *[""] * (len(self.header) - 4), row.get("error", "")]
@@ -212,19 +212,23 @@ class ResumableResults:
         """
         if not self.file.exists():
             return []
-        with self.file.open(**_ANY_NAME) as file:
+        with self.file.open(**_TEXT_OPTIONS) as file:
             text = file.read().removeprefix("\ufeff")
         try:
             return self._rows_of_csv(text) if self.file.suffix == ".csv" else self._rows_of_json(text)
         except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
-            what = "columns are of another network" if isinstance(error, _OtherColumns) else "content is something else"
+            what = (
+                "columns are of another network"
+                if isinstance(error, _OtherColumnsError)
+                else "content is something else"
+            )
             raise ValueError(f"out is {str(self.file)!r}, whose {what}: name a new file") from error
 
     def _rows_of_csv(self, text: str) -> list[tuple[str, str]]:
         head, *lines = list(tables.lines(text)) or [tables.line(self.header)]
         rows = [(tables.cells(line)[0], line) for line in lines]
         if tables.cells(head) != self.header:
-            raise _OtherColumns
+            raise _OtherColumnsError
         return [row for row in rows if row[0] != rows[-1][0]]
 
     def _rows_of_json(self, text: str) -> list[tuple[str, str]]:
@@ -236,13 +240,13 @@ class ResumableResults:
     def _replace(self, lines: list[str]) -> None:
         """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
         head = tables.line(self.header) if self.file.suffix == ".csv" else ""
-        with whole_file(self.file) as partial, partial.open("w", **_ANY_NAME) as file:
+        with whole_file(self.file) as partial, partial.open("w", **_TEXT_OPTIONS) as file:
             file.write(head + "".join(lines))
 
 
-def _answer(face: dict) -> list[str]:
+def _label_cells(face: dict) -> list[str]:
     return [face["emotion"], "|".join(face["prediction_set"])]
 
 
-class _OtherColumns(ValueError):
+class _OtherColumnsError(ValueError):
     """A table of another network."""

@@ -25,7 +25,7 @@ import numpy as np
 from fer.data.image_io import ImageError
 
 # How films begin, by (place, bytes). What begins otherwise, such as a list of other files, is not given to OpenCV.
-KINDS = (
+MAGIC_BYTES = (
     *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),  # MP4, MOV, 3GP
     *((0, kind) for kind in (b"\x1aE\xdf\xa3", b"OggS", b"FLV", b"0&\xb2u")),  # WebM and MKV, Ogg, FLV, WMV
     *((0, kind) for kind in (b"\0\0\1\xba", b"\0\0\1\xb3")),  # MPEG program streams (VOB), MPEG-1 and -2
@@ -36,11 +36,15 @@ KINDS = (
     *((8, kind) for kind in (b"AVI ", b"AVIX", b"CDXA")),  # AVI, Video CD
     (0, b"\xff\xd8\xff"),  # MJPEG
 )
-PACKETS = (188, 192, 204)  # bytes of a transport stream's: as broadcast, as AVCHD cameras write them, with correction
-USUAL = 25.0  # frames a second where nothing else is known
-LOOK = 2.0  # seconds for reading the packets' times; a film that takes longer is known only in part
-JUMP = 600.0  # seconds between two frames above which the container's clock was set, and no time went by
-BACK = 1.0  # seconds by which times may run backwards without the clock having been set
+TRANSPORT_PACKET_SIZES = (
+    188,
+    192,
+    204,
+)  # bytes of a transport stream's: as broadcast, as AVCHD cameras write them, with correction
+DEFAULT_FPS = 25.0  # frames a second where nothing else is known
+MAX_PROBE_SECONDS = 2.0  # seconds for reading the packets' times; a film that takes longer is known only in part
+MAX_TIME_JUMP = 600.0  # seconds between two frames above which the container's clock was set, and no time went by
+MAX_TIME_BACKWARDS = 1.0  # seconds by which times may run backwards without the clock having been set
 
 
 class VideoError(ImageError):
@@ -56,7 +60,7 @@ class Frame:
     picture: np.ndarray  # RGB uint8 (H, W, 3)
 
 
-class Clock:
+class MonotonicClock:
     """The times of a container, one after the other -> seconds that never run backwards.
 
     Handles files without times (`rate` counts then), clocks set back or far ahead, as where recordings were joined.
@@ -68,10 +72,10 @@ class Clock:
     def __call__(self, told: float) -> float:
         """Seconds of the frame for which the container tells `told` seconds."""
         if self._told is None:
-            self._told, self._base = told, told if 0 <= told <= JUMP else 0.0
+            self._told, self._base = told, told if 0 <= told <= MAX_TIME_JUMP else 0.0
         elif told == self._told or told <= 0:  # none told: OpenCV gives 0 or the last one again
             self._same += 1
-        elif not -BACK <= told - self._told <= JUMP:
+        elif not -MAX_TIME_BACKWARDS <= told - self._told <= MAX_TIME_JUMP:
             self._told, self._base, self._same = told, self.seconds + self._gap, 0
         elif told > self._told:
             self._gap = told - self._told
@@ -80,7 +84,7 @@ class Clock:
         return self.seconds
 
 
-class Sampler:
+class FrameSampler:
     """Which frames to keep so that there are at most `fps` a second, evenly spread; None keeps them all."""
 
     def __init__(self, fps: float | None) -> None:
@@ -96,7 +100,7 @@ class Sampler:
         return kept
 
 
-class Film:
+class VideoReader:
     """A film that is open for reading; see `opened`."""
 
     def __init__(self, source: str, name: str, most_pixels: float | None) -> None:
@@ -113,14 +117,14 @@ class Film:
             self.known_whole, told = _packet_times(packets)
         finally:
             packets.release()
-        clock = Clock(self.rate)
+        clock = MonotonicClock(self.rate)
         self.times = np.array([clock(at) for at in told])  # (N,) seconds of every frame that the packets promise
         self.exhausted = False  # whether the last frame has been read
 
     @property
     def rate(self) -> float:
         """The stated frames a second, or a usual number where what is stated cannot be."""
-        return self._rate if 0.01 <= self._rate <= 240 else USUAL
+        return self._rate if 0.01 <= self._rate <= 240 else DEFAULT_FPS
 
     @property
     def stated_seconds(self) -> float | None:
@@ -141,12 +145,12 @@ class Film:
         """About how many frames `frames` will give; None where that is not known."""
         if not self.known_whole or not len(self.times):
             return None
-        sampler = Sampler(fps)
+        sampler = FrameSampler(fps)
         return sum(sampler.keeps(at) for at in self.times)
 
     def constant_rate(self, fps: float | None = None) -> float:
         """Frames a second (10 to 240) of a film of constant rate that shows the frames of `frames` at their times."""
-        sampler = Sampler(fps)
+        sampler = FrameSampler(fps)
         gaps = np.diff([at for at in self.times if sampler.keeps(at)])
         gaps = gaps[gaps > 0]
         if not len(gaps):
@@ -163,7 +167,7 @@ class Film:
 
         Ends early at `until`, as `time.monotonic` counts; otherwise `exhausted` is True in the end.
         """
-        capture, clock, sampler = self._open(), Clock(self.rate), Sampler(fps)
+        capture, clock, sampler = self._open(), MonotonicClock(self.rate), FrameSampler(fps)
         try:
             for number in itertools.count(1):
                 if time.monotonic() > until:
@@ -175,7 +179,7 @@ class Film:
                 if sampler.keeps(at):
                     read, picture = capture.retrieve()
                     if read:
-                        yield Frame(number, at, _shrunk(picture, longest))
+                        yield Frame(number, at, _resize_to_rgb(picture, longest))
         finally:
             capture.release()
 
@@ -188,7 +192,7 @@ class Film:
 
 
 @contextmanager
-def open_video(path: str | Path, most_pixels: float | None = None) -> Iterator[Film]:
+def open_video(path: str | Path, most_pixels: float | None = None) -> Iterator[VideoReader]:
     """The film of a file, for as long as the block lasts.
 
     Raises VideoError for what is no film and for frames of more than `most_pixels`, before one is decoded.
@@ -197,23 +201,25 @@ def open_video(path: str | Path, most_pixels: float | None = None) -> Iterator[F
     name = repr(path.name[:80])  # never the path: it may be the server's own
     try:
         with path.open("rb") as stream:
-            start = stream.read(8 * max(PACKETS))
+            start = stream.read(8 * max(TRANSPORT_PACKET_SIZES))
     except OSError as error:
         raise VideoError(f"There is no file {name} that can be opened ({error.strerror}).") from None
-    if not is_film(start):
+    if not is_video(start):
         raise VideoError(f"{name} is no video that can be read; MP4, WebM, MOV, MKV or AVI would be right.")
     with _source(path) as source:
-        yield Film(source, name, most_pixels)
+        yield VideoReader(source, name, most_pixels)
 
 
-def is_film(start: bytes) -> bool:
+def is_video(start: bytes) -> bool:
     """Whether a file that begins so (the first 1,632 bytes) is a film by its contents."""
-    return any(start[place:].startswith(magic) for place, magic in KINDS) or _is_transport_stream(start)
+    return any(start[place:].startswith(magic) for place, magic in MAGIC_BYTES) or _is_transport_stream(start)
 
 
 def _is_transport_stream(start: bytes) -> bool:
     """Four packets in a row that begin with the sync byte, G; a recording may begin within one."""
-    return any(start[first : first + 4 * size : size] == b"GGGG" for size in PACKETS for first in range(size))
+    return any(
+        start[first : first + 4 * size : size] == b"GGGG" for size in TRANSPORT_PACKET_SIZES for first in range(size)
+    )
 
 
 @contextmanager
@@ -223,7 +229,7 @@ def _source(path: Path) -> Iterator[str]:
     OpenCV crashes with the process at names that are no UTF-8.
     """
     full = str(path.absolute())
-    if is_text(full):
+    if is_encodable(full):
         yield full
     elif Path("/proc/self/fd").is_dir():
         with path.open("rb") as stream:
@@ -233,14 +239,14 @@ def _source(path: Path) -> Iterator[str]:
             yield shutil.copyfile(path, os.path.join(folder, "film"))
 
 
-def is_text(name: str) -> bool:
+def is_encodable(name: str) -> bool:
     """Whether a file's name is one that other programs can be given."""
     return name.encode(errors="replace") == name.encode(errors="surrogateescape")
 
 
 def _packet_times(packets: cv2.VideoCapture) -> tuple[bool, list[float]]:
     """Whether all packets were read, and the times they tell, in the order in which they are shown."""
-    until, whole, told, latest = time.monotonic() + LOOK, True, [], 0.0
+    until, whole, told, latest = time.monotonic() + MAX_PROBE_SECONDS, True, [], 0.0
     while packets.grab():
         at = packets.get(cv2.CAP_PROP_POS_MSEC) / 1000
         latest = at if at > 0 else latest  # none told: as the one before
@@ -250,11 +256,13 @@ def _packet_times(packets: cv2.VideoCapture) -> tuple[bool, list[float]]:
             break
     steps = np.diff(told)
     usual = float(np.median(np.abs(steps))) if len(steps) else 0.0
-    resets = np.flatnonzero(steps < -max(BACK, 20 * usual)) + 1  # frames are packed out of order, but not so far
+    resets = (
+        np.flatnonzero(steps < -max(MAX_TIME_BACKWARDS, 20 * usual)) + 1
+    )  # frames are packed out of order, but not so far
     return whole, [float(at) for part in np.split(np.array(told), resets) for at in np.sort(part)]
 
 
-def _shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
+def _resize_to_rgb(picture: np.ndarray, longest: int) -> np.ndarray:
     """BGR uint8 (H, W, 3) -> RGB, its longer side at most `longest`."""
     scale = longest / max(picture.shape[:2])
     if scale < 1:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fer.data import dataset
 from fer.data.image_io import ImageError, open_image
 from fer.faces.detector import Detector, load_detector
-from fer.faces.framing import Box, crop, frame, whole
+from fer.faces.framing import Box, centre_square, crop, frame
 from fer.models import checkpoint
 
 
@@ -78,17 +78,17 @@ def predict_image(
 ) -> ImagePrediction:
     """Reads the faces of RGB uint8 (H, W, 3) in one batch; `whole_picture` takes its centred square as the one face."""
     if whole_picture:
-        square = whole(picture)
-        return _read_squares(picture, [square], [square], network, detector.name)
+        square = centre_square(picture)
+        return _predict_squares(picture, [square], [square], network, detector.name)
     return predict_boxes(picture, detector(picture), network, detector.name)
 
 
 def predict_boxes(picture: np.ndarray, boxes: Sequence[Box], network: nn.Module, detector_name: str) -> ImagePrediction:
     """The same for faces that this detector has found already."""
-    return _read_squares(picture, boxes, [frame(box, detector_name) for box in boxes], network, detector_name)
+    return _predict_squares(picture, boxes, [frame(box, detector_name) for box in boxes], network, detector_name)
 
 
-def _read_squares(
+def _predict_squares(
     picture: np.ndarray, boxes: Sequence[Box], squares: Sequence[Box], network: nn.Module, detector_name: str
 ) -> ImagePrediction:
     crops = [crop(picture, square) for square in squares]
@@ -123,8 +123,8 @@ def calibrated_probabilities(network: nn.Module, faces: Tensor) -> Tensor:
 
 
 Picture = str | Path | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
-_RIGHT = "expected a path, a file's bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
-_VALUES = "expected uint8 in 0..255, uint16 in 0..65535, bool, or floats in 0..1"
+_ACCEPTED_TYPES = "expected a path, a file's bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+_ACCEPTED_VALUES = "expected uint8 in 0..255, uint16 in 0..65535, bool, or floats in 0..1"
 
 
 class Predictor:
@@ -166,11 +166,11 @@ def to_rgb(picture: Picture) -> np.ndarray:
     if isinstance(picture, Tensor):
         picture = _channels_last(picture)
     if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(_eight_bits(_squeezed(picture)))
+        picture = Image.fromarray(_to_uint8(_squeezed(picture)))
     elif isinstance(picture, os.PathLike):
         picture = Path(picture)
     elif not isinstance(picture, str | bytes | bytearray | memoryview | Image.Image) and not _is_binary(picture):
-        raise TypeError(f"the picture is {checkpoint.shown(picture)}: {_RIGHT}")
+        raise TypeError(f"the picture is {checkpoint.shown(picture)}: {_ACCEPTED_TYPES}")
     return open_image(picture)
 
 
@@ -201,7 +201,7 @@ def _squeezed(array: np.ndarray) -> np.ndarray:
     return array[..., 0] if array.ndim == 3 and shape[2] == 1 else array
 
 
-def _eight_bits(array: np.ndarray) -> np.ndarray:
+def _to_uint8(array: np.ndarray) -> np.ndarray:
     """The same values as uint8 0..255, in a memory of their own order."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "u" and size == 1:
@@ -211,8 +211,8 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
     if kind == "u" and size == 2:
         return np.rint(array / 257).astype(np.uint8)
     if kind != "f":
-        raise TypeError(f"the picture is an array of {array.dtype}: {_VALUES}")
+        raise TypeError(f"the picture is an array of {array.dtype}: {_ACCEPTED_VALUES}")
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= 1):  # NaN neither
-        raise ImageError(f"the picture's floats reach from {low:.4g} to {high:.4g}: {_VALUES}")
+        raise ImageError(f"the picture's floats reach from {low:.4g} to {high:.4g}: {_ACCEPTED_VALUES}")
     return np.rint(array * np.float32(255)).astype(np.uint8)

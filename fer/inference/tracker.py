@@ -22,9 +22,11 @@ from fer.faces.detector import Detector
 from fer.faces.framing import Box
 from fer.inference.predictor import FacePrediction, ImagePrediction, predict_boxes
 
-PATIENCE = 1.5  # seconds for which a face that is out of sight keeps its number
-WHOLE = 10  # every so many frames all of the picture is searched for faces that came
-FAR = 1.0  # from here on two boxes are not one face's: the distance of their centres in widths, plus |log| of sizes
+MAX_UNSEEN_SECONDS = 1.5  # seconds for which a face that is out of sight keeps its number
+FULL_SEARCH_EVERY = 10  # every so many frames all of the picture is searched for faces that came
+MAX_DISTANCE = (
+    1.0  # from here on two boxes are not one face's: the distance of their centres in widths, plus |log| of sizes
+)
 
 
 @dataclass
@@ -79,7 +81,7 @@ class FaceTracker:
         with self._lock:
             boxes = [track.box for track in self._tracks]
             self._frames += 1
-            whole = self._frames % WHOLE == 1
+            whole = self._frames % FULL_SEARCH_EVERY == 1
         if whole or not boxes or not self.detector.slow:
             return self.detector.upright(frame)
         found = self.detector.near(frame, boxes)
@@ -88,8 +90,8 @@ class FaceTracker:
     def follow(self, reading: ImagePrediction, at: float) -> ImagePrediction:
         """The same for faces that have been read, as by `prediction.read`, but not been followed."""
         with self._lock:
-            self._tracks = [track for track in self._tracks if at - track.seen <= PATIENCE]
-            found = _matched(self._tracks, reading.faces)
+            self._tracks = [track for track in self._tracks if at - track.seen <= MAX_UNSEEN_SECONDS]
+            found = _match(self._tracks, reading.faces)
             faces = tuple(self._followed(face, found.get(place), at) for place, face in enumerate(reading.faces))
         return replace(reading, faces=faces)
 
@@ -135,22 +137,22 @@ def _softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum()
 
 
-def _matched(tracks: list[Track], faces: tuple[FacePrediction, ...]) -> dict[int, Track]:
+def _match(tracks: list[Track], faces: tuple[FacePrediction, ...]) -> dict[int, Track]:
     """Whose face is whose, by the face's place: nearest pairs first, no track twice."""
     pairs = sorted(
-        (_apart(track.box, face.box), place, index)
+        (_box_distance(track.box, face.box), place, index)
         for index, track in enumerate(tracks)
         for place, face in enumerate(faces)
     )
     matched, taken = {}, set()
     for distance, place, index in pairs:
-        if distance < FAR and place not in matched and index not in taken:
+        if distance < MAX_DISTANCE and place not in matched and index not in taken:
             matched[place] = tracks[index]
             taken.add(index)
     return matched
 
 
-def _apart(a: Box, b: Box) -> float:
+def _box_distance(a: Box, b: Box) -> float:
     """How unlike two boxes are: the distance of their centres in mean widths, plus the log of their sizes' ratio."""
     across, down = (a.x - b.x) + (a.width - b.width) / 2, (a.y - b.y) + (a.height - b.height) / 2
     return 2 * math.hypot(across, down) / (a.width + b.width) + abs(math.log(a.width / b.width))

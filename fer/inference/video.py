@@ -21,16 +21,16 @@ from torch import nn
 
 from fer.faces.detector import Detector
 from fer.inference import annotate
-from fer.inference.film_writer import MarkedFilm
-from fer.inference.frames import Film, Frame, VideoError, open_video
+from fer.inference.frames import Frame, VideoError, VideoReader, open_video
 from fer.inference.predictor import FacePrediction, ImagePrediction
-from fer.inference.scenes import with_cuts
+from fer.inference.scenes import detect_cuts
 from fer.inference.tracker import FaceTracker
+from fer.inference.video_writer import VideoWriter
 from fer.utils import tables
 from fer.utils.io import beside
 
-PLACES = 1200  # of the timeline, at most: when they are full, two become one
-UNDER_WAY = 4  # frames that wait to be written
+MAX_TIMELINE_BINS = 1200  # of the timeline, at most: when they are full, two become one
+MAX_PENDING_FRAMES = 4  # frames that wait to be written
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Step:
+class VideoProgress:
     """How far it is: frames read, of about how many; the last one's time, picture and reading; files and faces so far.
 
     The last step of a film that was not read to its end says so in a sentence, `stopped`.
@@ -74,7 +74,7 @@ class Step:
 def process_video(
     path: str | Path, out: Path, network: nn.Module, detector: Detector, smoothing: float = 0.5, longest: int = 1280,
     fps: float | None = None, limits: Limits | None = None, name: str | None = None,
-) -> Iterator[Step]:  # fmt: skip
+) -> Iterator[VideoProgress]:  # fmt: skip
     """Reads a video frame by frame into four files in the folder `out`; a step after every frame.
 
     At most `fps` frames a second are read, or all of them. Frames wider or higher than `longest` pixels are shrunk to
@@ -88,11 +88,11 @@ def process_video(
         if limits.seconds and length and length > limits.seconds + 0.5:
             raise VideoError(f"The video has {length:.0f} seconds; at most {limits.seconds:g} can be read here.")
         tracker, timeline = FaceTracker(network, detector, smoothing), Timeline(list(network.labels))
-        paths = written(out, name or Path(path).stem)
-        with _Files(paths, film.constant_rate(fps), timeline) as files:
+        paths = output_files(out, name or Path(path).stem)
+        with _VideoOutputs(paths, film.constant_rate(fps), timeline) as files:
             step = None
-            for read, (frame, cut) in enumerate(with_cuts(film.frames(longest, fps, until)), 1):
-                if beyond(limits, read, frame.seconds):
+            for read, (frame, cut) in enumerate(detect_cuts(film.frames(longest, fps, until)), 1):
+                if exceeds_limits(limits, read, frame.seconds):
                     break
                 if cut:
                     tracker.forget()
@@ -100,23 +100,23 @@ def process_video(
                 timeline.add(reading, frame.seconds)
                 files.add(frame, reading)
                 of = count and max(count, read)
-                step = Step(read, of, frame.seconds, length, frame.picture, reading, files.paths, timeline)
+                step = VideoProgress(read, of, frame.seconds, length, frame.picture, reading, files.paths, timeline)
                 step = replace(step, number=frame.number)
                 yield step
             if step is None:
                 raise VideoError(f"{Path(path).name[:80]!r} has no frame that can be read.")
             if film.exhausted:
-                files.end = _end(film, step.seconds)
+                files.end = _end_time(film, step.seconds)
             else:
-                yield replace(step, stopped=_stopped(limits, step))
+                yield replace(step, stopped=_stop_sentence(limits, step))
 
 
-def beyond(limits: Limits, read: int, seconds: float) -> bool:
+def exceeds_limits(limits: Limits, read: int, seconds: float) -> bool:
     """Whether the frame that would be the film's `read`-th is one too many."""
     return bool(limits.frames and read > limits.frames or limits.seconds and seconds > limits.seconds)
 
 
-def _stopped(limits: Limits, step: Step) -> str:
+def _stop_sentence(limits: Limits, step: VideoProgress) -> str:
     if limits.frames and step.frames >= limits.frames:
         most = f"{limits.frames} frames"
     elif limits.seconds and step.seconds >= limits.seconds - 1:
@@ -126,7 +126,7 @@ def _stopped(limits: Limits, step: Step) -> str:
     return f"Stopped at the limit of {most}: {step.seconds:.1f}{step.of_length} seconds were read."
 
 
-def _end(film: Film, last: float) -> float | None:
+def _end_time(film: VideoReader, last: float) -> float | None:
     """When a film ends whose last frame began at `last` seconds; None where the file promised more than it has."""
     gap = float(np.diff(film.times).max()) if len(film.times) > 1 else 10.0
     return film.seconds if film.seconds and film.seconds - last <= 2 * gap + 1 else None
@@ -146,7 +146,7 @@ class Timeline:
 
     def add(self, reading: ImagePrediction, at: float) -> None:
         self.last = max(self.last, int(at / self.seconds))
-        while self.last >= PLACES:
+        while self.last >= MAX_TIMELINE_BINS:
             self._halve()
         for face in reading.faces:
             row = self.sums.setdefault(face.number, {}).setdefault(
@@ -185,13 +185,13 @@ class Timeline:
 # ------------------------------------------------------------------------------------------------ writing
 
 
-def written(out: Path, name: str) -> dict[str, Path]:
+def output_files(out: Path, name: str) -> dict[str, Path]:
     """The four files that `follow` writes: the annotated video, the table, the same as JSON, and the timeline."""
     kinds = {"video": ".webm", "csv": ".csv", "json": ".json", "timeline": ".png"}
     return {kind: out / f"{name}-read{ending}" for kind, ending in kinds.items()}
 
 
-class _Files:
+class _VideoOutputs:
     """The annotated video, the table and the JSON, written frame by frame beside their places.
 
     They are put there when reading ends, wherever that is, so that a kill leaves the files of an earlier run. The
@@ -203,11 +203,11 @@ class _Files:
         paths["video"].parent.mkdir(parents=True, exist_ok=True)
         self._partial = {kind: beside(path) for kind, path in paths.items()}
         self._timeline, self._count = timeline, 0
-        self._film = MarkedFilm(self._partial["video"], rate)
+        self._film = VideoWriter(self._partial["video"], rate)
         self.end: float | None = None  # seconds: until when the last frame is shown
         self._thread, self._waiting = ThreadPoolExecutor(1), deque[Future]()
 
-    def __enter__(self) -> "_Files":
+    def __enter__(self) -> "_VideoOutputs":
         self._table = self._partial["csv"].open("w", encoding="utf-8", newline="")
         self._json = self._partial["json"].open("w", encoding="utf-8")
         place = ["x", "y", "width", "height"]
@@ -253,10 +253,10 @@ class _Files:
             told = [face.emotion, "|".join(face.prediction_set), int(face.low_confidence)]
             row = [frame.number, at, face.number, *face.box.to_list(), *told, *shares]
             self._table.write(tables.line(row))
-        entry = {"frame": frame.number, "seconds": at, "faces": [_entry(face) for face in reading.faces]}
+        entry = {"frame": frame.number, "seconds": at, "faces": [_face_entry(face) for face in reading.faces]}
         self._json.write(f"{',' if self._count else ''}\n{json.dumps(entry)}")
         self._count += 1
-        if len(self._waiting) >= UNDER_WAY:
+        if len(self._waiting) >= MAX_PENDING_FRAMES:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._write, frame, reading))
 
@@ -264,7 +264,7 @@ class _Files:
         self._film.add(frame.seconds, annotate.draw_faces(frame.picture, reading.faces))
 
 
-def _entry(face: FacePrediction) -> dict:
+def _face_entry(face: FacePrediction) -> dict:
     probabilities = {name: round(share, 4) for name, share in face.probabilities.items()}
     told = {"emotion": face.emotion, "prediction_set": face.prediction_set, "low_confidence": bool(face.low_confidence)}
     told |= {"probabilities": probabilities}

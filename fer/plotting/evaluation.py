@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fer.plotting.style import TEXT_COLOUR, style_axes
 
 
-class System(Protocol):
+class PlottedModel(Protocol):
     """What is drawn of a model: its name, its parameters, its accuracy and that figure's 95 % interval, if known."""
 
     name: str
@@ -21,9 +21,9 @@ class System(Protocol):
     ci95: tuple[float, float] | None
 
 
-OURS = "#6366f1"
+OUR_COLOUR = "#6366f1"
 _RIGHT, _WRONG = "#4f46e5", "#c2410c"
-_OTHERS = {"FER-2013 alone": "o", "more data": "^", "reports": "D"}
+_MARKERS = {"FER-2013 alone": "o", "more data": "^", "reports": "D"}
 
 
 def confusion_matrix_figure(values: np.ndarray, shown: Sequence[Sequence[str]], labels: Sequence[str]) -> Figure:
@@ -55,7 +55,7 @@ def risk_coverage_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at:
     """
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    styles = ((OURS, "-"), ("#d97706", "--"))[: len(curves)]
+    styles = ((OUR_COLOUR, "-"), ("#d97706", "--"))[: len(curves)]
     for (name, (answered, right)), (colour, dashes) in zip(curves.items(), styles, strict=True):
         some = np.unique(np.linspace(len(answered) // 50, len(answered) - 1, 120).astype(int))  # the first are noise
         axes.plot(answered[some], right[some], color=colour, linestyle=dashes, linewidth=1.5, label=name)
@@ -66,60 +66,66 @@ def risk_coverage_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], at:
     return figure
 
 
-def accuracy_against_parameters(ours: Iterable[System], others: Iterable[System]) -> Figure:
+def accuracy_against_parameters(ours: Iterable[PlottedModel], others: Iterable[PlottedModel]) -> Figure:
     """Accuracy on PrivateTest against parameters, on a logarithmic axis: ours with intervals, others by their kind."""
     figure = Figure(figsize=(9.2, 5.4))
     axes = figure.subplots(gridspec_kw={"left": 0.07, "right": 0.99, "bottom": 0.1, "top": 0.98})
     others = list(others)
-    for kind, marker in _OTHERS.items():
+    for kind, marker in _MARKERS.items():
         some = [system for system in others if system.kind == kind]
         if some:
-            axes.scatter(*_places(some), s=34, marker=marker, facecolors="none", edgecolors=TEXT_COLOUR, label=kind)
+            axes.scatter(
+                *_coordinates(some), s=34, marker=marker, facecolors="none", edgecolors=TEXT_COLOUR, label=kind
+            )
     ours = list(ours)
     if ours:
-        x, y = _places(ours)
+        x, y = _coordinates(ours)
         spans = np.array([(system.accuracy - system.ci95[0], system.ci95[1] - system.accuracy) for system in ours]).T
-        axes.errorbar(x, y, 100 * spans, fmt="o", color=OURS, capsize=3, linewidth=1.5, label="ours, 95 % interval")
+        axes.errorbar(
+            x, y, 100 * spans, fmt="o", color=OUR_COLOUR, capsize=3, linewidth=1.5, label="ours, 95 % interval"
+        )
     axes.set_xscale("log")
     axes.set_xlim(4e5, 4e8)
     axes.set(xlabel="parameters", ylabel="accuracy on PrivateTest, %", ylim=(46, 78))
     style_axes(axes)
     axes.grid(axis="y", color=TEXT_COLOUR, alpha=0.25, linewidth=0.6)
-    _named(axes, [*ours, *others], bold=len(ours))
+    _annotate_names(axes, [*ours, *others], bold=len(ours))
     return figure
 
 
-def _places(systems: Sequence[System]) -> tuple[list[float], list[float]]:
+def _coordinates(systems: Sequence[PlottedModel]) -> tuple[list[float], list[float]]:
     return [system.parameters for system in systems], [100 * system.accuracy for system in systems]
 
 
-def _named(axes: Axes, systems: Sequence[System], bold: int) -> None:
+def _annotate_names(axes: Axes, systems: Sequence[PlottedModel], bold: int) -> None:
     """A name beside each point, where no other name or point is; the first ones in our colour."""
-    points = axes.transData.transform(np.array(_places(systems)).T) * 72 / axes.figure.dpi  # in points, 1/72 inch
-    reach = [100 * (system.ci95[1] - system.accuracy) * _unit(axes) if system.ci95 else 0 for system in systems]
+    points = axes.transData.transform(np.array(_coordinates(systems)).T) * 72 / axes.figure.dpi  # in points, 1/72 inch
+    reach = [
+        100 * (system.ci95[1] - system.accuracy) * _points_per_unit(axes) if system.ci95 else 0 for system in systems
+    ]
     taken = [(x - 5, y - max(5, up), x + 5, y + max(5, up)) for (x, y), up in zip(points, reach, strict=True)]
     for number, (system, (x, y)) in enumerate(zip(systems, points, strict=True)):
         wide = (5.4 if number < bold else 4.6) * len(system.name)
         spots = [(8, 0), (-8 - wide, 0), (-wide / 2, 11), (-wide / 2, -11), (8, 9), (8, -9), (-8 - wide, 9)]
         spots += [(-8 - wide, -9), (-wide / 2, 21), (-wide / 2, -21)]
         boxes = [(x + dx, y + dy - 5, x + dx + wide, y + dy + 5) for dx, dy in spots]
-        free = [place for place, box in enumerate(boxes) if not any(_meet(box, other) for other in taken)]
+        free = [place for place, box in enumerate(boxes) if not any(_boxes_overlap(box, other) for other in taken)]
         place = free[0] if free else 0
         taken.append(boxes[place])
         axes.annotate(
             system.name, (system.parameters, 100 * system.accuracy), spots[place], textcoords="offset points",
-            va="center", fontsize=8, color=OURS if number < bold else TEXT_COLOUR,
+            va="center", fontsize=8, color=OUR_COLOUR if number < bold else TEXT_COLOUR,
             weight="bold" if number < bold else "normal",
         )  # fmt: skip
 
 
-def _unit(axes: Axes) -> float:
+def _points_per_unit(axes: Axes) -> float:
     """How many points, 1/72 inch, one unit of the vertical axis is high."""
     (_, low), (_, high) = axes.transData.transform([(1e6, 50), (1e6, 51)])
     return (high - low) * 72 / axes.figure.dpi
 
 
-def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _boxes_overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether two boxes (left, bottom, right, top) overlap."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 

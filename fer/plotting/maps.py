@@ -26,7 +26,7 @@ def tile_images(tiles: np.ndarray, columns: int, scale: int = 1, gap: int = 2, c
     one is mid-grey. Pixels are repeated `scale` times, never smoothed; `gap` white pixels lie around every tile.
     """
     count, height, width = tiles.shape
-    grey = np.rint(255 * _stretched(tiles, common)).astype(np.uint8).repeat(scale, 1).repeat(scale, 2)
+    grey = np.rint(255 * _normalize_range(tiles, common)).astype(np.uint8).repeat(scale, 1).repeat(scale, 2)
     columns = min(columns, count)
     rows = -(-count // columns)
     down, across = height * scale + gap, width * scale + gap
@@ -37,7 +37,7 @@ def tile_images(tiles: np.ndarray, columns: int, scale: int = 1, gap: int = 2, c
     return picture
 
 
-def _stretched(tiles: np.ndarray, common: bool) -> np.ndarray:
+def _normalize_range(tiles: np.ndarray, common: bool) -> np.ndarray:
     """Values in 0..1 from lowest to highest."""
     axes = None if common else (1, 2)
     low, high = tiles.min(axes, keepdims=True), tiles.max(axes, keepdims=True)
@@ -77,14 +77,14 @@ def signed_rgb(values: np.ndarray, scale: float | None = None) -> np.ndarray:
     scale: where colours are full, for maps that are to be compared (see `scale_of`); by default the map's own. A map
     of zeros is white all over, and any other constant one is full blue or red: nothing is stretched into a pattern.
     """
-    places = _shares(values, scale) * 2 + 2  # 0..4 along the colours
+    places = _relative(values, scale) * 2 + 2  # 0..4 along the colours
     colours = [np.interp(places, range(5), channel) for channel in _SIGNED.T]
     return np.stack(colours, -1).round().astype(np.uint8)
 
 
 def overlay(face: np.ndarray, values: np.ndarray, scale: float | None = None) -> np.ndarray:
     """The signed map (H, W) over its face, uint8 (H, W): uint8 (H, W, 3), the face itself where the map is 0."""
-    strength = 0.75 * np.abs(_shares(values, scale))[..., None] ** 0.5  # the root lets weak parts be seen at all
+    strength = 0.75 * np.abs(_relative(values, scale))[..., None] ** 0.5  # the root lets weak parts be seen at all
     full = signed_rgb(np.sign(values), 1.0)
     return (face[..., None] * (1 - strength) + full * strength).round().astype(np.uint8)
 
@@ -96,7 +96,7 @@ def constant_map_message(values: np.ndarray) -> str | None:
     return f"The map is {values.flat[0]:.3g} everywhere." if (values == values.flat[0]).all() else None
 
 
-def _shares(values: np.ndarray, scale: float | None) -> np.ndarray:
+def _relative(values: np.ndarray, scale: float | None) -> np.ndarray:
     """The map's values as shares of the scale, -1..1."""
     scale = signed_scale(values) if scale is None else scale
     return np.clip(values / scale, -1, 1) if scale > 0 else np.zeros(values.shape)
@@ -125,12 +125,12 @@ def titled_images(pictures: Mapping[str, np.ndarray], columns: int = 3) -> Figur
     return figure
 
 
-NOTHING, BETWEEN = 128, 0  # the palette's white, and the grey of gaps
+ZERO_INDEX, GAP_INDEX = 128, 0  # the palette's white, and the grey of gaps
 # Index 1 is the deepest blue, 128 white, 255 the deepest red.
-_PALETTE = bytes((148, 156, 168)) + signed_rgb((np.arange(1, 256)[None] - NOTHING) / 127, 1.0)[0].tobytes()
+_PALETTE = bytes((148, 156, 168)) + signed_rgb((np.arange(1, 256)[None] - ZERO_INDEX) / 127, 1.0)[0].tobytes()
 
 
-def scales(tiles: np.ndarray, common: bool = False) -> np.ndarray:
+def map_scales(tiles: np.ndarray, common: bool = False) -> np.ndarray:
     """The size at which each of maps (N, H, W) reaches full colour, (N,): the 99.5th percentile of its own sizes.
 
     common: of the sizes of all of them. Where fewer than one in 200 is not 0, it is the largest.
@@ -140,7 +140,7 @@ def scales(tiles: np.ndarray, common: bool = False) -> np.ndarray:
     return np.broadcast_to(np.where(high > 0, high, sizes.max(1)), len(tiles))
 
 
-def compose(
+def tile_signed_maps(
     tiles: np.ndarray, full: np.ndarray, columns: int, scale: int = 1, gap: int = 0, border: int = 0
 ) -> np.ndarray:
     """Maps (N, H, W), each at full colour at its own size `full` (N,), row by row in one picture of palette indices.
@@ -151,36 +151,36 @@ def compose(
     tiles = np.pad(tiles, [(0, 0), (border, border), (border, border)], "edge") if border else tiles
     count, height, width = tiles.shape
     shares = np.clip(tiles / np.where(full > 0, full, 1)[:, None, None], -1, 1)
-    indices = np.where(np.isnan(shares), BETWEEN, NOTHING + np.rint(127 * np.nan_to_num(shares))).astype(np.uint8)
+    indices = np.where(np.isnan(shares), GAP_INDEX, ZERO_INDEX + np.rint(127 * np.nan_to_num(shares))).astype(np.uint8)
     columns = min(columns, count)
     rows = -(-count // columns)
-    grid = np.full((rows * columns, height * scale + gap, width * scale + gap), BETWEEN, np.uint8)
+    grid = np.full((rows * columns, height * scale + gap, width * scale + gap), GAP_INDEX, np.uint8)
     grid[:count, : height * scale, : width * scale] = indices.repeat(scale, 1).repeat(scale, 2)
     grid = grid.reshape(rows, columns, *grid.shape[1:]).swapaxes(1, 2)
     return grid.reshape(rows * (height * scale + gap), -1)[: -gap or None, : -gap or None]
 
 
-def pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def side_by_side(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Each map (N, H, W) with that of another face to its right, a column of NaN between: (N, H, 2W + 1)."""
     between = np.full((*first.shape[:2], 1), np.nan, first.dtype)
     return np.concatenate([first, between, second], 2)
 
 
-def image(indices: np.ndarray) -> Image.Image:
+def palette_image(indices: np.ndarray) -> Image.Image:
     """A picture of palette indices (H, W)."""
     picture = Image.fromarray(indices, "L")
     picture.putpalette(_PALETTE)
     return picture
 
 
-def url(indices: np.ndarray) -> str:
+def palette_url(indices: np.ndarray) -> str:
     """The same as an address that a page can show without a file."""
     stream = io.BytesIO()
-    image(indices).save(stream, "png", compress_level=1)
+    palette_image(indices).save(stream, "png", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def save(indices: np.ndarray, file: Path) -> None:
+def save_palette_image(indices: np.ndarray, file: Path) -> None:
     """Writes it in the format of the file's ending. Raises ValueError or OSError."""
     with atomic_write(file) as partial:
-        image(indices).convert("RGB").save(partial)
+        palette_image(indices).convert("RGB").save(partial)

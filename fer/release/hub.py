@@ -11,10 +11,10 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 
 from fer.models import checkpoint
 
-_KEPT_HERE = ["resume.pt", "teachers/*", "training_features.npz"]
+_NOT_UPLOADED = ["resume.pt", "teachers/*", "training_features.npz"]
 
 
-def push(name: str, repository: str, private: bool = False) -> str:
+def push_to_hub(name: str, repository: str, private: bool = False) -> str:
     """Uploads the checkpoint ``name`` in one commit, and makes the repository if there is none; its address.
 
     Raises:
@@ -37,7 +37,7 @@ def _upload(folder: Path, repository: str, private: bool) -> str:
             repo_id=repository,
             folder_path=folder,
             commit_message=f"Upload {folder.name}",
-            ignore_patterns=_KEPT_HERE,
+            ignore_patterns=_NOT_UPLOADED,
         )
     except HFValidationError as error:
         raise ValueError(f"repository is {repository!r}: expected OWNER/NAME ({error})") from error

@@ -24,7 +24,7 @@ from fer.utils.io import write_text
 
 README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
 _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
-SPEED = "latency_ms"
+LATENCY_KEY = "latency_ms"
 _REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")
 COLUMNS = ("network", "parameters", "size", "PublicTest", "PrivateTest (95 %)", "without duplicates", "ten views")
 COLUMNS += ("robust", "macro-F1", "ECE", "ms a face")
@@ -42,7 +42,7 @@ _METRICS = {
     "macro_f1": "macro-F1",
     "ece": "calibration error",
 }
-_WHAT = {
+_DESCRIPTIONS = {
     "cnn": "The convolutional network of a first coursework report: three valid 3x3 convolutions of 64, dense 512 "
     "(ReLU) and dense 256 (sigmoid).",
     "dnn": "The network without convolutions that the first report sets against its CNN, of about the same size.",
@@ -62,22 +62,22 @@ _WHAT = {
 
 def record_metrics(network: FERModel, folder: Path, figures: dict) -> None:
     """Puts what ``evaluate`` measured into the checkpoint's config.json and its card."""
-    network.metrics[_key(figures)] = _recorded(figures)
+    network.metrics[_metrics_key(figures)] = _stored(figures)
     checkpoint.save_config(network, folder)
     write_card(network, folder)
 
 
 def is_recorded(network: FERModel, figures: dict) -> bool:
     """Whether config.json has these figures, but for what another machine's rounding changes: .002 of each."""
-    return _close(network.metrics.get(_key(figures)), _recorded(figures))
+    return _nearly_equal(network.metrics.get(_metrics_key(figures)), _stored(figures))
 
 
-def _key(figures: dict) -> str:
+def _metrics_key(figures: dict) -> str:
     split = figures["split"].replace("Test", "_test").replace("-", "_").lower()
     return split + ("_tta" if figures["tta"] else "")
 
 
-def _recorded(figures: dict) -> dict:
+def _stored(figures: dict) -> dict:
     """What config.json keeps of a split; under corruptions also the accuracies of each, by strength."""
     kept = stored_metrics(figures)
     for row in figures.get("corruptions", []):
@@ -85,32 +85,34 @@ def _recorded(figures: dict) -> dict:
     return kept
 
 
-def _close(old: object, new: object) -> bool:
+def _nearly_equal(old: object, new: object) -> bool:
     """Whether two figures, lists or dicts of them are the same within .002."""
     if isinstance(new, dict):
-        return isinstance(old, dict) and old.keys() == new.keys() and all(_close(old[key], new[key]) for key in new)
+        return (
+            isinstance(old, dict) and old.keys() == new.keys() and all(_nearly_equal(old[key], new[key]) for key in new)
+        )
     if isinstance(new, list):
-        return isinstance(old, list) and len(old) == len(new) and all(map(_close, old, new))
+        return isinstance(old, list) and len(old) == len(new) and all(map(_nearly_equal, old, new))
     return isinstance(old, int | float) and abs(old - new) <= 0.002
 
 
 def record_speed(network: FERModel, folder: Path, milliseconds: float) -> None:
     """Puts the time that one face takes on one core into the checkpoint's config.json."""
-    network.metrics[SPEED] = round(milliseconds, 2)
+    network.metrics[LATENCY_KEY] = round(milliseconds, 2)
     checkpoint.save_config(network, folder)
 
 
 def write_card(network: FERModel, folder: Path) -> None:
     """Writes the card, or renews the front matter and the figures of one that is there."""
     path = folder / "README.md"
-    text = path.read_text(encoding="utf-8") if path.exists() else _first(network)
+    text = path.read_text(encoding="utf-8") if path.exists() else _new_card(network)
     body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    write_text(path, f"---\n{front_matter(network)}\n---\n" + _between(body, *_MARKS, figures_table(network)))
+    write_text(path, f"---\n{front_matter(network)}\n---\n" + _replace_between(body, *_MARKS, figures_table(network)))
 
 
 def front_matter(network: FERModel) -> str:
     """What the Hub reads of a card: licence, task, tags and, as a model-index, the measured figures."""
-    results, own = [], _of_own_faces(network.train_config)
+    results, own = [], _trained_on_own_faces(network.train_config)
     for key, row in network.metrics.items():
         if key in _ROWS and not own:
             task = {"task_type": "image-classification", "dataset_type": "fer2013", "dataset_name": "FER-2013"}
@@ -126,7 +128,7 @@ def front_matter(network: FERModel) -> str:
     return ModelCardData(**facts, model_name=network.name, eval_results=results or None).to_yaml()
 
 
-def put_redundancy(folder: Path, section: str) -> None:
+def write_redundancy_section(folder: Path, section: str) -> None:
     """Writes, or renews, the card's part on filters that say the same; nothing where there is no card."""
     path = folder / "README.md"
     if not path.is_file():
@@ -136,7 +138,7 @@ def put_redundancy(folder: Path, section: str) -> None:
         marked = f"{title}\n\n{_REDUNDANCY_MARKS[0]}\n{_REDUNDANCY_MARKS[1]}\n\n"
         before, use, after = text.partition("## Use and limits")
         text = f"{before}{marked}{use}{after}"
-    write_text(path, _between(text, *_REDUNDANCY_MARKS, section))
+    write_text(path, _replace_between(text, *_REDUNDANCY_MARKS, section))
 
 
 def figures_table(network: FERModel) -> str:
@@ -157,13 +159,13 @@ def figures_table(network: FERModel) -> str:
     return "\n".join(lines)
 
 
-def networks_table(networks: Sequence[FERModel | Ensemble]) -> str:
+def models_table(networks: Sequence[FERModel | Ensemble]) -> str:
     """The README's table: a line for every network, from what ``evaluate`` measured."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(line(network) for network in networks)]
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(table_row(network) for network in networks)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def line(network: FERModel | Ensemble) -> list[str]:
+def table_row(network: FERModel | Ensemble) -> list[str]:
     """A network's cells under COLUMNS, the first of them in backticks."""
     public, private, tta = (network.metrics.get(key) for key in ("public_test", "private_test", "private_test_tta"))
     cells = [
@@ -176,15 +178,15 @@ def line(network: FERModel | Ensemble) -> list[str]:
     cells += [f"{private['accuracy_deduplicated']:.4f}" if private else "-"]
     cells += [f"{row['accuracy']:.4f}" if row else "-" for row in (tta, network.metrics.get("private_test_c"))]
     cells += [f"{private[key]:.3f}" if private else "-" for key in ("macro_f1", "ece")]
-    return [*cells, f"{network.metrics[SPEED]:.1f}" if SPEED in network.metrics else "-"]
+    return [*cells, f"{network.metrics[LATENCY_KEY]:.1f}" if LATENCY_KEY in network.metrics else "-"]
 
 
 def write_readme(networks: Sequence[FERModel | Ensemble], path: Path) -> None:
     """Renews the table of networks between its two marks in the README."""
-    write_text(path, _between(path.read_text(encoding="utf-8"), *README_MARKS, networks_table(networks)))
+    write_text(path, _replace_between(path.read_text(encoding="utf-8"), *README_MARKS, models_table(networks)))
 
 
-def _between(text: str, start: str, end: str, content: str) -> str:
+def _replace_between(text: str, start: str, end: str, content: str) -> str:
     """``text`` with what stands between the two marks replaced."""
     pattern = re.escape(start) + ".*?" + re.escape(end)
     return re.sub(pattern, lambda _: f"{start}\n{content}\n{end}", text, flags=re.DOTALL)
@@ -195,7 +197,7 @@ def _accuracy(row: dict, suffix: str) -> str:
     return f"{row[f'accuracy{suffix}']:.4f} (n {row[f'n{suffix}']:,}; {low:.3f} to {high:.3f})"
 
 
-def _of_own_faces(recipe: dict) -> bool:
+def _trained_on_own_faces(recipe: dict) -> bool:
     """Whether it was trained on other faces than FER-2013's, or only on some of them."""
     return recipe.get("num_train_images", dataset.SPLITS["Training"]) not in (
         dataset.SPLITS["Training"],
@@ -203,14 +205,14 @@ def _of_own_faces(recipe: dict) -> bool:
     )
 
 
-def _taught(recipe: dict) -> str:
-    if _of_own_faces(recipe):
+def _training_sentence(recipe: dict) -> str:
+    if _trained_on_own_faces(recipe):
         return f"On {recipe['num_train_images']:,} labelled faces that are not FER-2013's Training split"
     count = recipe.get("num_train_images", dataset.SPLITS["Training"])
     return f"From scratch on the {count:,} faces of FER-2013's Training split"
 
 
-def _measured(network: FERModel, own: bool) -> str:
+def _evaluation_note(network: FERModel, own: bool) -> str:
     return OWN if own else FER2013.format(name=network.name)
 
 
@@ -227,14 +229,14 @@ network."""
 OWN_LIMITS = "It can be no better than its faces and their labels are, and knows no others."
 
 
-def _first(network: FERModel) -> str:
+def _new_card(network: FERModel) -> str:
     """A card with everything but the figures."""
     recipe, labels = (
         network.train_config or asdict(training_config.default_config(network.architecture)),
         network.labels,
     )
-    own = _of_own_faces(recipe)
-    what = _WHAT.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
+    own = _trained_on_own_faces(recipe)
+    what = _DESCRIPTIONS.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
     return f"""
 # {network.name}
 
@@ -246,12 +248,13 @@ Input: one grey face of 48x48 pixels, 0 to 1. Output: {len(labels)} logits: {", 
 {_MARKS[0]}
 {_MARKS[1]}
 
-{_measured(network, own)} The temperature ({network.temperature}) and the threshold below which an answer is called
-unsure ({network.confidence_threshold}) were fitted on PublicTest without duplicates.
+{_evaluation_note(network, own)}
+The temperature ({network.temperature}) and the confidence threshold ({network.confidence_threshold}), below which the
+model abstains, were fitted on PublicTest without duplicates.
 
 ## How it was trained
 
-{_taught(recipe)}:
+{_training_sentence(recipe)}:
 
 ```sh
 {training_commands(recipe)}

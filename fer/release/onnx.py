@@ -65,7 +65,7 @@ def largest_difference(network: nn.Module, file: Path, pixels: Tensor) -> float:
     return largest
 
 
-def made_up_faces(count: int) -> Tensor:
+def synthetic_faces(count: int) -> Tensor:
     """Soft patches in place of faces, uint8 (count, 48, 48), always the same: for machines without FER-2013."""
     patches = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     soft = functional.interpolate(patches, size=(SIDE, SIDE), mode="bilinear")

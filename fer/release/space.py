@@ -20,14 +20,14 @@ from pathlib import Path
 
 import yaml
 
-from fer.release.web import check as static
+from fer.release.web import check as web_check
 
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 PYTHONS = ("3.10", "3.12")  # what ZeroGPU runs
-LARGE = 10_000_000  # bytes; larger files go to the Hub by `hf upload` or git-xet
-PLATFORM = ("spaces", "huggingface-hub")  # the Space's own; a pin of ours could only disagree
-SECONDS, MEGABYTES = 15, 2000  # what start-up aims at, on two cores
+LARGE_FILE_BYTES = 10_000_000  # bytes; larger files go to the Hub by `hf upload` or git-xet
+PLATFORM_PACKAGES = ("spaces", "huggingface-hub")  # the Space's own; a pin of ours could only disagree
+MAX_START_SECONDS, MAX_START_MEGABYTES = 15, 2000  # what start-up aims at, on two cores
 HEADERS = {f"cross-origin-{name}" for name in ("embedder-policy", "opener-policy", "resource-policy")}
 _NEEDED = {"title", "sdk", "sdk_version", "app_file"}
 _KNOWN = _NEEDED | {"emoji", "colorFrom", "colorTo", "python_version", "short_description", "license", "tags"}
@@ -44,13 +44,13 @@ class Finding:
     found: str
 
 
-def check(root: Path = ROOT) -> list[Finding]:
+def check_space(root: Path = ROOT) -> list[Finding]:
     """All findings about the folder ``root``; unless it is a static site, its page is started, for at most a minute."""
     if not (root / "README.md").is_file():
         return [Finding("front matter", False, f"{root} has no README.md")]
     checks = CHECKS
     if front_matter(root).get("sdk") == "static":
-        checks = {name: CHECKS[name] for name in ("front matter", "large files")} | static.CHECKS
+        checks = {name: CHECKS[name] for name in ("front matter", "large files")} | web_check.CHECKS
     return [Finding(name, *found) for name, function in checks.items() for found in function(root)]
 
 
@@ -63,7 +63,7 @@ def front_matter(root: Path) -> dict:
         return {}
 
 
-def _settings(root: Path) -> Iterator[tuple[bool, str]]:
+def _check_front_matter(root: Path) -> Iterator[tuple[bool, str]]:
     """Each rule of the front matter, and the value that it was held against."""
     told = front_matter(root)
     is_static = told.get("sdk") == "static"
@@ -73,7 +73,7 @@ def _settings(root: Path) -> Iterator[tuple[bool, str]]:
     yield not unknown, f"unknown: {', '.join(unknown)}" if unknown else "no unknown key"
     rules = {
         "sdk": lambda value: value in ("gradio", "static"),
-        "sdk_version": lambda value: str(value) == _installed("gradio"),
+        "sdk_version": lambda value: str(value) == _installed_version("gradio"),
         "python_version": lambda value: isinstance(value, str) and value in PYTHONS,
         "app_file": lambda value: (root / str(value)).is_file(),
         "colorFrom": lambda value: value in COLOURS,
@@ -87,27 +87,29 @@ def _settings(root: Path) -> Iterator[tuple[bool, str]]:
             yield rule(told[key]), f"{key}: {told[key]}"
 
 
-def _requirements(root: Path) -> Iterator[tuple[bool, str]]:
+def _check_requirements(root: Path) -> Iterator[tuple[bool, str]]:
     """A Space brings its own gradio and hub; ZeroGPU offers torch 2.8 to 2.11."""
     lines = [line.split("#")[0].strip() for line in (root / "requirements.txt").read_text().splitlines()]
     named = {re.split(r"[<>=~! \[;]", line)[0].lower().replace("_", "-"): line for line in lines if line}
-    ours = [named[name] for name in PLATFORM if name in named and "==" in named[name]]
+    ours = [named[name] for name in PLATFORM_PACKAGES if name in named and "==" in named[name]]
     yield not ours, f"pinned against the Space's own: {', '.join(ours)}" if ours else "no pin against the Space's own"
     torch = named.get("torch", "")
     yield torch in ("torch", "torch>=2.8"), f"{torch or 'no torch'}: ZeroGPU has 2.8 to 2.11"
     yield "opencv-python" not in named, "OpenCV without a screen" if "opencv-python" not in named else "needs libGL"
 
 
-def _files(root: Path) -> Iterator[tuple[bool, str]]:
+def _check_files(root: Path) -> Iterator[tuple[bool, str]]:
     """Files above 10 MB, which plain git may not push: good to know, and no fault."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True).stdout.split("\0")
     if not any(listed):
         listed = [str(file.relative_to(root)) for file in root.rglob("*")]
-    large = [name for name in listed if name and (root / name).is_file() and (root / name).stat().st_size > LARGE]
+    large = [
+        name for name in listed if name and (root / name).is_file() and (root / name).stat().st_size > LARGE_FILE_BYTES
+    ]
     yield True, f"by `hf upload` only: {', '.join(large)}" if large else "none above 10 MB"
 
 
-def _start(root: Path) -> Iterator[tuple[bool, str]]:
+def _check_start(root: Path) -> Iterator[tuple[bool, str]]:
     """The page, started with every way out closed: seconds until it answers, and the memory that it took."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -119,17 +121,20 @@ def _start(root: Path) -> Iterator[tuple[bool, str]]:
         [sys.executable, "demo.py", "--port", str(port)], cwd=root, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        up = _answers(f"http://127.0.0.1:{port}/", server)
-        seconds, memory = time.monotonic() - began, _megabytes(server.pid)
+        up = _wait_until_up(f"http://127.0.0.1:{port}/", server)
+        seconds, memory = time.monotonic() - began, _peak_megabytes(server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(10)
-    yield up and seconds <= SECONDS, f"{seconds:.1f} s until the page was up" if up else "the page did not start"
+    yield (
+        up and seconds <= MAX_START_SECONDS,
+        f"{seconds:.1f} s until the page was up" if up else "the page did not start",
+    )
     if memory is not None:
-        yield memory <= MEGABYTES, f"{memory:,.0f} MB of memory at start"
+        yield memory <= MAX_START_MEGABYTES, f"{memory:,.0f} MB of memory at start"
 
 
-def _answers(address: str, server: subprocess.Popen) -> bool:
+def _wait_until_up(address: str, server: subprocess.Popen) -> bool:
     """Whether the page at ``address`` is there within a minute."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 60
@@ -141,22 +146,22 @@ def _answers(address: str, server: subprocess.Popen) -> bool:
     return False
 
 
-def _megabytes(process: int) -> float | None:
+def _peak_megabytes(process: int) -> float | None:
     """The most memory that a process has held; None where the system does not tell (it is not Linux)."""
     status = Path(f"/proc/{process}/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
     return int(found[1]) / 1000 if found else None
 
 
-def _installed(package: str) -> str:
+def _installed_version(package: str) -> str:
     from importlib.metadata import version
 
     return version(package)
 
 
 CHECKS: dict[str, Callable[[Path], Iterator[tuple[bool, str]]]] = {
-    "front matter": _settings,
-    "requirements": _requirements,
-    "large files": _files,
-    "start": _start,
+    "front matter": _check_front_matter,
+    "requirements": _check_requirements,
+    "large files": _check_files,
+    "start": _check_start,
 }

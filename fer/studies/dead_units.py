@@ -18,7 +18,7 @@ def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPO
     counted = [redundancy.count_dead(network, settings.splits[1].pixels) for network in nets]
     rows = []
     for network, layers in zip(nets, counted, strict=True):
-        alike = redundancy.read(checkpoint.WEIGHTS / network.name)
+        alike = redundancy.load_redundancy(checkpoint.WEIGHTS / network.name)
         said = [_said(alike, row.layer) for row in layers]
         rows += [{"network": network.name, **asdict(row), **more} for row, more in zip(layers, said, strict=True)]
         whole = {"network": network.name, "layer": "all", **redundancy.total(layers)}

@@ -51,11 +51,11 @@ def weights(tmp_path_factory) -> Path:
     checkpoint.save_model(network, folder / "cnn")
     checkpoint.save_model(checkpoint.FERModel("dnn"), folder / "dnn")
     pixels = torch.randint(0, 256, (20, 48, 48), dtype=torch.uint8)
-    found = features_redundancy.measure(checkpoint.load_model("cnn", folder), pixels, quiet=True)
+    found = features_redundancy.measure_redundancy(checkpoint.load_model("cnn", folder), pixels, quiet=True)
     rows = [{"kept": 64, "accuracy": 0.5, "n": 20, "ci95": [0.3, 0.7]}]
     rows += [{"kept": 60, "accuracy": 0.499, "n": 20, "ci95": [0.3, 0.7]}]
     thinned = [{"layer": "conv2d_1", "filters": 64, "ways": {"merged": {"can_go": 4, "rows": rows}}}]
-    features_redundancy.write(features_redundancy.Redundancy(20, found, thinned), folder / "cnn")
+    features_redundancy.save_redundancy(features_redundancy.Redundancy(20, found, thinned), folder / "cnn")
     return folder
 
 
@@ -133,7 +133,7 @@ def test_filters_come_by_strength_by_likeness_and_by_difference(weights, face):
     alike = activations_state.placed(seen.answer, None, "by likeness")
     assert sorted(alike) == list(range(64)) and abs(alike.index(2) - alike.index(3)) == 1
     ranked = activations_state.placed(seen.answer, seen.other, "by difference")
-    apart = similarity.differences(*(torch.from_numpy(answer.values) for answer in (seen.answer, seen.other)))
+    apart = similarity.map_differences(*(torch.from_numpy(answer.values) for answer in (seen.answer, seen.other)))
     assert len(ranked) == grid.MOST_PAIRS and ranked[0] == apart.argmax()
 
 

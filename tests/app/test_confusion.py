@@ -18,7 +18,7 @@ from fer.app.confusion import explanation, handlers, matrix, upload
 from fer.app.confusion import faces as confusion_faces
 from fer.app.confusion import tab as confusion_tab
 from fer.app.confusion.request import OWN, ConfusionRequest
-from fer.attribution.confusion_pairs import ConfusionPair, Filter
+from fer.attribution.confusion_pairs import ConfusionPair, FilterContrast
 from fer.data.dataset import FaceDataset
 from fer.data.ferplus import FERPLUS
 from fer.data.image_folder import LabelledFaces
@@ -235,7 +235,7 @@ def test_a_confusion_is_explained_by_a_map(weights, monkeypatch):
 
 
 def test_the_filters_that_differ_are_linked_to_their_own_tab():
-    filters = (Filter(5, 2.0, 1.0, 1.5), Filter(7, 1.0, 2.0, -1.25))
+    filters = (FilterContrast(5, 2.0, 1.0, 1.5), FilterContrast(7, 1.0, 2.0, -1.25))
     flat = np.zeros((48, 48))
     pair = ConfusionPair(9, 9, flat.astype(np.uint8), flat, {"mouth": 1.0}, "activation_6", filters, (1.0, -0.5, 0.9))
     card = explanation.explanation_card(pair, "compact", ("happy", "sad"), 1)

@@ -43,15 +43,19 @@ def sound(tmp_path_factory) -> Path:
     write_predictions(folder)
     (folder / "history.csv").write_text("epoch,loss,accuracy,public_loss,public_accuracy\n1,2,0.2,2,0.2\n")
     write_atlas(folder, "dense_4", 7, 48)
-    benchmark.write([{"method": "gradient", "correlation": 0.1, "error": 0.1, "fidelity": 0.1, "faces": 9}], folder)
+    benchmark.save_benchmark(
+        [{"method": "gradient", "correlation": 0.1, "error": 0.1, "fidelity": 0.1, "faces": 9}], folder
+    )
     seven = np.full((7, 2), 5)
     shares = np.full((7, len(face_regions.FACE_REGIONS)), 0.1)
     claim = region_benchmark.RegionClaim(2.0, 1.5, 2.5, 1.0)
     face, maps = np.zeros((48, 48), np.uint8), np.ones((7, 2, 48, 48))
-    region_benchmark.write(region_benchmark.RegionAttribution(network.labels, face, maps, seven, shares, claim), folder)
+    region_benchmark.save_region_attribution(
+        region_benchmark.RegionAttribution(network.labels, face, maps, seven, shares, claim), folder
+    )
     faces = torch.randint(0, 256, (4, 48, 48), dtype=torch.uint8)
-    layers = redundancy.measure(network, faces, quiet=True)
-    redundancy.write(redundancy.Redundancy(4, {"dense_3": layers["dense_3"]}), folder)
+    layers = redundancy.measure_redundancy(network, faces, quiet=True)
+    redundancy.save_redundancy(redundancy.Redundancy(4, {"dense_3": layers["dense_3"]}), folder)
     return weights
 
 
@@ -321,19 +325,19 @@ def test_an_atlas_or_a_measurement_of_earlier_weights_is_not_shown(weights: Path
     """Once the weights change, none of the four readers gives anything."""
     folder = weights / "dnn"
     assert (
-        benchmark.read(folder)
-        and region_benchmark.read(folder)
-        and redundancy.read(folder)
-        and atlas.read(folder, "dense_4")
+        benchmark.load_benchmark(folder)
+        and region_benchmark.load_region_attribution(folder)
+        and redundancy.load_redundancy(folder)
+        and atlas.load_layer(folder, "dense_4")
     )
     checkpoint.save_model(checkpoint.FERModel("dnn").eval(), folder)
     assert not (
-        benchmark.read(folder)
-        or region_benchmark.read(folder)
-        or redundancy.read(folder)
-        or atlas.read(folder, "dense_4")
+        benchmark.load_benchmark(folder)
+        or region_benchmark.load_region_attribution(folder)
+        or redundancy.load_redundancy(folder)
+        or atlas.load_layer(folder, "dense_4")
     )
-    assert atlas.stale(folder, "dense_4")
+    assert atlas.is_stale(folder, "dense_4")
 
 
 def test_missing_predictions_are_no_trouble_but_are_told(weights: Path):

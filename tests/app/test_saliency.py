@@ -222,7 +222,7 @@ def test_the_network_reads_the_masked_face_again_for_every_share(weights, face):
     assert whole.split("figcaption")[0] != none.split("figcaption")[0]
     network = load_network(weights, "compact-ferplus")
     values = torch.from_numpy(shown.reason.map)[None, None]
-    pixels, chances = explanation.mask(network, reason_face := shown.reason.face, values, 1.0)
+    pixels, chances = explanation.masked_face(network, reason_face := shown.reason.face, values, 1.0)
     assert (pixels == reason_face).all() and max(chances) == pytest.approx(shown.reason.chances[0], abs=1e-5)
 
 
@@ -290,7 +290,9 @@ def test_all_emotions_stand_side_by_side_with_their_chances(weights, face):
 def test_the_curves_begin_and_end_with_the_face_and_its_blurred_self(weights, face):
     """Deletion at 0 and insertion at 1 are the face: the same height, 100 less its probability in per cent."""
     reason = ask(face, weights)[-1].reason
-    drawn = saliency_view.curves(reason.target, *explanation.curves(load_network(weights, "compact-ferplus"), reason))
+    drawn = saliency_view.curves(
+        reason.target, *explanation.deletion_insertion(load_network(weights, "compact-ferplus"), reason)
+    )
     goes, comes = (part.split('"')[0].split() for part in drawn.split('points="')[1:])
     top = f"{100 - 100 * reason.chances[0]:.1f}"
     assert len(goes) == len(comes) == 17 and goes[0] == f"0.0,{top}" and comes[-1] == f"100.0,{top}"
@@ -338,7 +340,7 @@ def test_what_was_measured_orders_the_methods_and_is_told(face, tmp_path):
     scores = {"occlusion": 0.61, "gradient": 0.2, "blob": 0.12, "noise": 0.0}
     numbers = {"error": 0.1, "fidelity": 0.1, "forgotten": 0.9, "faces": 200}
     rows = [{"method": name, "correlation": score} | numbers for name, score in scores.items()]
-    benchmark.write(rows, weights / "compact-ferplus")
+    benchmark.save_benchmark(rows, weights / "compact-ferplus")
     question = (face, "compact-ferplus", "deeplift", "blurred", 20, [], CurrentRequest(), None)
     found = list(saliency_handlers.opened(*question, weights=weights))[-1]
     assert found[0]["choices"][:2] == ["occlusion", "gradient"] and found[0]["value"] == "occlusion"

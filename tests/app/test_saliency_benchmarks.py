@@ -26,7 +26,7 @@ def test_a_figure_an_emotion_says_where_it_is_looked_at_most(weights):
     look = RegionAttribution(
         ("happy", "<b>sad"), face, maps, np.array([[3, 1], [4, 0]]), shares, RegionClaim(2.5, 2.0, 3.0, 1.1)
     )
-    region_benchmark.write(look, weights / "net")
+    region_benchmark.save_region_attribution(look, weights / "net")
     drawn = benchmarks.looks(weights, "net")
     assert "<b>happy</b>mouth 50%, eyes 30%; 3 of 4 faces" in drawn and "<b>happy</b>1 of 4 faces" in drawn
     assert drawn.count("<figure>") == 4  # the parts on the mean face, two emotions read right, one also read wrong
@@ -43,7 +43,7 @@ def test_methods_and_controls_stand_in_their_order_with_what_forgetting_leaves(w
         {"method": "blob", "correlation": -0.1, "error": 0.1, "fidelity": 0.0, "forgotten": None, "faces": 9},
         {"method": "guided", "correlation": -0.2, "error": 0.1, "fidelity": 0.0, "forgotten": 0.9, "faces": 9},
     ]
-    benchmark.write(rows, weights / "net")
+    benchmark.save_benchmark(rows, weights / "net")
     drawn = benchmarks.ranking(weights, "net")
     first, second = drawn.split('class="scores">')[1].split("<span>blob</span>")
     assert "occlusion (0.31)" in first and 'class="bar own signed"' in first and "+0.60" in first

@@ -19,7 +19,7 @@ def rows() -> list[dict]:
     weight[0, :24, :24] = 1.0
     network[1].weight.data = weight.flatten(1)
     network[1].bias.data = torch.tensor([0.0, -1.0])
-    return benchmark.measure(network, noisy_faces(), quiet=True)
+    return benchmark.run_benchmark(network, noisy_faces(), quiet=True)
 
 
 def noisy_faces() -> Tensor:
@@ -48,11 +48,11 @@ def test_the_faces_are_always_the_same_and_have_no_duplicate():
     split = dataset.FaceDataset(
         pixels, torch.zeros(6).long(), None, torch.tensor([False, True, False, False, True, False])
     )
-    chosen = benchmark.some(split, 4)
-    assert torch.equal(chosen, benchmark.some(split, 4))
+    chosen = benchmark.sample_faces(split, 4)
+    assert torch.equal(chosen, benchmark.sample_faces(split, 4))
     assert sorted((255 * chosen[:, 0, 0, 0]).round().int().tolist()) == [0, 2, 3, 5]
     with pytest.raises(ValueError, match="faces is 5: expected 2 to 4"):
-        benchmark.some(split, 5)
+        benchmark.sample_faces(split, 5)
 
 
 ROW = {"method": "gradient", "correlation": 0.5, "error": 0.1, "fidelity": 0.2, "forgotten": 0.3, "faces": 2}
@@ -67,19 +67,19 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("broken", ["{", '{"a": 1}', '[{"method": 3}]', "[1]", '{"weights": "?", "rows": []}'])
 def test_a_broken_file_counts_as_not_measured(folder: Path, broken: str):
     """As does a missing one; a sound one is read back."""
-    assert benchmark.read(folder) == []
+    assert benchmark.load_benchmark(folder) == []
     (folder / benchmark.FILE).write_text(broken)
-    assert benchmark.read(folder) == []
-    benchmark.write([ROW], folder)
-    assert benchmark.read(folder) == [ROW]
+    assert benchmark.load_benchmark(folder) == []
+    benchmark.save_benchmark([ROW], folder)
+    assert benchmark.load_benchmark(folder) == [ROW]
     kept = json.loads((folder / benchmark.FILE).read_text())
     for bad in ({"method": 3}, {"faces": "many"}):
         (folder / benchmark.FILE).write_text(json.dumps(kept | {"rows": [ROW | bad]}))
-        assert benchmark.read(folder) == []
+        assert benchmark.load_benchmark(folder) == []
 
 
 def test_what_was_measured_of_other_weights_counts_no_longer(folder: Path):
     """Trained anew, a network is measured anew."""
-    benchmark.write([ROW], folder)
+    benchmark.save_benchmark([ROW], folder)
     (folder / "model.safetensors").write_bytes(b"other weights")
-    assert benchmark.read(folder) == []
+    assert benchmark.load_benchmark(folder) == []

@@ -50,6 +50,6 @@ def test_a_network_that_is_no_chain_has_no_layer_to_watch():
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             return values.flatten(1)[:, :2]
 
-    assert confusion_pairs.watched(Whole()) is None
+    assert confusion_pairs.compared_layer(Whole()) is None
     with pytest.raises(ValueError, match="no face is mistaken"):
         confusion_pairs.explain_pair(halves(), faces(0, 0, 0), faces(0, 0), answer=0, truth=1)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from fer.attribution import explain as attribution_explain
 from fer.attribution import face_regions
-from fer.attribution.explain import explain, methods_for
+from fer.attribution.explain import explain, method_applicability
 from fer.attribution.methods import METHODS
-from fer.attribution.target_layer import default_layer, layers_for
+from fer.attribution.target_layer import default_layer, target_layers
 from fer.models import checkpoint
 from fer.models import registry as models_registry
 from fer.models.ensemble import Ensemble
@@ -124,9 +124,9 @@ def test_slopes_become_amounts_and_amounts_stay():
     """A slope of 2 where the face is .5 brighter than its blurred self amounts to 1; occlusion is an amount already."""
     face, maps = faces(1), torch.full((1, 1, 48, 48), 2.0)
     assert torch.allclose(
-        attribution_explain.amounts(maps, face, "gradient"), 2 * (face - attribution_explain.blurred(face))
+        attribution_explain.to_contributions(maps, face, "gradient"), 2 * (face - attribution_explain.blur(face))
     )
-    assert torch.equal(attribution_explain.amounts(maps, face, "occlusion"), maps)
+    assert torch.equal(attribution_explain.to_contributions(maps, face, "occlusion"), maps)
 
 
 def test_smoothgrad_rounds_off_a_corner():
@@ -171,7 +171,7 @@ def test_the_map_sums_to_the_difference_of_the_outputs(architecture, method):
     """Within 1 %, for the label that gains the most by the face, and for it against the one that loses the most."""
     network, batch = shrunk(architecture), faces()
     with torch.no_grad():
-        differences = network(batch) - network(attribution_explain.blurred(batch))  # (B, 7)
+        differences = network(batch) - network(attribution_explain.blur(batch))  # (B, 7)
     (gains, best), (losses, worst) = differences.max(1), differences.min(1)
     for against, expected in ((None, gains), (worst, gains - losses)):
         sums = explain(network, batch, method, best, against).flatten(1).sum(1)
@@ -184,7 +184,7 @@ def test_the_maps_of_a_shipped_network_sum_to_the_difference_of_the_outputs(name
     network, pixels = checkpoint.load_model(name), np.array(pages.example_face(48))
     face = torch.from_numpy(pixels)[None, None].float() / 255
     with torch.no_grad():
-        differences = (network(face) - network(attribution_explain.blurred(face)))[0]
+        differences = (network(face) - network(attribution_explain.blur(face)))[0]
     label = int(differences.abs().argmax())
     for method in ("integrated-gradients", "deeplift"):
         maps = explain(network, face, method, label)
@@ -324,7 +324,7 @@ def test_nothing_of_a_call_stays(monkeypatch):
 )
 def test_a_method_that_does_not_hold_is_left_out_with_a_sentence(architecture, missing):
     """Layers need a convolution, guided gradients need ReLU."""
-    reasons = methods_for(shaped(architecture))
+    reasons = method_applicability(shaped(architecture))
     assert list(reasons) == list(METHODS)
     assert [method for method, reason in reasons.items() if reason] == missing
     assert all(reasons[method].endswith(".") for method in missing)
@@ -339,7 +339,7 @@ def ensemble(*members: nn.Module) -> Ensemble:
 def test_an_ensemble_is_explained_by_its_gradients_but_not_by_layers():
     """Its map of the logarithm of the mean probability lies between the members'."""
     pair = ensemble(small(0), small(1))
-    missing = [method for method, reason in methods_for(pair).items() if reason]
+    missing = [method for method, reason in method_applicability(pair).items() if reason]
     assert missing == ["deeplift", "hirescam", "grad-cam", "guided-grad-cam"]
     duplicates = ensemble(small(0), small(0))
     logits = explain(small(0), faces(), "gradient", 1, 3)
@@ -354,7 +354,7 @@ def test_an_ensemble_is_explained_by_its_gradients_but_not_by_layers():
 def test_maps_are_weighed_at_the_last_activation_with_6x6_pixels(architecture, layer, side):
     """3x3, which both others end with, would say little more of a face than that it is in the middle."""
     network = shaped(architecture)
-    assert default_layer(network) == layer and layer in layers_for(network)
+    assert default_layer(network) == layer and layer in target_layers(network)
     assert network[:layer](torch.empty(1, 1, 48, 48, device="meta")).shape[2:] == (side, side)
 
 

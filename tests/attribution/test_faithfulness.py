@@ -6,7 +6,7 @@ from captum import metrics
 from torch import Tensor, nn
 
 from fer.attribution import faithfulness
-from fer.attribution.explain import blurred, explain
+from fer.attribution.explain import blur, explain
 from fer.models.ensemble import Ensemble
 from fer.models.layers import NamedSequential
 
@@ -41,7 +41,7 @@ def faces(count: int = 2) -> Tensor:
 
 def test_squares_are_49_of_one_size_that_reach_every_pixel():
     """12x12 each, the first in the corner, the last in the opposite one."""
-    squares = faithfulness._squares(faces())
+    squares = faithfulness._occlusion_masks(faces())
     assert squares.shape == (49, 48, 48) and squares.sum((1, 2)).tolist() == [144] * 49
     assert squares.any(0).all() and squares[0, :12, :12].all() and squares[-1, 36:, 36:].all()
 
@@ -50,7 +50,7 @@ def test_the_map_of_what_a_linear_network_loses_correlates_fully():
     """The fall of its logit is the sum of weight times (face - blurred), so that map scores 1 and its negative -1."""
     network, batch = looking_at(MOUTH, EYES), faces()
     falls = faithfulness.occlusion_drops(network, batch, torch.tensor([0, 1]))
-    maps = network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blurred(batch))
+    maps = network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blur(batch))
     assert faithfulness.faithfulness_correlation(maps, falls).tolist() == pytest.approx([1, 1], abs=1e-4)
     assert faithfulness.faithfulness_correlation(-1e-9 * maps, falls).tolist() == pytest.approx([-1, -1], abs=1e-4)
     assert faithfulness.faithfulness_correlation(maps.flip(0), falls).max() < 0.5
@@ -79,7 +79,7 @@ def test_a_map_at_random_scores_about_nothing():
 
 def exact(network: NamedSequential, batch: Tensor) -> Tensor:
     """What each pixel adds to the k-th logit for the k-th face, against the blurred one."""
-    return network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blurred(batch))
+    return network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blur(batch))
 
 
 def test_the_amounts_of_a_linear_network_foretell_every_rise():
@@ -111,7 +111,7 @@ def test_fidelity_is_captums_infidelity_bounded():
 
     def change(given: Tensor) -> tuple[Tensor, Tensor]:
         detail = torch.stack([next(rows) for _ in given])[:, None]
-        return -detail, given + detail * (batch - blurred(batch))
+        return -detail, given + detail * (batch - blur(batch))
 
     def infidelity(amounts: Tensor, normalize: bool) -> float:
         nonlocal rows
@@ -134,10 +134,10 @@ def test_all_of_the_face_is_the_face_and_none_of_it_its_blurred_self():
     batch = faces()
     maps = torch.arange(2304.0).view(1, 1, 48, 48).expand(2, -1, -1, -1)
     assert torch.equal(faithfulness.keep_top_pixels(batch, maps, 1.0), batch)
-    assert torch.equal(faithfulness.keep_top_pixels(batch, maps, 0.0), blurred(batch))
+    assert torch.equal(faithfulness.keep_top_pixels(batch, maps, 0.0), blur(batch))
     half = faithfulness.keep_top_pixels(batch, maps, torch.tensor([0.5, 0.25]))
-    assert torch.equal(half[0, :, 24:], batch[0, :, 24:]) and torch.equal(half[0, :, :24], blurred(batch)[0, :, :24])
-    assert torch.equal(half[1, :, 36:], batch[1, :, 36:]) and torch.equal(half[1, :, :36], blurred(batch)[1, :, :36])
+    assert torch.equal(half[0, :, 24:], batch[0, :, 24:]) and torch.equal(half[0, :, :24], blur(batch)[0, :, :24])
+    assert torch.equal(half[1, :, 36:], batch[1, :, 36:]) and torch.equal(half[1, :, :36], blur(batch)[1, :, :36])
     with pytest.raises(ValueError, match="share is .*20.0.*expected 0 to 1"):
         faithfulness.keep_top_pixels(batch, maps, 20)
 
@@ -146,7 +146,7 @@ def test_a_smoothed_map_keeps_its_sum_and_spreads_a_pixel_to_its_neighbours():
     """One pixel of 1 becomes a hill of .07, a fifth lower a pixel further."""
     maps = torch.zeros(1, 1, 48, 48)
     maps[0, 0, 20, 20] = 1
-    hill = faithfulness.smoothed(maps)[0, 0]
+    hill = faithfulness.smooth(maps)[0, 0]
     assert hill.sum().item() == pytest.approx(1, abs=1e-5)
     assert hill[20, 20].item() == pytest.approx(0.0716, abs=1e-3) and hill[20, 21] / hill[20, 20] == pytest.approx(
         0.8, abs=0.01
@@ -158,19 +158,19 @@ def test_curves_run_from_the_face_to_its_blurred_self_and_back():
     network, batch = looking_at(MOUTH, EYES), faces()
     right, wrong = (explain(network, batch, "gradient", label) for label in (0, 1))
     deletion, insertion = faithfulness.deletion_insertion_curves(network, batch, right, 0, steps=8)
-    ends = [network(end).softmax(1)[:, 0].double() for end in (batch, blurred(batch))]
+    ends = [network(end).softmax(1)[:, 0].double() for end in (batch, blur(batch))]
     assert deletion.shape == insertion.shape == (2, 9)
     assert torch.allclose(deletion[:, [0, -1]], torch.stack(ends, 1), atol=1e-5)
     assert torch.allclose(insertion[:, [-1, 0]], torch.stack(ends, 1), atol=1e-5)
     other = faithfulness.deletion_insertion_curves(network, batch, wrong, torch.tensor([0, 0]), steps=8)
-    assert (faithfulness.area(deletion) < faithfulness.area(other[0])).all()
-    assert (faithfulness.area(insertion) > faithfulness.area(other[1])).all()
+    assert (faithfulness.area_under_curve(deletion) < faithfulness.area_under_curve(other[0])).all()
+    assert (faithfulness.area_under_curve(insertion) > faithfulness.area_under_curve(other[1])).all()
 
 
 def test_the_area_under_a_curve_is_its_mean_height():
     """1, .5, 0 has the mean .5, and a flat curve its own height."""
     curves = torch.tensor([[1.0, 0.5, 0.0], [0.2, 0.2, 0.2]])
-    assert faithfulness.area(curves).tolist() == pytest.approx([0.5, 0.2])
+    assert faithfulness.area_under_curve(curves).tolist() == pytest.approx([0.5, 0.2])
 
 
 # ---- controls
@@ -180,9 +180,9 @@ def test_edges_lie_where_brightness_steps_and_the_blob_in_the_middle():
     """A step of .5 has a Sobel strength of 2 on both sides of it; the blob falls off from the centre."""
     step = torch.zeros(1, 1, 48, 48)
     step[..., 24:] = 0.5
-    strengths = faithfulness.edges(step)[0, 0, 5]
+    strengths = faithfulness.edge_map(step)[0, 0, 5]
     assert strengths[[22, 23, 24, 25]].tolist() == pytest.approx([0, 2, 2, 0], abs=1e-6)
-    blob = faithfulness.blob(step)[0, 0]
+    blob = faithfulness.centre_blob(step)[0, 0]
     assert blob.argmax().item() in (23 * 48 + 23, 23 * 48 + 24, 24 * 48 + 23, 24 * 48 + 24)
     assert blob[0, 0] < 0.01 < blob.max()
 
@@ -191,12 +191,12 @@ def test_controls_have_the_shape_of_maps():
     """For every face, and the same noise at every call."""
     for control in faithfulness.CONTROL_MAPS.values():
         assert control(faces(3)).shape == (3, 1, 48, 48)
-    assert torch.equal(faithfulness.noise(faces()), faithfulness.noise(faces()))
+    assert torch.equal(faithfulness.noise_map(faces()), faithfulness.noise_map(faces()))
 
 
 def test_noise_scores_about_nothing_beside_a_map():
     """Within .1 of 0 for each face by both scores, as the mean of its draws; one of its own may be off by more."""
-    changes = faithfulness.changed(looking_at(MOUTH, EYES), faces(3), 0)
+    changes = faithfulness.output_changes(looking_at(MOUTH, EYES), faces(3), 0)
     scores = faithfulness.control_scores(faces(3), changes)
     assert list(scores) == ["edges", "blob", "noise"] and scores["noise"].shape == (2, 3)
     assert scores["noise"].abs().max() < 0.1
@@ -244,4 +244,4 @@ def test_a_linear_networks_gradient_forgets_all_with_its_only_layer():
     network = looking_at(MOUTH, EYES)
     network["dense_1"].weight.data += 0.01 * torch.randn(2, 2304, generator=torch.Generator().manual_seed(9))
     maps = [explain(which, faces(), "gradient", 0) for which in (network, faithfulness.randomize_parameters(network))]
-    assert faithfulness.rank_correlation(*maps).abs().max() < 0.15 < faithfulness.DEPENDENT
+    assert faithfulness.rank_correlation(*maps).abs().max() < 0.15 < faithfulness.INSENSITIVE_CORRELATION

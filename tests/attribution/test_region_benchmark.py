@@ -30,14 +30,14 @@ def some_faces() -> dataset.FaceDataset:
 
 def test_a_network_that_reads_the_mouth_is_found_to_look_at_the_mouth(tmp_path: Path):
     """All of its maps lie there, ten times as much as its area has; right and wrong answers are told apart."""
-    look = region_benchmark.measure(mouth_reader(), some_faces(), ("closed", "open"), quiet=True)
+    look = region_benchmark.measure_regions(mouth_reader(), some_faces(), ("closed", "open"), quiet=True)
     assert look.counts.tolist() == [[4, 0], [5, 1]]
     assert look.rows()[1]["mouth"] == pytest.approx(1, abs=1e-4) and look.rows()[1]["faces"] == 6
     assert look.density()["mouth"] == pytest.approx(2304 / 230, rel=0.01) and look.density()["rest"] == 0
     assert look.claim.times > 100 and look.claim.detail == pytest.approx(1, abs=0.2)
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    region_benchmark.write(look, tmp_path)
-    again = region_benchmark.read(tmp_path)
+    region_benchmark.save_region_attribution(look, tmp_path)
+    again = region_benchmark.load_region_attribution(tmp_path)
     assert again.claim == look.claim
     assert again.labels == look.labels and again.rows() == look.rows()
     assert np.abs(again.maps).max() == 1 and np.array_equal(again.face, look.face)
@@ -46,12 +46,12 @@ def test_a_network_that_reads_the_mouth_is_found_to_look_at_the_mouth(tmp_path: 
 def test_as_many_faces_of_each_label_are_taken_as_there_are():
     """Three of six and three of four, none with a duplicate."""
     faces = some_faces()
-    assert region_benchmark.some(faces, 3).labels.bincount().tolist() == [3, 3]
-    assert region_benchmark.some(faces, 5).labels.bincount().tolist() == [4, 5]
+    assert region_benchmark.sample_faces(faces, 3).labels.bincount().tolist() == [3, 3]
+    assert region_benchmark.sample_faces(faces, 5).labels.bincount().tolist() == [4, 5]
     faces.is_duplicate[6:] = True
-    assert region_benchmark.some(faces, 3).labels.tolist() == [1, 1, 1]
+    assert region_benchmark.sample_faces(faces, 3).labels.tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="each is 0"):
-        region_benchmark.some(faces, 0)
+        region_benchmark.sample_faces(faces, 0)
 
 
 def test_the_claim_is_answered_with_a_number():
@@ -60,9 +60,9 @@ def test_the_claim_is_answered_with_a_number():
     sizes[
         0,
         0,
-        face_regions.region_masks()[[face_regions.FACE_REGIONS.index(part) for part in region_benchmark.CLAIMED]].any(
-            0
-        ),
+        face_regions.region_masks()[
+            [face_regions.FACE_REGIONS.index(part) for part in region_benchmark.CLAIMED_REGIONS]
+        ].any(0),
     ] = 2
     shares = face_regions.region_shares(sizes).numpy().repeat(5, 0)
     even = face_regions.region_shares(torch.ones(1, 1, 48, 48)).numpy()
@@ -75,7 +75,7 @@ def test_the_claim_is_answered_with_a_number():
 
 
 def look_with(claim: region_benchmark.RegionClaim) -> str:
-    return region_benchmark.answer(region_benchmark.RegionAttribution((), *[np.zeros(0)] * 4, claim))
+    return region_benchmark.claim_sentence(region_benchmark.RegionAttribution((), *[np.zeros(0)] * 4, claim))
 
 
 def test_what_was_measured_of_other_weights_counts_no_longer(tmp_path: Path):
@@ -88,14 +88,14 @@ def test_what_was_measured_of_other_weights_counts_no_longer(tmp_path: Path):
         np.ones((1, 6)),
         region_benchmark.RegionClaim(2, 1, 3, 1),
     )
-    region_benchmark.write(look, tmp_path)
-    assert region_benchmark.read(tmp_path).labels == ("a",)
+    region_benchmark.save_region_attribution(look, tmp_path)
+    assert region_benchmark.load_region_attribution(tmp_path).labels == ("a",)
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
-    assert region_benchmark.read(tmp_path) is None
+    assert region_benchmark.load_region_attribution(tmp_path) is None
 
 
 @pytest.mark.parametrize("broken", [None, b"", b"PK", b"no archive"])
 def test_a_broken_file_counts_as_not_measured(tmp_path: Path, broken: bytes | None):
     if broken is not None:
         (tmp_path / region_benchmark.FILE).write_bytes(broken)
-    assert region_benchmark.read(tmp_path) is None
+    assert region_benchmark.load_region_attribution(tmp_path) is None

@@ -27,8 +27,8 @@ def main() -> None:
     variances, vectors = torch.linalg.eigh(covariance)  # the smallest first
     ways = (vectors * variances.clamp(min=0).sqrt()).T.flip(0)[: options.ways]  # (K, 48 * 24)
     kept = 2 * variances.flip(0)[: options.ways].sum() / faces.flatten(1).var(0).sum()
-    np.savez_compressed(eigenfaces.TABLE, **_bytes(average[None], "average"), **_bytes(ways, "ways"))
-    print(f"{eigenfaces.TABLE}: {options.ways} ways, {kept:.1%} of the variance of faces")
+    np.savez_compressed(eigenfaces.EIGENFACES_FILE, **_bytes(average[None], "average"), **_bytes(ways, "ways"))
+    print(f"{eigenfaces.EIGENFACES_FILE}: {options.ways} ways, {kept:.1%} of the variance of faces")
 
 
 def _bytes(rows: torch.Tensor, name: str) -> dict[str, np.ndarray]:

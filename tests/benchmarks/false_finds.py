@@ -78,7 +78,7 @@ def collect(folder: Path, rng: np.random.Generator) -> tuple[Finds, dict[bool, F
                 face = crop(turned, frame(box, "haar"))
                 if turn == 0 and any(_shared(box, place) > TRUE for place in places):
                     true.crops.append(face), true.sums.append(score)
-                elif all(detector._covered(box, place) <= CLEAR for place in places):
+                elif all(detector._overlap(box, place) <= CLEAR for place in places):
                     false[learned].crops.append(face), false[learned].sums.append(score)
         others += random_crops(picture, boxes, rng) if learned else []
     return true, false, others
@@ -106,7 +106,7 @@ def random_crops(picture: np.ndarray, boxes: list[Box], rng: np.random.Generator
         side = float(np.exp(rng.uniform(np.log(24), np.log(min(picture.shape[:2]) * 0.8))))
         x, y = (rng.uniform(0, length - side) for length in picture.shape[1::-1])
         square = Box(x, y, side, side)
-        if all(detector._covered(square, box) <= 0.1 for box in boxes):
+        if all(detector._overlap(square, box) <= 0.1 for box in boxes):
             crops.append(crop(picture, square))
     return [found for found in crops if found.std() >= 8]
 
@@ -145,7 +145,7 @@ def _shared(find: Box, face: Box) -> float:
     """Intersection over union, the face taken as a square."""
     side = max(face.width, face.height)
     face = Box(face.centre[0] - side / 2, face.y, side, face.height)
-    shared = detector._covered(find, face) * min(find.width * find.height, face.width * face.height)
+    shared = detector._overlap(find, face) * min(find.width * find.height, face.width * face.height)
     return shared / (find.width * find.height + face.width * face.height - shared)
 
 

@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--data", metavar="DIR", help="where FER-2013 lies (default: $FER2013_ROOT, else data/)")
     training = fer2013.load_fer2013(parser.parse_args().data)["Training"]
     mean = training.pixels.float().mean(0).round().byte()  # (48, 48)
-    Image.fromarray(mean.numpy()).save(baselines.MEAN, optimize=True)
+    Image.fromarray(mean.numpy()).save(baselines.MEAN_FACE, optimize=True)
 
 
 if __name__ == "__main__":

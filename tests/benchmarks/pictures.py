@@ -44,13 +44,13 @@ def main() -> None:
 
 
 def _kept(name: str, layer: str) -> np.ndarray:
-    images = torch.from_numpy(atlas.read(checkpoint.WEIGHTS / name, layer).images[:16])
+    images = torch.from_numpy(atlas.load_layer(checkpoint.WEIGHTS / name, layer).images[:16])
     return _row(images[:, None].float() / 255, width=62)
 
 
 def _classes(name: str) -> np.ndarray:
     network = checkpoint.load_model(name)
-    *_, frame = visualization.classes(network)
+    *_, frame = visualization.visualize_classes(network)
     with torch.inference_mode():
         read = network(frame.images).argmax(1).tolist()
     print(f"{name} reads", ", ".join(network.labels[answer] for answer in read))

@@ -17,7 +17,7 @@ from fer.data import labels
 from fer.data.image_io import open_image
 from fer.faces import detector as faces_detector
 from fer.faces.detector import Detector, load_detector
-from fer.faces.framing import Box, crop, frame, whole
+from fer.faces.framing import Box, centre_square, crop, frame
 
 EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 
@@ -38,14 +38,14 @@ def scene(*placed: tuple[np.ndarray, int, int], size: tuple[int, int] = (640, 48
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union."""
-    shared = faces_detector._covered(a, b) * min(a.width * a.height, b.width * b.height)
+    shared = faces_detector._overlap(a, b) * min(a.width * a.height, b.width * b.height)
     return shared / (a.width * a.height + b.width * b.height - shared)
 
 
 @pytest.fixture(scope="module", params=["haar", "yunet"])
 def detector(request) -> Detector:
     """Both detectors; YuNet where $FER_YUNET or the Hub's cache has its model."""
-    if request.param == "yunet" and not (os.environ.get("FER_YUNET") or faces_detector._cached()):
+    if request.param == "yunet" and not (os.environ.get("FER_YUNET") or faces_detector._cached_model()):
         pytest.skip("YuNet's model is not at hand: set FER_YUNET")
     return load_detector(request.param)
 
@@ -227,7 +227,7 @@ def test_only_one_thread_searches_at_a_time():
 def test_without_a_model_and_without_a_network_it_is_haar(monkeypatch):
     monkeypatch.delenv("FER_YUNET", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(faces_detector, "_cached", lambda: None)
+    monkeypatch.setattr(faces_detector, "_cached_model", lambda: None)
     monkeypatch.setattr(faces_detector.subprocess, "run", lambda *_, **__: pytest.fail("offline means offline"))
     assert load_detector().name == "haar"
     with pytest.raises(ValueError, match="set FER_YUNET to its path"):
@@ -237,7 +237,7 @@ def test_without_a_model_and_without_a_network_it_is_haar(monkeypatch):
 def test_a_damaged_model_in_the_hub_s_cache_makes_it_haar(monkeypatch, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"half a download")
     monkeypatch.delenv("FER_YUNET", raising=False)
-    monkeypatch.setattr(faces_detector, "_cached", lambda: tmp_path / "model.onnx")
+    monkeypatch.setattr(faces_detector, "_cached_model", lambda: tmp_path / "model.onnx")
     assert load_detector().name == "haar"
 
 
@@ -268,7 +268,7 @@ def test_a_download_that_hangs_is_ended_in_silence(monkeypatch, tmp_path, capfd)
     monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     start = time.monotonic()
-    assert faces_detector._download(seconds=0.1) is None
+    assert faces_detector._download_model(seconds=0.1) is None
     assert time.monotonic() - start < 3
     assert capfd.readouterr() == ("", "")
 
@@ -291,7 +291,7 @@ def test_yunet_s_frame_hangs_on_the_landmarks():
 
 
 def test_the_whole_picture_is_its_centred_square():
-    assert whole(np.zeros((60, 100, 3), np.uint8)) == Box(20, 0, 60, 60)
+    assert centre_square(np.zeros((60, 100, 3), np.uint8)) == Box(20, 0, 60, 60)
 
 
 def test_a_box_as_a_list_is_rounded():
@@ -310,19 +310,19 @@ def test_the_crop_of_a_48_pixel_grey_picture_is_the_picture(noise):
     """Bit by bit, as grey and as RGB."""
     face = noise[:48, :48]
     for picture in (face, np.stack([face] * 3, axis=-1)):
-        assert np.array_equal(crop(picture, whole(picture)), face)
+        assert np.array_equal(crop(picture, centre_square(picture)), face)
 
 
 def test_shrinking_takes_the_mean_of_each_area(noise):
     """96 pixels to 48: the mean of four."""
     expected = np.rint(noise.reshape(48, 2, 48, 2).mean((1, 3))).astype(np.uint8)
-    assert np.array_equal(crop(noise, whole(noise)), expected)
+    assert np.array_equal(crop(noise, centre_square(noise)), expected)
 
 
 def test_shrinking_by_a_fraction_weighs_the_pixels_it_cuts():
     """72 pixels to 48: the first cell holds one pixel and half of the next."""
     ramp = np.tile(np.arange(72, dtype=np.uint8) * 3, (72, 1))
-    assert crop(ramp, whole(ramp))[0, :4].tolist() == [1, 5, 10, 14]  # (0 + 3 / 2) / 1.5, (3 / 2 + 6) / 1.5
+    assert crop(ramp, centre_square(ramp))[0, :4].tolist() == [1, 5, 10, 14]  # (0 + 3 / 2) / 1.5, (3 / 2 + 6) / 1.5
 
 
 def test_half_a_pixel_aside_is_the_mean_of_neighbours():

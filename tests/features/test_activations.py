@@ -66,11 +66,11 @@ def test_only_what_makes_something_new_is_a_step():
         "activation_2",
         "max_pooling2d_1",
     ]
-    assert layer_report.steps(network)[0] == "pixels" and layer_report.steps(network)[-2:] == [
+    assert layer_report.list_steps(network)[0] == "pixels" and layer_report.list_steps(network)[-2:] == [
         "dense_3",
         "probabilities",
     ]
-    assert not any(name.startswith(("dropout", "flatten")) for name in layer_report.steps(network))
+    assert not any(name.startswith(("dropout", "flatten")) for name in layer_report.list_steps(network))
 
 
 def test_eight_visitors_at_once_get_each_their_own():
@@ -157,8 +157,8 @@ def test_a_stand_in_is_a_near_twin_of_each_that_it_stands_for():
 
 def test_filters_differ_by_0_from_themselves_and_by_1_from_their_negative():
     values = torch.tensor([[[1.0, -2]], [[3, 4]], [[0, 0]]])
-    assert similarity.differences(values, values).tolist() == [0, 0, 0]
-    assert similarity.differences(values, -values).tolist() == [1, 1, 0]
+    assert similarity.map_differences(values, values).tolist() == [0, 0, 0]
+    assert similarity.map_differences(values, -values).tolist() == [1, 1, 0]
 
 
 # ---- redundancy
@@ -174,7 +174,7 @@ def planted() -> NamedSequential:
 
 
 def test_a_planted_duplicate_and_a_planted_dead_filter_are_found():
-    found = redundancy.measure(planted(), pixels(70), quiet=True)
+    found = redundancy.measure_redundancy(planted(), pixels(70), quiet=True)
     layer = found["activation_1"]
     assert layer.twins[3, 0] == 1 and layer.alike[3, 0] > 0.999 and layer.agrees[3] > 0.999
     assert layer.stand_in[3] == layer.stand_in[1] and layer.dead.tolist() == [False] * 4 + [True, False]
@@ -190,7 +190,7 @@ def test_what_is_summed_block_by_block_is_the_correlation_of_all_answers():
     network, faces = small(1), pixels(70)
     values = activations.activation_maps(network, "conv2d_1", faces[:, None] / 255).transpose(0, 1).flatten(1)
     expected = torch.corrcoef(values).fill_diagonal_(-2).topk(3)
-    layer = redundancy.measure(network, faces, quiet=True)["conv2d_1"]
+    layer = redundancy.measure_redundancy(network, faces, quiet=True)["conv2d_1"]
     assert np.allclose(layer.alike, expected.values, atol=1e-3)
     assert np.allclose(layer.mean, values.mean(1), atol=1e-4)
     assert np.allclose(layer.spread, values.std(1, correction=0), rtol=1e-3)
@@ -206,7 +206,7 @@ def test_the_effective_rank_counts_filters_that_have_nothing_in_common(alike, ra
 def test_a_sigmoid_is_not_called_always_on():
     """It is above 0 by nature."""
     network = network_of(("flatten_1", nn.Flatten()), ("dense_1", nn.Linear(2304, 3)), ("activation_1", nn.Sigmoid()))
-    assert redundancy.measure(network, pixels(9), quiet=True)["activation_1"].row()["always"] == 0
+    assert redundancy.measure_redundancy(network, pixels(9), quiet=True)["activation_1"].row()["always"] == 0
 
 
 @pytest.fixture
@@ -219,16 +219,16 @@ def folder(tmp_path):
 def test_what_is_kept_beside_the_weights_is_read_back_and_belongs_to_them_alone(folder):
     row = {"kept": 6, "accuracy": 0.5, "n": 9, "ci95": [0.2, 0.8]}
     thinned = [{"layer": "conv2d_1", "filters": 6, "ways": {"merged": {"rows": [row], "can_go": 0}}}]
-    found = redundancy.Redundancy(9, redundancy.measure(small(), pixels(9), quiet=True), thinned)
-    redundancy.write(found, folder)
-    read = redundancy.read(folder)
+    found = redundancy.Redundancy(9, redundancy.measure_redundancy(small(), pixels(9), quiet=True), thinned)
+    redundancy.save_redundancy(found, folder)
+    read = redundancy.load_redundancy(folder)
     assert read.rows() == found.rows() and read.faces == 9 and read.thinned == found.thinned
     assert all((read.layers["conv2d_2"].twins == found.layers["conv2d_2"].twins).flatten())
     torch.manual_seed(1)
     checkpoint.save_model(checkpoint.FERModel("dnn"), folder)
-    assert redundancy.read(folder) is None
+    assert redundancy.load_redundancy(folder) is None
     (folder / redundancy.FILE).write_bytes(b"broken")
-    assert redundancy.read(folder) is None
+    assert redundancy.load_redundancy(folder) is None
 
 
 # ---- pruning
@@ -237,7 +237,11 @@ def test_what_is_kept_beside_the_weights_is_read_back_and_belongs_to_them_alone(
 def test_a_network_with_all_its_filters_answers_as_before():
     network, faces = small(), pixels(5)[:, None] / 255
     first = next(
-        iter(pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(5)), "merged"))
+        iter(
+            pruning.prune_sequence(
+                network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(5)), "merged"
+            )
+        )
     )
     assert torch.allclose(first.network()(faces), network(faces), atol=1e-6)
 
@@ -247,7 +251,7 @@ def test_a_network_with_all_its_filters_answers_as_before():
 def test_filters_really_go_one_by_one(way, layer, norm):
     """From all of them to one; the smaller network has the shapes of one that was built so."""
     network = small(norm=norm)
-    steps = list(pruning.prune_sequence(network, layer, pruning.moments(network, layer, pixels(20)), way))
+    steps = list(pruning.prune_sequence(network, layer, pruning.second_moments(network, layer, pixels(20)), way))
     filters = len(network[layer].weight)
     assert [len(step.kept) for step in steps] == list(range(filters, 0, -1))
     smaller = steps[-2].network()
@@ -262,7 +266,7 @@ def test_a_duplicate_and_a_dead_filter_go_first_and_nothing_changes(way):
     """A twin half as loud is spoken for exactly."""
     network, faces = planted(), pixels(40)
     network["conv2d_1"].bias.data[5] = 0
-    steps = list(pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", faces), way))
+    steps = list(pruning.prune_sequence(network, "conv2d_1", pruning.second_moments(network, "conv2d_1", faces), way))
     assert set(range(6)) - set(steps[2].kept) in ({1, 4}, {3, 4})
     fresh = pixels(10, seed=7)[:, None] / 255
     assert torch.allclose(steps[2].network()(fresh), network(fresh), atol=1e-4)
@@ -272,7 +276,9 @@ def test_the_mean_of_a_filter_that_is_cut_stays():
     """A filter that always says the same loses nothing by being cut."""
     network = small()
     network["conv2d_1"].weight.data[2], network["conv2d_1"].bias.data[2] = 0, 3
-    steps = list(pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(9)), "cut"))
+    steps = list(
+        pruning.prune_sequence(network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(9)), "cut")
+    )
     faces = pixels(5, seed=3)[:, None] / 255
     assert 2 not in steps[1].kept and torch.allclose(steps[1].network()(faces), network(faces), atol=1e-5)
 
@@ -280,7 +286,9 @@ def test_the_mean_of_a_filter_that_is_cut_stays():
 def test_the_network_that_is_thinned_keeps_its_own_weights():
     network = small()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    *_, last = pruning.prune_sequence(network, "conv2d_1", pruning.moments(network, "conv2d_1", pixels(9)), "merged")
+    *_, last = pruning.prune_sequence(
+        network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(9)), "merged"
+    )
     last.network()["conv2d_2"].weight.data.fill_(9)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -288,7 +296,7 @@ def test_the_network_that_is_thinned_keeps_its_own_weights():
 @pytest.mark.parametrize("layer", ["dense_1", "activation_1", "nothing"])
 def test_what_nothing_reads_cannot_be_thinned(layer):
     with pytest.raises(ValueError, match="expected one of conv2d_1, conv2d_2"):
-        pruning.reader(small(), layer)
+        pruning.next_layer(small(), layer)
 
 
 def test_a_curve_ends_where_too_much_is_lost_and_finds_the_last_filter_that_can_go():
@@ -296,7 +304,7 @@ def test_a_curve_ends_where_too_much_is_lost_and_finds_the_last_filter_that_can_
     network, faces = planted(), pixels(200)
     labels = network(faces[:, None] / 255).argmax(1)
     judged = FaceDataset(faces, labels, None, torch.zeros(200, dtype=torch.bool))
-    found = pruning_curve.measure(network, "conv2d_1", pixels(50, seed=5), judged, quiet=True)
+    found = pruning_curve.measure_pruning(network, "conv2d_1", pixels(50, seed=5), judged, quiet=True)
     assert found["filters"] == 6 and list(found["ways"]) == list(pruning.STRATEGIES)
     for curve in found["ways"].values():
         kept = [row["kept"] for row in curve["rows"]]
@@ -310,7 +318,7 @@ def test_a_curve_ends_where_too_much_is_lost_and_finds_the_last_filter_that_can_
 @pytest.mark.parametrize("accuracies, gone", [([0.6, 0.598, 0.58], 1), ([0.6, 0.59, 0.6], 0), ([0.6, 0.61, 0.596], 2)])
 def test_what_can_go_is_counted_down_to_the_first_loss_of_half_a_point(accuracies, gone):
     rows = [{"kept": 3 - number, "accuracy": accuracy} for number, accuracy in enumerate(accuracies)]
-    assert pruning_curve.removable_filters(rows) == gone
+    assert pruning_curve.num_removable(rows) == gone
 
 
 # ---- pictures
@@ -318,22 +326,24 @@ def test_what_can_go_is_counted_down_to_the_first_loss_of_half_a_point(accuracie
 
 def test_0_is_white_above_it_red_and_below_it_blue():
     tiles = np.array([[[0.0, 1], [-1, 0.5]]])
-    picture = np.asarray(maps.image(maps.compose(tiles, maps.scales(tiles), 1)).convert("RGB")).astype(int)
+    picture = np.asarray(
+        maps.palette_image(maps.tile_signed_maps(tiles, maps.map_scales(tiles), 1)).convert("RGB")
+    ).astype(int)
     assert picture[0, 0].min() > 240 and picture[0, 1, 0] > picture[0, 1, 2] + 50
     assert picture[1, 0, 2] > picture[1, 0, 0] + 50
 
 
 def test_tiles_lie_row_by_row_with_gaps_between_them_only():
     tiles = np.ones((3, 2, 2)) * np.array([1, 0, -1])[:, None, None]
-    picture = maps.compose(tiles, np.ones(3), 2, scale=2, gap=1)
+    picture = maps.tile_signed_maps(tiles, np.ones(3), 2, scale=2, gap=1)
     assert picture.shape == (9, 9) and picture[0, 0] == 255 and picture[0, 5] == 128 and picture[5, 0] == 1
-    assert (picture[4] == maps.BETWEEN).all() and (picture[:, 4] == maps.BETWEEN).all()
+    assert (picture[4] == maps.GAP_INDEX).all() and (picture[:, 4] == maps.GAP_INDEX).all()
 
 
 @pytest.mark.parametrize("common, full", [(False, [2.0, 8.0, 0.0]), (True, [8.0, 8.0, 8.0])])
 def test_maps_have_a_scale_each_or_one_for_all(common, full):
     tiles = np.array([[[2.0, -2]], [[8, -8]], [[0, 0]]])
-    assert maps.scales(tiles, common).tolist() == pytest.approx(full, rel=0.01)
+    assert maps.map_scales(tiles, common).tolist() == pytest.approx(full, rel=0.01)
 
 
 # ---- the answer to a face
@@ -357,7 +367,9 @@ def test_a_layer_is_drawn_into_a_file(tmp_path):
     network = small()
     network.labels, network.temperature = ("happy", "sad"), 1.0
     for layer in ("conv2d_1", "dense_1"):
-        layer_report.draw(layer_report.layer_report(network, layer, pixels(1)[0].numpy()), tmp_path / f"{layer}.png")
+        layer_report.save_picture(
+            layer_report.layer_report(network, layer, pixels(1)[0].numpy()), tmp_path / f"{layer}.png"
+        )
     with Image.open(tmp_path / "conv2d_1.png") as picture:
         assert picture.size == (6 * (46 * 2 + 2) - 2, 46 * 2)
     assert (tmp_path / "dense_1.png").stat().st_size > 1000
@@ -370,5 +382,5 @@ def test_a_network_of_other_labels_is_thinned_by_those():
     faces = FaceDataset(pixels(12), torch.zeros(12, dtype=torch.long), votes, torch.zeros(12, dtype=torch.bool))
     network = checkpoint.FERModel("compact-ferplus", ferplus.FERPLUS).eval()
     splits = {"Training": faces, "PublicTest": faces}
-    (found,) = pruning_curve.record(network, None, splits, 12, "conv2d_1", quiet=True).thinned
+    (found,) = pruning_curve.update_redundancy(network, None, splits, 12, "conv2d_1", quiet=True).thinned
     assert found["ways"]["cut"]["rows"][0]["n"] == 8

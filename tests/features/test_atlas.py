@@ -24,19 +24,19 @@ def folder(network: checkpoint.FERModel, tmp_path_factory) -> Path:
     """`cnn` before training, with the atlas of its first convolution."""
     folder = tmp_path_factory.mktemp("weights") / "cnn"
     checkpoint.save_model(network, folder)
-    best = atlas.best_faces(network, ["conv2d_1"], FACES, quiet=True)
-    atlas.write(folder, "conv2d_1", atlas.grow(network, "conv2d_1", best["conv2d_1"], quiet=True))
+    best = atlas.top_activating_images(network, ["conv2d_1"], FACES, quiet=True)
+    atlas.save_layer(folder, "conv2d_1", atlas.visualize_layer(network, "conv2d_1", best["conv2d_1"], quiet=True))
     return folder
 
 
 def test_an_atlas_holds_every_convolution_and_the_classes(network):
-    assert atlas.layers_of(network) == ["conv2d_1", "conv2d_2", "conv2d_3", "dense_3"]
+    assert atlas.visualized_layers(network) == ["conv2d_1", "conv2d_2", "conv2d_3", "dense_3"]
 
 
 def test_what_is_kept_is_what_the_ascent_gives(network, folder):
     """Ascent values exactly, pictures within webp's loss: a correlation above .98 for each of 64 filters."""
     *_, frame = visualization.visualize(network, "conv2d_1", same=False)
-    kept = atlas.read(folder, "conv2d_1")
+    kept = atlas.load_layer(folder, "conv2d_1")
     assert np.allclose(kept.values, frame.values, atol=1e-4) and kept.curves.shape == (64, 7)
     assert not kept.dead.any() and (0.5 < kept.agreement).all()
     for mine, image in zip(kept.images, frame.images[:, 0].numpy(), strict=True):
@@ -44,33 +44,33 @@ def test_what_is_kept_is_what_the_ascent_gives(network, folder):
 
 
 def test_made_twice_it_is_the_same(network, folder):
-    before = atlas.read(folder, "conv2d_1")
-    again = atlas.grow(network, "conv2d_1", quiet=True)
+    before = atlas.load_layer(folder, "conv2d_1")
+    again = atlas.visualize_layer(network, "conv2d_1", quiet=True)
     assert np.array_equal(before.values, again.values) and np.array_equal(before.agreement, again.agreement)
 
 
 def test_the_best_faces_are_found_with_the_place_that_excites_most(network, folder):
     """Filter 5's own map of its best face has that answer at that place, and no other face has more."""
-    kept = atlas.read(folder, "conv2d_1")
+    kept = atlas.load_layer(folder, "conv2d_1")
     with torch.inference_mode():
         maps = network[:"conv2d_1"](FACES[:, None].float() / 255)[:, 5]  # (40, 46, 46)
     row, column = kept.places[5, 0]
     assert maps[kept.faces[5, 0], row, column].item() == pytest.approx(kept.answers[5, 0], abs=1e-4)
     assert maps.max().item() == pytest.approx(kept.answers[5, 0], abs=1e-4)
-    assert (np.diff(kept.answers[5]) <= 0).all() and len(set(kept.faces[5].tolist())) == atlas.BEST
+    assert (np.diff(kept.answers[5]) <= 0).all() and len(set(kept.faces[5].tolist())) == atlas.NUM_TOP_IMAGES
 
 
 def test_a_picture_that_is_there_twice_counts_once(network):
     """Each of 12 faces comes twice, once mirrored: nine different ones are kept all the same."""
     doubled = torch.cat([FACES[:12], FACES[:12].flip(-1)])
-    _, faces, _ = atlas.best_faces(network, ["conv2d_1"], doubled, quiet=True)["conv2d_1"]
-    assert all(len(set((row % 12).tolist())) == atlas.BEST for row in faces)
+    _, faces, _ = atlas.top_activating_images(network, ["conv2d_1"], doubled, quiet=True)["conv2d_1"]
+    assert all(len(set((row % 12).tolist())) == atlas.NUM_TOP_IMAGES for row in faces)
 
 
 def test_without_faces_the_rest_is_kept(network):
-    found = atlas.grow(network, "dense_3", quiet=True)
+    found = atlas.visualize_layer(network, "dense_3", quiet=True)
     assert found.images.shape == (7, 48, 48) and found.faces.shape == (7, 0)
-    assert atlas.figures(found)["beyond"] is None
+    assert atlas.layer_metrics(found)["beyond"] is None
 
 
 def test_other_weights_make_it_stale(network, folder, tmp_path):
@@ -80,24 +80,26 @@ def test_other_weights_make_it_stale(network, folder, tmp_path):
     for file in folder.rglob("*.*"):
         (copy / file.relative_to(folder)).parent.mkdir(exist_ok=True)
         (copy / file.relative_to(folder)).write_bytes(file.read_bytes())
-    assert atlas.read(copy, "conv2d_1") is not None and not atlas.stale(copy, "conv2d_1")
+    assert atlas.load_layer(copy, "conv2d_1") is not None and not atlas.is_stale(copy, "conv2d_1")
     torch.manual_seed(1)
     checkpoint.save_model(checkpoint.FERModel("cnn"), copy)
-    assert atlas.read(copy, "conv2d_1") is None and atlas.stale(copy, "conv2d_1")
-    assert not atlas.stale(copy, "conv2d_2")
+    assert atlas.load_layer(copy, "conv2d_1") is None and atlas.is_stale(copy, "conv2d_1")
+    assert not atlas.is_stale(copy, "conv2d_2")
 
 
 def test_broken_files_are_as_good_as_none(folder, tmp_path):
     checkpoint.save_model(checkpoint.FERModel("cnn"), tmp_path)
     (tmp_path / "atlas").mkdir()
     (tmp_path / "atlas" / "conv2d_1.npz").write_bytes(b"broken")
-    assert atlas.read(tmp_path, "conv2d_1") is None
+    assert atlas.load_layer(tmp_path, "conv2d_1") is None
 
 
 def test_the_command_goes_on_where_it_was_stopped(network, folder, monkeypatch, capsys):
     """The first convolution is there already, so three of four layers are grown; the second time none."""
     grown = []
-    monkeypatch.setattr(atlas, "grow", lambda network, layer, *rest: grown.append(layer) or small(network, layer))
+    monkeypatch.setattr(
+        atlas, "visualize_layer", lambda network, layer, *rest: grown.append(layer) or small(network, layer)
+    )
     monkeypatch.setattr("fer.cli.explain._public_test", lambda root: None)
     command(str(folder), None, as_json=True)
     assert grown == ["conv2d_2", "conv2d_3", "dense_3"] and '"faces": false' in capsys.readouterr().out
@@ -105,10 +107,10 @@ def test_the_command_goes_on_where_it_was_stopped(network, folder, monkeypatch, 
     assert len(grown) == 3 and "conv2d_1     64 filters,   0 dead, two seeds agree" in capsys.readouterr().out
 
 
-def small(network: checkpoint.FERModel, layer: str) -> atlas.Layer:
+def small(network: checkpoint.FERModel, layer: str) -> atlas.LayerVisualization:
     count = len(network[layer].weight)
     rest = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
-    return atlas.Layer(
+    return atlas.LayerVisualization(
         np.zeros((count, 8, 8), np.uint8), np.ones((count, 7), np.float32), np.ones(count, np.float32),
         np.zeros(count, bool), *rest,
     )  # fmt: skip

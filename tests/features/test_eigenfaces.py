@@ -26,7 +26,7 @@ def test_clear_grows_classes_within_faces_and_filters_freely():
     """A prototype of an untrained network correlates with the average face; a filter's picture is of its own size."""
     torch.manual_seed(0)
     network = FERModel("dnn").eval()
-    *_, frame = visualization.classes(network, steps=4)
+    *_, frame = visualization.visualize_classes(network, steps=4)
     average, _ = eigenfaces.load_eigenfaces()
     for image in frame.images:
         assert torch.corrcoef(torch.stack([image.flatten(), average.flatten()]))[0, 1] > 0.8
@@ -40,7 +40,7 @@ def test_parts_are_exchanged_by_name():
     preset = presets.preset_with("clear", parametrise="faces", objective="mean", loop=None)
     assert (preset.parametrise, preset.objective, preset.canvas) == (
         parametrization.eigenface_parametrization,
-        objectives.mean,
+        objectives.channel_mean,
         48,
     )
     assert preset.loop is presets.PRESETS["clear"].loop

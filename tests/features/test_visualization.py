@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fer.features import quality, receptive_field, visualization
-from fer.features.objectives import centre, direction_objective
+from fer.features.objectives import centre_neuron, direction_objective
 from fer.features.presets import PRESETS, random_shift
 from fer.models import registry as models_registry
 from fer.models.layers import NamedSequential
@@ -91,7 +91,7 @@ def test_rounding_depends_on_the_batch_only_where_that_was_asked_for(monkeypatch
 def test_a_large_batch_passes_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch):
     """Parts of three of eight filters."""
     whole = last(visualization.visualize(deep(), "layer_5", steps=4))
-    monkeypatch.setattr(visualization, "PART", 3)
+    monkeypatch.setattr(visualization, "BATCH_SIZE", 3)
     assert torch.allclose(last(visualization.visualize(deep(), "layer_5", steps=4)).images, whole.images, atol=1e-3)
 
 
@@ -161,7 +161,7 @@ def test_all_prototypes_are_of_their_own_class(preset: str):
     dense = nn.Linear(48 * 48, 3)
     dense.weight.data = torch.block_diag(*[torch.full((1, 768), 0.01)] * 3)
     network = chain(nn.Flatten(), dense)
-    frame = last(visualization.classes(network, PRESETS[preset], steps=20))
+    frame = last(visualization.visualize_classes(network, PRESETS[preset], steps=20))
     assert network(frame.images).argmax(1).tolist() == [0, 1, 2]
 
 
@@ -170,7 +170,7 @@ def test_a_direction_is_the_sum_of_its_filters():
     values = torch.rand(2, 3, 5, 5)
     expected = 2 * values[:, 0, 2, 2] + values[:, 2, 2, 2]
     assert torch.allclose(direction_objective(torch.tensor([2.0, 0.0, 1.0]))(values, torch.tensor([0, 1])), expected)
-    assert centre(values, torch.tensor([1, 2])).tolist() == [values[0, 1, 2, 2], values[1, 2, 2, 2]]
+    assert centre_neuron(values, torch.tensor([1, 2])).tolist() == [values[0, 1, 2, 2], values[1, 2, 2, 2]]
 
 
 def test_movements_are_drawn_for_each_picture():
@@ -192,18 +192,18 @@ def test_receptive_fields_of_compact_small():
     network = NamedSequential(models_registry.build_layers("compact-small", 7))
     fields = [receptive_field.receptive_field(network, f"conv2d_{number}").size for number in range(1, 8)]
     assert fields == [3, 8, 18, 26, 46, 62, 102]
-    assert [receptive_field.canvas(network, f"conv2d_{number}") for number in (1, 3, 4, 5)] == [8, 26, 34, 48]
+    assert [receptive_field.canvas_size(network, f"conv2d_{number}") for number in (1, 3, 4, 5)] == [8, 26, 34, 48]
 
 
 @pytest.mark.parametrize("number, field", [(1, 3), (2, 8), (3, 18), (4, 26)])
 def test_the_middle_neuron_sees_no_edge_of_its_canvas(number: int, field: int):
     """In compact-small with average pools, its gradient covers exactly the receptive field, and no edge."""
     network = NamedSequential(models_registry.build_layers("compact-small", 7)).eval()[: f"conv2d_{number}"]
-    side = receptive_field.canvas(network, f"conv2d_{number}")
+    side = receptive_field.canvas_size(network, f"conv2d_{number}")
     linear = chain(*[nn.AvgPool2d(2) if isinstance(part, nn.MaxPool2d) else part for part in network])
     linear = chain(*[part for part in linear if not isinstance(part, nn.ReLU)])
     image = torch.rand(1, 1, side, side, requires_grad=True)
-    (gradient,) = torch.autograd.grad(centre(linear(image), torch.tensor([0])).sum(), image)
+    (gradient,) = torch.autograd.grad(centre_neuron(linear(image), torch.tensor([0])).sum(), image)
     seen = [gradient[0, 0].ne(0).any(axis).nonzero().flatten() for axis in (0, 1)]
     assert all(len(pixels) == field and pixels[0] >= 2 and pixels[-1] <= side - 3 for pixels in seen)
 
@@ -237,10 +237,10 @@ def test_report_is_noise_and_clear_is_not():
 
 def test_filters_are_listed_as_people_write_them():
     """Numbers and ranges; anything else is named, and a range can never be endless."""
-    assert visualization.listed("0-2, 7,1") == [0, 1, 2, 7]
+    assert visualization.parse_filters("0-2, 7,1") == [0, 1, 2, 7]
     for words in ("", "a", "1-", "-1", "1-2-3", "0-99999", "1,,2", "1," * 501 + "1"):
         with pytest.raises(ValueError, match="expected numbers and ranges"):
-            visualization.listed(words)
+            visualization.parse_filters(words)
 
 
 def test_a_morph_begins_with_one_class_and_ends_with_another():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer.data.image_folder import VIDEOS
-from fer.inference.frames import Clock, Sampler, VideoError, is_film, open_video
+from fer.inference.frames import FrameSampler, MonotonicClock, VideoError, is_video, open_video
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from fer.inference.frames import Clock, Sampler, VideoError, is_film, open_video
 )
 def test_the_times_of_containers_become_seconds_that_never_run_backwards(told, seconds):
     """Without times, frames are counted at 25 a second."""
-    clock = Clock(25)
+    clock = MonotonicClock(25)
     assert [clock(at) for at in told] == pytest.approx(seconds)
 
 
@@ -32,7 +32,7 @@ def test_the_times_of_containers_become_seconds_that_never_run_backwards(told, s
                                              (240, 30, 30), (30, None, 30), (30, 0.5, 1)])  # fmt: skip
 def test_a_sampler_keeps_so_many_frames_a_second(rate, fps, kept):
     """Of one second of film whose times are rounded to milliseconds."""
-    sampler = Sampler(fps)
+    sampler = FrameSampler(fps)
     assert sum(sampler.keeps(round(number / rate, 3)) for number in range(round(rate))) == kept
 
 
@@ -61,7 +61,7 @@ def test_what_opencv_opens_is_a_film_by_name_and_by_contents(tmp_path: Path, end
 def test_a_transport_stream_may_begin_within_a_packet(size: int, first: int):
     content = bytearray(8 * 204)
     content[first::size] = b"G" * len(content[first::size])
-    assert is_film(bytes(content)) and not is_film(bytes(content[: first + 3 * size]))
+    assert is_video(bytes(content)) and not is_video(bytes(content[: first + 3 * size]))
 
 
 @pytest.mark.parametrize(

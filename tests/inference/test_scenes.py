@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer.inference.frames import Frame
-from fer.inference.scenes import with_cuts
+from fer.inference.scenes import detect_cuts
 
 RATE = 15  # frames a second
 
@@ -23,7 +23,7 @@ def scene(seed: int, side: int = 400) -> np.ndarray:
 def cuts(pictures: list[np.ndarray], rate: float = RATE) -> list[int]:
     """The places of the frames with which a scene begins."""
     frames = [Frame(place + 1, place / rate, picture) for place, picture in enumerate(pictures)]
-    told = list(with_cuts(frames))
+    told = list(detect_cuts(frames))
     assert [frame.number for frame, _ in told] == [frame.number for frame in frames]
     return [frame.number - 1 for frame, cut in told if cut]
 

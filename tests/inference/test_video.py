@@ -76,7 +76,7 @@ def quick(usual):
 
     def opened(*given):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("fer.inference.frames.LOOK", float("inf"))
+            patch.setattr("fer.inference.frames.MAX_PROBE_SECONDS", float("inf"))
             usual(*given)
 
     return opened
@@ -88,7 +88,7 @@ def clip(tmp_path_factory) -> Path:
     return film(tmp_path_factory.mktemp("clip") / "clip.avi", [picture()] * 10 + [picture()[:, ::-1]] * 10)
 
 
-def follow(clip: Path, out: Path, **options) -> list[video.Step]:
+def follow(clip: Path, out: Path, **options) -> list[video.VideoProgress]:
     return list(video.process_video(clip, out, Brightness().eval(), finding(LEFT), **options))
 
 
@@ -166,7 +166,7 @@ def test_a_film_that_is_too_long_is_refused_before_it_is_read(clip, tmp_path):
 
 def test_a_film_of_large_frames_is_refused_before_one_is_decoded(clip, tmp_path, monkeypatch):
     """400 x 400 pixels are .16 megapixels."""
-    monkeypatch.setattr(inference_frames.Film, "frames", None)
+    monkeypatch.setattr(inference_frames.VideoReader, "frames", None)
     with pytest.raises(inference_frames.VideoError, match=r"clip.avi' have 400x400 pixels; at most 0.1 megapixels can"):
         follow(clip, tmp_path, limits=video.Limits(pixels=1e5))
 
@@ -185,7 +185,7 @@ def test_a_film_beyond_a_limit_is_read_up_to_it_and_the_last_step_says_how_far(
     """By a clock that goes on by 2 seconds at every look."""
     if "work" in limits:
         monkeypatch.setattr(video.time, "monotonic", itertools.count(step=2).__next__)
-        monkeypatch.setattr(inference_frames.Film, "__init__", quick(inference_frames.Film.__init__))
+        monkeypatch.setattr(inference_frames.VideoReader, "__init__", quick(inference_frames.VideoReader.__init__))
     *steps, last = follow(clip, tmp_path, limits=video.Limits(**limits))
     assert (len(steps), last.stopped) == (frames, sentence) and not any(step.stopped for step in steps)
     assert len(json.loads(last.files["json"].read_text())) == frames and shown(last.files["video"])[0] == frames

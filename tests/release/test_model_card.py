@@ -67,8 +67,8 @@ def test_a_card_gives_the_commands_of_both_stages():
 
 def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measured():
     """dnn is measured on PrivateTest only."""
-    network = FERModel("dnn", metrics={"private_test": figures(0.4321), model_card.SPEED: 1.25})
-    line = model_card.networks_table([network]).splitlines()[2]
+    network = FERModel("dnn", metrics={"private_test": figures(0.4321), model_card.LATENCY_KEY: 1.25})
+    line = model_card.models_table([network]).splitlines()[2]
     assert line == "| `dnn` | 3,151,367 | 6.3 MB | - | 0.4321 (0.417 to 0.447) | 0.4321 | - | - | 0.500 | 0.500 | 1.2 |"
 
 
@@ -76,14 +76,16 @@ def test_the_readmes_table_agrees_with_the_shipped_networks():
     """`python -m fer networks --readme` was run after the last measurement."""
     start, end = model_card.README_MARKS
     stands = README.read_text().split(start)[1].split(end)[0].strip()
-    assert stands == model_card.networks_table([checkpoint.load_model(name) for name in checkpoint.list_models()])
+    assert stands == model_card.models_table([checkpoint.load_model(name) for name in checkpoint.list_models()])
 
 
 def test_the_readme_says_of_five_networks_how_many_first_filters_can_be_merged_as_was_measured():
     """59 of `cnn`'s, 49 of `vgg16-relu`'s 64 ...: the counts of redundancy.npz."""
     words = README.read_text().split("They would:")[1].split("(`python")[0]
     said = {name: int(count) for count, name in re.findall(r"(\d+) of `([\w-]+)`'s", words)}
-    measured = {name: redundancy.read(checkpoint.WEIGHTS / name).thinned[0]["ways"]["merged"] for name in said}
+    measured = {
+        name: redundancy.load_redundancy(checkpoint.WEIGHTS / name).thinned[0]["ways"]["merged"] for name in said
+    }
     assert len(said) == 5 and said == {name: way["can_go"] for name, way in measured.items()}
 
 

@@ -126,7 +126,10 @@ def test_the_table_has_the_librarys_constants():
     assert table["crop"] == {"side": 48, "luma": crop.LUMA.tolist(), "bits": crop.LUMA_BITS}
     assert table["framing"] == {"side": yunet.side, "right": yunet.right, "down": yunet.down}
     assert {key: table["detector"][key] for key in detector.YUNET} == detector.YUNET
-    assert (table["tracking"]["patience"], table["tracking"]["far"]) == (tracker.PATIENCE, tracker.FAR)
+    assert (table["tracking"]["patience"], table["tracking"]["far"]) == (
+        tracker.MAX_UNSEEN_SECONDS,
+        tracker.MAX_DISTANCE,
+    )
     assert table["tracking"]["smoothing"] == tracker.FaceTracker(None, None).seconds
     json.dumps(table)
 
@@ -148,7 +151,7 @@ def test_a_model_brings_its_own_calibration(folder: Path, network: FERModel):
 
 def test_the_site_is_a_space_as_it_stands(folder: Path):
     """Nothing is wrong by the command's own checks, and nothing is started."""
-    assert [finding for finding in space.check(folder) if not finding.good] == []
+    assert [finding for finding in space.check_space(folder) if not finding.good] == []
     assert space.front_matter(folder)["sdk"] == "static"
 
 

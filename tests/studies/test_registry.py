@@ -259,8 +259,8 @@ def test_relu_and_selu_are_compared_layer_by_layer(root: Path, tmp_path: Path, m
             network["dense_1"].weight.data[0] = network["dense_1"].weight.data[1]
             checkpoint.save_model(network, tmp_path / network.name)
         pixels = torch.randint(0, 256, (20, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        alike = redundancy.measure(open_.eval(), pixels, quiet=True)
-        redundancy.write(redundancy.Redundancy(20, alike), tmp_path / "open")
+        alike = redundancy.measure_redundancy(open_.eval(), pixels, quiet=True)
+        redundancy.save_redundancy(redundancy.Redundancy(20, alike), tmp_path / "open")
         result = dead_units.relu_against_selu(quick(root, tmp_path / "study"), ("shut", "open"))
     found = [(row["network"], row["layer"], row["units"], row["dead"]) for row in result.rows]
     assert found == [

@@ -60,14 +60,16 @@ def write_look(folder: Path) -> None:
     look = region_benchmark.RegionAttribution(
         labels.EMOTIONS, np.zeros((48, 48), np.uint8), maps, np.ones((7, 2)), np.ones((7, 6)), claim
     )
-    region_benchmark.write(look, folder)
+    region_benchmark.save_region_attribution(look, folder)
 
 
 def write_layer(folder: Path) -> None:
     noise = np.random.default_rng(0)
     rest = np.zeros(64, bool), np.zeros((64, 0)), np.zeros((64, 0), int), np.zeros((64, 0, 2), np.uint8)
     images = noise.integers(0, 256, (64, 48, 48), dtype=np.uint8)
-    atlas.write(folder, "dense_1", atlas.Layer(images, noise.random((64, 7)), noise.random(64), *rest))
+    atlas.save_layer(
+        folder, "dense_1", atlas.LayerVisualization(images, noise.random((64, 7)), noise.random(64), *rest)
+    )
 
 
 def save_config(folder: Path) -> None:
@@ -101,10 +103,10 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "config": ("config.json", save_config),
     "history": ("history.csv", write_history),
     "predictions": ("predictions.npz", keep),
-    "trust": ("trust.json", lambda folder: benchmark.write([{"method": str(n)} for n in range(999)], folder)),
+    "trust": ("trust.json", lambda folder: benchmark.save_benchmark([{"method": str(n)} for n in range(999)], folder)),
     "regions": ("regions.npz", write_look),
     "atlas": ("atlas/dense_1.webp", write_layer),
-    "card": ("README.md", lambda folder: model_card.put_redundancy(folder, "x" * 9999)),
+    "card": ("README.md", lambda folder: model_card.write_redundancy_section(folder, "x" * 9999)),
     "table": ("results.json", write_table),
     "figure": ("figure.png", draw_figure),
     "picture": ("a.png", save_noise),

@@ -101,8 +101,8 @@ def _figures(chain: FERModel, answer: LayerReport, number: int, face: np.ndarray
     over = _figure(
         maps.overlay(face, laid), "Its map over the face, and a frame around what made its brightest spot", box
     )
-    own = maps.compose(values[None], maps.scales(values[None]), 1)
-    alone = _figure(maps.url(own), f"Its map alone, {values.shape[0]} x {values.shape[1]}")
+    own = maps.tile_signed_maps(values[None], maps.map_scales(values[None]), 1)
+    alone = _figure(maps.palette_url(own), f"Its map alone, {values.shape[0]} x {values.shape[1]}")
     cut = face[top:bottom, left:right]
     little = ""
     if cut.shape[0] < 40:
@@ -195,7 +195,7 @@ def _twin(answer: LayerReport, other: int, likeness: float) -> str:
     picture = ""
     if answer.values.ndim == 3:
         own = answer.values[other][None]
-        picture = f'<img src="{maps.url(maps.compose(own, maps.scales(own), 1))}" alt="">'
+        picture = f'<img src="{maps.palette_url(maps.tile_signed_maps(own, maps.map_scales(own), 1))}" alt="">'
     words = f"{other}: {likeness:.2f}"
     return (
         f'<button type="button" data-choice="{other}" title="{escape(answer.name(other))}, correlation {likeness:.3f}">'

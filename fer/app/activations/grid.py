@@ -74,13 +74,15 @@ def sheet(
     if answer.values.ndim == 1:
         return _numbers(answer, places, opened, other)
     values = answer.values[places]
-    together = values if other is None else maps.pairs(values, other.values[places])
+    together = values if other is None else maps.side_by_side(values, other.values[places])
     count, (high, wide) = len(places), together.shape[1:]
     if answer.layer == PIXELS:
         picture, border = encode.data_url(face), 0
     else:
         border = 1
-        picture = maps.url(maps.compose(together, maps.scales(together, common), COLUMNS, border=border))
+        picture = maps.palette_url(
+            maps.tile_signed_maps(together, maps.map_scales(together, common), COLUMNS, border=border)
+        )
     across = Cut(wide, min(COLUMNS, count), border)
     down = Cut(high, -(-count // COLUMNS), border)
     buttons = "".join(

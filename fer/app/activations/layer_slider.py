@@ -61,7 +61,7 @@ output { display: block; min-height: 1.4em; font-size: var(--text-lg); color: va
 def drawn(chain: FERModel, layer: str) -> str:
     """The slider of a network at a layer, as markup."""
     rows = {row.name: row for row in summary.layer_table(chain)}
-    names = layer_report.steps(chain)
+    names = layer_report.list_steps(chain)
     words = [line(chain, rows.get(name), name) for name in names]
     blocks = "".join(
         f'<i class="{_classes(chain, name, name == layer)}" style="--high: {_high(rows.get(name), name)}" '

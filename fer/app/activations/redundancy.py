@@ -12,7 +12,7 @@ from fer.app.components import fold
 from fer.app.model_cache import load_network
 from fer.app.session import Session
 from fer.features import redundancy
-from fer.features.redundancy import Layer, Redundancy
+from fer.features.redundancy import LayerRedundancy, Redundancy
 from fer.plotting import encode, training
 
 TITLE = "Report 1 says that fewer filters would do: how many can go?"
@@ -37,7 +37,7 @@ th:first-child, td:first-child { text-align: left; }
 """
 
 
-def sentence(layer: Layer) -> str:
+def sentence(layer: LayerRedundancy) -> str:
     """A layer of the sheet in words."""
     row = layer.row()
     repeated, dead = (f"{row[key]:,}" if row[key] else "none" for key in ("repeated", "dead"))
@@ -49,7 +49,7 @@ def sentence(layer: Layer) -> str:
 
 def told(weights: Path, name: str) -> str:
     """What is known of a network: how many filters can go, its layers, and all measured networks beside each other."""
-    found = redundancy.read(weights / name) if name else None
+    found = redundancy.load_redundancy(weights / name) if name else None
     if found is None:
         return UNMEASURED.format(escape(str(name)))
     chain = load_network(weights, name)
@@ -111,7 +111,7 @@ def _table(found: Redundancy) -> str:
 def _networks(weights: Path) -> str:
     """Every measured network's activations as a line, for ReLU to be set against SELU; nothing for a single one."""
     lines = []
-    for name, found in redundancy.read_all(weights):
+    for name, found in redundancy.load_all(weights):
         chain = load_network(weights, name)
         names = [layer for layer in found.layers if isinstance(chain[layer], nn.ReLU | nn.SELU | nn.Sigmoid)]
         rows = [found.layers[layer].row() for layer in names]

@@ -48,7 +48,7 @@ def see(
     face = example_face() if face is None else face
     example = example_name(face)
     whose = "Your webcam" if live else f"The {example} example" if example else "Your face"
-    if layer not in layer_report.steps(chain):
+    if layer not in layer_report.list_steps(chain):
         layer = pruning.removable(chain)[0]
     other = layer_report.layer_report(chain, layer, example_face(beside), known) if beside != NOBODY else None
     return ActivationState(
@@ -64,7 +64,7 @@ def measured(weights: Path, network: str) -> redundancy.Redundancy | None:
 
 @functools.lru_cache(maxsize=16)
 def _measured(folder: Path, changed: int) -> redundancy.Redundancy | None:
-    return redundancy.read(folder)
+    return redundancy.load_redundancy(folder)
 
 
 def placed(answer: LayerReport, other: LayerReport | None, order: str) -> list[int]:
@@ -72,7 +72,7 @@ def placed(answer: LayerReport, other: LayerReport | None, order: str) -> list[i
     values = torch.from_numpy(answer.values)
     strength = activations.mean_activation(values)
     if order == DIFFERENCE and other is not None:
-        ranked = (-similarity.differences(values, torch.from_numpy(other.values))).argsort(stable=True).tolist()
+        ranked = (-similarity.map_differences(values, torch.from_numpy(other.values))).argsort(stable=True).tolist()
     elif order == LIKENESS and answer.known is not None:
         ranked = answer.known.order.tolist()
     elif order == LIKENESS and (alike := answer.alike()) is not None:

@@ -80,7 +80,7 @@ def turn(
     seen: ActivationState | None, opened: int | None, event: gr.EventData, *, weights: Path,
 ) -> tuple:  # fmt: skip
     """Another layer of the same face: (seen, layer, opened, slider, sheet, card)."""
-    names = layer_report.steps(load_network(weights, network))
+    names = layer_report.list_steps(load_network(weights, network))
     now = _again(face, network, names[validated_index(event, len(names))], beside, seen, weights)
     opened = _still(seen, now, opened, weights)
     return (

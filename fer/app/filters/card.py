@@ -69,7 +69,7 @@ def card(
 ) -> str:
     """The card of a tile as markup; `other` is the same filter alone, grown from another seed."""
     asked, chain = grown.asked, load_network(weights, grown.asked.network)
-    number, kept = asked.filters[index], atlas.read(weights / asked.network, asked.layer)
+    number, kept = asked.filters[index], atlas.load_layer(weights / asked.network, asked.layer)
     pictures, facts = growth(grown, index)
     best = grown.best[index]
     more = [
@@ -115,7 +115,7 @@ def kernel(chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     return {"Its kernel": module.weight[number, 0].detach().numpy()} if shown else {}, {}
 
 
-def twins(kept: atlas.Layer | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
+def twins(kept: atlas.LayerVisualization | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     """The filters whose weights are most like its own; what they answer most, where that is kept."""
     last = layer == receptive_field.last_layer(chain)
     found = [(other, likeness) for other, likeness in quality.nearest_filters(chain, layer, number) if likeness > 0]
@@ -135,12 +135,12 @@ def _side_by_side(images: np.ndarray) -> np.ndarray:
     return np.repeat(maps.tile_images(images.astype(np.float32), 2, scale=scale)[..., None], 3, -1)
 
 
-def agreement(kept: atlas.Layer | None, number: int) -> tuple[dict, dict]:
+def agreement(kept: atlas.LayerVisualization | None, number: int) -> tuple[dict, dict]:
     """How well the pictures of two seeds agree, where that is kept."""
     return {}, {} if kept is None else {AGREEMENT: f"{kept.agreement[number]:.2f} {_SAME}"}
 
 
-def excited(kept: atlas.Layer | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
+def excited(kept: atlas.LayerVisualization | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     """The faces that excite it most, where they are known and at hand, with what it saw of each framed."""
     pixels = dataset_images.own()
     if kept is None or pixels is None or kept.faces.shape[1] == 0 or kept.faces[number].max() >= len(pixels):

@@ -128,7 +128,7 @@ def ask(
     if not isinstance(budget, int | float) or not 0 < budget <= 1:
         raise user_error("A face can be changed by more than 0 and at most 1.")
     try:
-        numbers = tuple(visualization.listed(str(filters)))
+        numbers = tuple(visualization.parse_filters(str(filters)))
     except ValueError as error:
         raise user_error(f"This cannot be climbed: {error}.") from None
     return VisualizationRequest(network, layer, numbers, preset, int(steps), int(seed), **more)
@@ -142,7 +142,7 @@ def grow(asked: VisualizationRequest, weights: Path) -> Iterator[VisualizationSt
     """Frame by frame; the first comes before the first step, so that noise is seen. Raises gr.Error at the first."""
     chain, history, ends = load_network(weights, asked.network), (), time.monotonic() + TURN
     try:
-        visualization.check(chain, asked.layer, asked.filters)
+        visualization.check_filters(chain, asked.layer, asked.filters)
     except ValueError as error:
         raise user_error(f"This cannot be climbed: {error}.") from None
     names, best = _names(chain, asked), _best(asked, weights)
@@ -169,10 +169,10 @@ def kept(asked: VisualizationRequest, weights: Path) -> VisualizationState | Non
     plain = (asked.preset, asked.steps, asked.seed, asked.face, asked.parts) == (
         atlas.PRESET, atlas.STEPS, atlas.SEED, None, (),
     )  # fmt: skip
-    layer = atlas.read(weights / asked.network, asked.layer) if plain else None
+    layer = atlas.load_layer(weights / asked.network, asked.layer) if plain else None
     if layer is None or max(asked.filters) >= len(layer.values):
         return None
-    chosen, steps = list(asked.filters), (*range(0, atlas.STEPS, atlas.EVERY), atlas.STEPS)
+    chosen, steps = list(asked.filters), (*range(0, atlas.STEPS, atlas.SNAPSHOT_EVERY), atlas.STEPS)
     return VisualizationState(
         asked,
         _names(load_network(weights, asked.network), asked),
@@ -207,7 +207,7 @@ def best(weights: Path, network: str, chain: FERModel, layer: str, numbers: Sequ
     """The highest answers to any real face: a class's on both test splits, a filter's on PublicTest."""
     if layer == receptive_field.last_layer(chain):
         return tuple(best_logit(weights / network, number) for number in numbers)
-    kept = atlas.read(weights / network, layer)
+    kept = atlas.load_layer(weights / network, layer)
     if kept is None or kept.answers.shape[1] == 0:
         return (None,) * len(numbers)
     return tuple(kept.answers[list(numbers), 0].tolist())

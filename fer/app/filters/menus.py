@@ -74,6 +74,6 @@ def pages(network: str, layer: str | None, which: str | None = None, *, weights:
 
 def _has_all(which: str, count: int) -> bool:
     try:
-        return max(visualization.listed(str(which))) < count
+        return max(visualization.parse_filters(str(which))) < count
     except ValueError:
         return False

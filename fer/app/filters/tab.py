@@ -100,11 +100,11 @@ def browse(
     unchanged = (grown, opened, order, _face_of(choices), weights)
     try:
         asked = asked_for(weights, *choices)
-        visualization.check(load_network(weights, asked.network), asked.layer, asked.filters)
+        visualization.check_filters(load_network(weights, asked.network), asked.layer, asked.filters)
     except (gr.Error, ValueError):  # told once the visitor presses Start
         return _as_it_was(*unchanged)
     found = job.kept(asked, weights)
-    if found is None and not atlas.stale(weights / asked.network, asked.layer):
+    if found is None and not atlas.is_stale(weights / asked.network, asked.layer):
         return _as_it_was(*unchanged)
     return view(found, order, told=_stale(asked.network)), found, "", None
 

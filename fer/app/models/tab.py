@@ -53,7 +53,7 @@ def overview(weights: Path) -> str:
         ),
         "accuracy-against-parameters", "Accuracy on PrivateTest against parameters", SIZES, wide=True,
     )  # fmt: skip
-    rows = [[cell.strip("`") for cell in model_card.line(network)] for network in ours]
+    rows = [[cell.strip("`") for cell in model_card.table_row(network)] for network in ours]
     table = components.table(model_card.COLUMNS, rows, "networks", "All networks")
     return figure + table
 
@@ -140,8 +140,11 @@ def facts(network: checkpoint.FERModel, folder: Path) -> str:
             f"temperature {network.temperature}",
         ),
     }
-    if model_card.SPEED in network.metrics:
-        known["Time"] = (f"{network.metrics[model_card.SPEED]:.1f} ms", "one face on one core, where it was measured")
+    if model_card.LATENCY_KEY in network.metrics:
+        known["Time"] = (
+            f"{network.metrics[model_card.LATENCY_KEY]:.1f} ms",
+            "one face on one core, where it was measured",
+        )
     return components.cards(known)
 
 

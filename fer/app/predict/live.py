@@ -228,5 +228,5 @@ def component(weights: Path, network: str | None) -> gr.HTML:
         server_functions=[look, leave],
         elem_id="camera",
         network=network,
-        hues=annotate.HUES,
+        hues=annotate.EMOTION_COLOURS,
     )

@@ -23,7 +23,7 @@ from fer.app.predict.view import CROP_CSS, EXAMPLES_CSS, VIEW_CSS, answer, boxes
 from fer.app.session import Session
 from fer.app.uploads import picture_file
 from fer.data.image_io import open_image, open_scaled
-from fer.faces.detector import described
+from fer.faces.detector import detector_sentence
 from fer.inference.predictor import ImagePrediction
 from fer.plotting import encode
 
@@ -114,7 +114,7 @@ def photo(shared: Session) -> None:
             picture = inputs()
         with gr.Column(min_width=300):
             outputs = answers()
-    gr.Markdown(f"{described(load_detector().name)} {PRIVACY}", elem_id="detector")
+    gr.Markdown(f"{detector_sentence(load_detector().name)} {PRIVACY}", elem_id="detector")
     wire(shared, picture, outputs)
 
 

@@ -182,14 +182,14 @@ def _waiting(before: int) -> str:
     return f"<p>{films} read before yours: at most {most} minutes.</p><progress></progress>"
 
 
-def _progress(step: video.Step, took: float) -> str:
+def _progress(step: video.VideoProgress, took: float) -> str:
     part = f'value="{step.frames}" max="{step.of}"' if step.of else ""
     preview = encode.data_url(annotate.draw_faces(step.picture, step.reading.faces))
     pace = f"{step.seconds:.1f} s of film in {took:.1f} s"
     return f'<p>Frame {step.frames}, {pace}</p><progress {part}></progress><img src="{preview}" alt="The last frame">'
 
 
-def _result(step: video.Step, stopped: bool) -> tuple:
+def _result(step: video.VideoProgress, stopped: bool) -> tuple:
     rows = step.faces.rows()
     faces = "; ".join(f"face {row['number']} mostly {escape(row['emotion'])}" for row in rows[:4])
     more = f"; and {len(rows) - 4} more" if len(rows) > 4 else ""

@@ -19,14 +19,14 @@ NOTHING = (
 
 def looks(weights: Path, name: str) -> str:
     """Report 2's claim answered, the parts of the face, and each emotion's mean map over the mean face."""
-    look = region_benchmark.read(weights / name)
+    look = region_benchmark.load_region_attribution(weights / name)
     if look is None:
         return NOTHING.format(name=escape(name), command="regions")
     words = (
         f"Integrated gradients of its answers to {look.counts.sum()} faces of PublicTest. The bars say how many times "
         "as much lies in each part of the face as its area alone would have; the tick is 1, chance."
     )
-    told = f"<div><p>{region_benchmark.answer(look)}</p><p>{words}</p>{_density(look)}</div>"
+    told = f"<div><p>{region_benchmark.claim_sentence(look)}</p><p>{words}</p>{_density(look)}</div>"
     return f'<div class="beside">{_parts(look)}{told}</div>{_faces(look)}'
 
 
@@ -71,7 +71,7 @@ def _figures(look: RegionAttribution, place: int, scale: float) -> Iterator[str]
 
 def ranking(weights: Path, name: str) -> str:
     """Every method's and control's mean region correlation as bars, and what is left once the last layer forgets."""
-    rows = benchmark.read(weights / name)
+    rows = benchmark.load_benchmark(weights / name)
     if not rows:
         return NOTHING.format(name=escape(name), command="trust")
     words = (
@@ -91,4 +91,4 @@ def _named(row: dict) -> str:
     if left is None:
         return escape(row["method"])
     text = f"{escape(row['method'])} ({left:.2f})"
-    return f'<span class="badge">{text}</span>' if left > faithfulness.DEPENDENT else text
+    return f'<span class="badge">{text}</span>' if left > faithfulness.INSENSITIVE_CORRELATION else text

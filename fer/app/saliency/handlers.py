@@ -24,7 +24,7 @@ from fer.app.saliency.view import Drawing
 from fer.attribution import benchmark, explanation, target_layer
 from fer.attribution.explain import list_methods
 from fer.attribution.explanation import Explanation
-from fer.attribution.faithfulness import Changes
+from fer.attribution.faithfulness import OutputChanges
 from fer.attribution.methods import METHODS
 
 GRAIN, ALONE, COMMON = DRAWINGS = ("without grain", "without the face", "one scale for all maps")
@@ -66,7 +66,7 @@ class FaithfulnessCache:
     """What becomes of the answer when the face is changed, for all maps of one question; and which map was the last."""
 
     question: tuple
-    changes: Changes
+    changes: OutputChanges
     shown: ExplanationState
 
 
@@ -99,11 +99,11 @@ def _answer(
     face: np.ndarray, name: str, method: str, target: str, against: str, baseline: str, layer: str,
     keep: float, drawn: list[str], wish: CurrentRequest, mine: ExplainRequest, weights: Path,
 ) -> Iterator[tuple]:  # fmt: skip
-    network, measured = load_network(weights, name), benchmark.read(weights / name)
+    network, measured = load_network(weights, name), benchmark.load_benchmark(weights / name)
     methods = order(network, measured)
     method = method if method in methods else methods[0]
     target, against = (label if label in network.labels else "" for label in (target, against))
-    layers = target_layer.layers_for(network) if METHODS[method].layered else []
+    layers = target_layer.target_layers(network) if METHODS[method].layered else []
     layer = layer if layer in layers else ""
     question = (method, target or None, against or None, keep / 100, baseline, layer or None)
     menus = (
@@ -189,15 +189,17 @@ def measure(
         return
     network, reason = load_network(weights, shown.network), shown.reason
     known = changes_of(network, shown, known)
-    yield view.trust(explanation.scores(reason, known.changes)), gr.skip(), known
-    yield gr.skip(), view.curves(reason.target, *explanation.curves(network, reason)), known
+    yield view.trust(explanation.score_explanation(reason, known.changes)), gr.skip(), known
+    yield gr.skip(), view.curves(reason.target, *explanation.deletion_insertion(network, reason)), known
 
 
 def changes_of(network: nn.Module, shown: ExplanationState, known: FaithfulnessCache | None) -> FaithfulnessCache:
     """What is known already, or else found now: it is the same for every method."""
     question = (shown.network, shown.asked.face, shown.reason.target, shown.reason.against)
     same = known is not None and known.question == question
-    return FaithfulnessCache(question, known.changes if same else explanation.changes(network, shown.reason), shown)
+    return FaithfulnessCache(
+        question, known.changes if same else explanation.measure_output_changes(network, shown.reason), shown
+    )
 
 
 def hidden() -> dict:
@@ -224,8 +226,10 @@ def catch_up(shown: ExplanationState | None, keep: float, *, weights: Path) -> s
 def _masked(shown: ExplanationState, keep: float, weights: Path) -> tuple[np.ndarray, float]:
     network, reason = load_network(weights, shown.network), shown.reason
     with said():
-        pixels, chances = explanation.mask(network, reason.face, torch.from_numpy(reason.map)[None, None], keep / 100)
-    return pixels, chances[explanation.number(network, reason.target)]
+        pixels, chances = explanation.masked_face(
+            network, reason.face, torch.from_numpy(reason.map)[None, None], keep / 100
+        )
+    return pixels, chances[explanation.label_index(network, reason.target)]
 
 
 def redraw(shown: ExplanationState | None, found: tuple | None, drawn: list[str]) -> tuple:
@@ -251,10 +255,10 @@ def compare(
     if which == "methods":
         names, each = (
             list_methods(network),
-            partial(explanation.by_method, network, reason, changes_of(network, shown, known).changes),
+            partial(explanation.explain_by_method, network, reason, changes_of(network, shown, known).changes),
         )
     else:
-        names, each = network.labels, partial(explanation.by_label, network, reason)
+        names, each = network.labels, partial(explanation.explain_label, network, reason)
     found, grid = [], ""
     for name in names:
         reads = METHODS[name if which == "methods" else reason.method].passes
@@ -279,7 +283,7 @@ def stop_comparing(shown: ExplanationState | None, found: tuple | None, drawn: l
 
 def forget(shown: ExplanationState | None, drawn: list[str], *, which: str, weights: Path) -> dict:
     """The map of a network that has forgotten its last layer, or all, with its badge."""
-    values, rank = explanation.forgotten(load_network(weights, _there(shown).network), shown.reason, which)
+    values, rank = explanation.randomized_map(load_network(weights, _there(shown).network), shown.reason, which)
     return gr.update(value=view.forgot(shown.reason, values, rank, which, drawing(drawn)), visible=True)
 
 

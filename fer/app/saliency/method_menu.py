@@ -3,7 +3,7 @@
 from torch import nn
 
 from fer.attribution import faithfulness
-from fer.attribution.explain import list_methods, methods_for
+from fer.attribution.explain import list_methods, method_applicability
 from fer.attribution.methods import METHODS
 
 
@@ -17,7 +17,7 @@ def order(network: nn.Module, measured: list[dict]) -> list[str]:
 def hint(network: nn.Module, method: str, measured: list[dict]) -> str:
     """What the method does, how faithful it was found, and which others do not hold for this network, and why."""
     missing: dict[str, list[str]] = {}
-    for other, reason in methods_for(network).items():
+    for other, reason in method_applicability(network).items():
         if reason:
             missing.setdefault(reason, []).append(other)
     left_out = [f"Not for {network.name}: {', '.join(names)}. {reason}" for reason, names in missing.items()]
@@ -37,6 +37,6 @@ def _measured(method: str, rows: list[dict]) -> list[str]:
         f"Over {row['faces']} faces its region correlation is {row['correlation']:+.2f} on average; the map "
         f"{control!r}, which knows nothing of the network, has {scores[control]['correlation']:+.2f}."
     )
-    if (row["forgotten"] or 0) > faithfulness.DEPENDENT:
+    if (row["forgotten"] or 0) > faithfulness.INSENSITIVE_CORRELATION:
         words += f" Its maps do not depend on what the network learnt: rank correlation {row['forgotten']:.2f}."
     return [words]

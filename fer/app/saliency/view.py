@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fer.attribution import faithfulness
-from fer.attribution.explanation import ComparedMap, Explanation, Scores
+from fer.attribution.explanation import ComparedMap, Explanation, FaithfulnessScores
 from fer.plotting import encode
 from fer.plotting.maps import constant_map_message, image_row, overlay, signed_rgb, signed_scale
 
@@ -99,7 +99,7 @@ class Drawing:
         # Of a map that says nothing, rounding must not make a pattern.
         if not self.smooth or constant_map_message(values):
             return values
-        return faithfulness.smoothed(torch.from_numpy(values)[None, None])[0, 0].numpy()
+        return faithfulness.smooth(torch.from_numpy(values)[None, None])[0, 0].numpy()
 
 
 def explained(reason: Explanation, drawing: Drawing) -> str:
@@ -188,7 +188,7 @@ def unfinished(grid: str, what: str, read: int, of: int) -> str:
     return grid.removesuffix("</div>") + tile + "</div>" if grid else figures("all", tile)
 
 
-def trust(scores: Scores) -> str:
+def trust(scores: FaithfulnessScores) -> str:
     """Both scores as bars, those of maps that know nothing of the network as ticks, and what follows."""
     words = "better than" if scores.beats() else "no better than"
     badge = f'<span class="badge{" good" * scores.beats()}">{words} maps that know nothing of the network</span>'
@@ -208,7 +208,7 @@ def forgot(reason: Explanation, values: np.ndarray, rank: float, which: str, dra
     scale = drawing.scale(reason.map)
     before = figure(drawing.of(reason.face, reason.map), "As trained", "The map before forgetting")
     after = figure(drawing.of(reason.face, values, scale), caption, "The map after forgetting")
-    return (badge if rank > faithfulness.DEPENDENT else "") + figures("all", before, after)
+    return (badge if rank > faithfulness.INSENSITIVE_CORRELATION else "") + figures("all", before, after)
 
 
 def bar(

@@ -8,7 +8,7 @@ from pathlib import Path
 from fer.data import crop
 from fer.faces import detector, framing
 from fer.inference import tracker
-from fer.inference.annotate import HUES
+from fer.inference.annotate import EMOTION_COLOURS
 from fer.models.checkpoint import FERModel
 from fer.models.summary import count_parameters
 
@@ -23,9 +23,9 @@ def shared() -> dict:
         "crop": {"side": crop.SIDE, "luma": crop.LUMA.tolist(), "bits": crop.LUMA_BITS},
         "framing": {"side": yunet.side, "right": yunet.right, "down": yunet.down},
         "detector": detector_table(),
-        "tracking": {"patience": tracker.PATIENCE, "far": tracker.FAR, "smoothing": SMOOTHING},
+        "tracking": {"patience": tracker.MAX_UNSEEN_SECONDS, "far": tracker.MAX_DISTANCE, "smoothing": SMOOTHING},
         "live": LIVE,
-        "hues": HUES,
+        "hues": EMOTION_COLOURS,
     }
 
 
@@ -40,10 +40,10 @@ def detector_table() -> dict:
         "fineAbove": detector.FINE_ABOVE,
         "bordered": detector.BORDERED,
         "border": detector.BORDER,
-        "smallTilt": detector.SMALL_TILT,
+        "smallTilt": detector.MAX_UPRIGHT_TILT,
         "uprightScore": detector.UPRIGHT_SCORE,
-        "better": detector.BETTER,
-        "mostLevelled": detector.MOST_LEVELLED,
+        "better": detector.TURNED_MARGIN,
+        "mostLevelled": detector.MAX_LEVELLED,
         "levelSide": detector.LEVEL_SIDE,
         "levelPixels": detector.LEVEL_PIXELS,
         "levelStep": detector.LEVEL_STEP,

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.inference.frames import is_text
+from fer.inference.frames import is_encodable
 
 
-class MarkedFilm:
+class VideoWriter:
     """A WebM file that frames are added to; `close` it. Raises OSError where it cannot be written."""
 
     def __init__(self, path: Path, rate: float) -> None:
@@ -53,7 +53,7 @@ class MarkedFilm:
 
     def _opened(self, size: tuple[int, int]) -> cv2.VideoWriter:
         target = str(self._path.absolute())
-        if not is_text(target):  # which OpenCV crashes at
+        if not is_encodable(target):  # which OpenCV crashes at
             self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
             target = str(Path(self._folder.name, "film.webm"))
         writer = cv2.VideoWriter(target, cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"VP80"), self._rate, size)
