@@ -16,7 +16,7 @@ HAPPY, SAD = {"happy": 0.9, "sad": 0.05, "neutral": 0.05}, {"happy": 0.05, "sad"
 
 
 def face(box: Box, probabilities: dict[str, float]) -> FacePrediction:
-    return FacePrediction(box, box, np.zeros((48, 48), np.uint8), probabilities, confidence_threshold=False)
+    return FacePrediction(box, box, np.zeros((48, 48), np.uint8), probabilities, low_confidence=False)
 
 
 def seen(*faces: FacePrediction) -> ImagePrediction:
