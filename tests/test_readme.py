@@ -213,7 +213,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("compact", "cnn"):
-            patch.setitem(models_registry.ARCHITECTURES, name, tiny)
+            patch.setitem(models_registry.ARCHITECTURES, name, models_registry.Architecture(tiny))
         patch.setattr(checkpoint, "WEIGHTS", folder / "weights")
         patch.setenv("FER2013_ROOT", str(splits_of_noise(folder / "fer2013")))
         patch.setenv("HF_HUB_OFFLINE", "1")

@@ -7,17 +7,18 @@ from fer.utils import outputs
 
 def study(name: str, quick: bool, root: str | None, out: str | None, seeds: int | None, as_json: bool) -> None:
     """Repeats an experiment of the reports; writes its table, its page and its figure to weights/studies/NAME/."""
-    from fer.studies import registry as studies_registry
-    from fer.studies import runner
+    from fer.studies import results
+    from fer.studies import run as studies_run
+    from fer.studies.registry import get_study
     from fer.utils import tables
 
-    settings = studies_registry.settings_for(name, out, root, quick, seeds, quiet=as_json)
+    settings = studies_run.study_config(name, out, root, quick, seeds, quiet=as_json)
     _check_folder(settings.folder, STUDIED, out, root, [])
     with outputs.one_writer(settings.folder):
-        question, result = studies_registry.run(name, settings)
-        table = runner.write_results(name, question, result, settings)
+        question, result = get_study(name).question, studies_run.run_study(name, settings)
+        table = results.write_results(name, question, result, settings.folder, quick, settings.seeds)
         try:
-            studies_registry.draw(result, settings.folder / "figure.png")
+            studies_run.draw_figure(result, settings.folder / "figure.png")
         except ModuleNotFoundError as error:
             print(f"no figure.png: {error.name} is not installed; repeat the command where it is", file=sys.stderr)
     if as_json:

@@ -27,7 +27,7 @@ class NamedSequential(nn.Sequential):
 
 
 class Normalize(nn.Module):
-    """Shifts and scales pixels by fixed numbers: (B, 1, 48, 48) in 0..1 -> about zero mean and unit deviation."""
+    """Subtracts a fixed mean from pixels (B, 1, 48, 48) in 0..1, and divides by a fixed standard deviation."""
 
     def __init__(self, mean: float, deviation: float) -> None:
         super().__init__()
@@ -40,12 +40,9 @@ class Normalize(nn.Module):
         return f"mean={self.mean}, deviation={self.deviation}"
 
 
-def _centred() -> Normalize:
-    """By the mean and deviation of Training's pixels."""
+def fer2013_normalization() -> Normalize:
+    """Normalisation by the mean and standard deviation of Training's pixels."""
     return Normalize(0.5077, 0.2551)
-
-
-# ------------------------------------------------------------------------------------------------ building
 
 
 _KINDS = {
@@ -64,12 +61,12 @@ _KINDS = {
 }
 
 
-def _numbered(modules: Iterable[nn.Module]) -> OrderedDict[str, nn.Module]:
+def number_layers(modules: Iterable[nn.Module]) -> OrderedDict[str, nn.Module]:
     """Names each layer by its kind and its number among its kind, as Keras does."""
     counts: Counter[str] = Counter()
     named = OrderedDict()
     for module in modules:
-        kind = _KINDS[type(module)]
+        kind = _KINDS.get(type(module), type(module).__name__.lower())
         counts[kind] += 1
         named[f"{kind}_{counts[kind]}"] = module
     return named

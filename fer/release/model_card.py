@@ -17,6 +17,7 @@ from fer.evaluation.metrics import round_metrics, stored_metrics
 from fer.models import checkpoint
 from fer.models.checkpoint import FERModel
 from fer.models.ensemble import Ensemble
+from fer.models.registry import get_architecture
 from fer.models.summary import count_parameters
 from fer.training import config as training_config
 from fer.training.config import training_commands
@@ -41,22 +42,6 @@ _METRICS = {
     "accuracy_deduplicated": "accuracy without duplicates",
     "macro_f1": "macro-F1",
     "ece": "calibration error",
-}
-_DESCRIPTIONS = {
-    "cnn": "The convolutional network of a first coursework report: three valid 3x3 convolutions of 64, dense 512 "
-    "(ReLU) and dense 256 (sigmoid).",
-    "dnn": "The network without convolutions that the first report sets against its CNN, of about the same size.",
-    "vgg16-relu": "The VGG16 of a second coursework report: thirteen 3x3 convolutions in five blocks, each with batch "
-    "normalisation and ReLU, then dense layers of 4096 and 1000.",
-    "vgg16-selu": "The VGG16 of a second coursework report with SELU in place of ReLU, against dead units.",
-    "vgg19-selu": "The VGG19 of a second coursework report, its largest network and its best: sixteen 3x3 convolutions "
-    "with batch normalisation and SELU, then two dense layers of 4096 and one of 1000.",
-    "compact": "The laboratory's own network and its demo's default: a plain chain of ten 3x3 convolutions with ReLU, "
-    "then the average over the face and one dense layer.",
-    "compact-small": "What `compact` began as: a plain chain of seven 3x3 convolutions with ReLU, then the average "
-    "over the face and one dense layer.",
-    "compact-ferplus": "The layers of `compact-small`, taught by how ten people voted on each face (FER+): eight "
-    "labels, contempt among them.",
 }
 
 
@@ -236,7 +221,7 @@ def _new_card(network: FERModel) -> str:
         network.labels,
     )
     own = _trained_on_own_faces(recipe)
-    what = _DESCRIPTIONS.get(network.architecture, f"`python -m fer summary {network.architecture}` prints its layers.")
+    what = get_architecture(network.architecture).description
     return f"""
 # {network.name}
 

@@ -1,19 +1,19 @@
-"""Studies of what ``weights/`` holds: which units are dead, what duplicates are worth, how much chance decides."""
-
 from dataclasses import asdict
 from pathlib import Path
 
 from fer.features import redundancy
 from fer.models import checkpoint
-from fer.studies.runner import Bars, Result, StudyConfig
+from fer.studies.registry import register_study
+from fer.studies.results import GroupedBars, Result
+from fer.studies.runner import StudyConfig, require_one_seed
 
 REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
-_SPLITS = ("PublicTest", "PrivateTest")
 
 
+@register_study("relu-against-selu")
 def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPORT)) -> Result:
     """Which units of the shipped VGG16 are dead with ReLU, which with SELU, which report 2 took against dead units?"""
-    _trains_nothing(settings)
+    require_one_seed(settings)
     nets = [checkpoint.load_model(name) for name in names]
     counted = [redundancy.count_dead(network, settings.splits[1].pixels) for network in nets]
     rows = []
@@ -38,12 +38,7 @@ def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPO
     notes += [f"{name} began with the weights of {start}, not with fresh ones." for name, start in begun.items()]
     shares = [[row.changeless / row.units for row in layers] for layers in counted]
     series = dict(zip(names, shares, strict=True))
-    return Result(rows, notes, bars=Bars([row.layer for row in counted[0]], series, "share of changeless units"))
-
-
-def _trains_nothing(settings: StudyConfig) -> None:
-    if settings.seeds > 1:
-        raise ValueError(f"seeds is {settings.seeds}: this study trains nothing, so expected 1")
+    return Result(rows, notes, bars=GroupedBars([row.layer for row in counted[0]], series, "share of changeless units"))
 
 
 def _said(alike: redundancy.Redundancy | None, layer: str) -> dict:

@@ -4,10 +4,12 @@ from torch import Tensor
 
 from fer.evaluation import inference, predictions
 from fer.models import checkpoint
-from fer.studies.dead_units import _SPLITS
-from fer.studies.runner import PLAIN, Bars, Result, StudyConfig, share, train_or_load
+from fer.studies.registry import register_study
+from fer.studies.results import SPLITS, GroupedBars, Result, share
+from fer.studies.runner import PLAIN, StudyConfig, train_or_load
 
 
+@register_study("duplicates")
 def duplicates(settings: StudyConfig) -> Result:
     """How much better is a test face read whose duplicate is in Training, and does a network need the duplicates at
     all?
@@ -17,7 +19,7 @@ def duplicates(settings: StudyConfig) -> Result:
     """
     rows, notes = [], []
     for name in checkpoint.list_checkpoints():
-        for split in _SPLITS:
+        for split in SPLITS:
             try:
                 rows.append(duplicate_row(name, split, *predictions.load_logits(checkpoint.WEIGHTS / name, split)))
             except ValueError as error:
@@ -31,7 +33,7 @@ def duplicates(settings: StudyConfig) -> Result:
         "the same way from fresh weights, one on all of Training, one without the faces that have a duplicate in a "
         "test split."
     )
-    return Result(rows, notes, bars=Bars([row["network"] for row in public], series, "accuracy on PublicTest"))
+    return Result(rows, notes, bars=GroupedBars([row["network"] for row in public], series, "accuracy on PublicTest"))
 
 
 def _with_and_without(settings: StudyConfig) -> list[dict]:

@@ -10,12 +10,15 @@ from fer.data import duplicates
 from fer.data.dataset import FaceDataset
 from fer.evaluation import inference
 from fer.models.checkpoint import FERModel
-from fer.studies.runner import Result, StudyConfig, comparison_bars, init_path, right, scores, train_or_load
+from fer.studies.registry import register_study
+from fer.studies.results import Result, comparison_bars, scores
+from fer.studies.runner import StudyConfig, correct, init_path, train_or_load
 
 REPORT = {"40 epochs": 0.6443, "50 epochs without": 0.6518, "50 epochs with": 0.6602}  # on its sixth of Training
 ABOVE = 0.9  # the top probability from which report 1 takes an answer for a label
 
 
+@register_study("pseudo-labels", seeds=3)
 def pseudo_labels(settings: StudyConfig) -> Result:
     """Do a network's own sure answers on unlabelled faces, learnt as if they were labels, make it better?
 
@@ -53,7 +56,7 @@ def _pseudo_run(settings: StudyConfig, seed: int) -> dict:
     without = train_or_load(settings, f"{seed}-50-without", more, labelled)
     with_them = train_or_load(settings, f"{seed}-50-with", more, joined(labelled, sure))
     seen = {"Training": joined(labelled, unlabelled), "held": held}
-    found = dict(zip(REPORT, (right(network, held) for network in (first, without, with_them)), strict=True))
+    found = dict(zip(REPORT, (correct(network, held) for network in (first, without, with_them)), strict=True))
     counts = {"unlabelled": len(unlabelled), "kept": len(sure), "kept_right": sure_right}
     return found | counts | {"duplicates": duplicates.mark_duplicates(seen)["held"].is_duplicate}
 

@@ -1,71 +1,45 @@
-"""The reports' experiments, repeated: ``python -m fer study NAME``.
+"""The registry of studies: ``@register_study`` on a function from a StudyConfig to a Result."""
 
-    python -m fer study pseudo-labels            # three seeds; goes on where it was stopped
-    python -m fer study normalisation --quick    # minutes, not hours: shows that it runs, and nothing about faces
-
-Each study is a function from Settings to a Result and stands in STUDIES. Every number is measured; the reports' own
-are constants that are only ever printed beside ours. A training's epoch is chosen on PublicTest without duplicates, and
-PrivateTest is not at hand here: `duplicates` reads the answers that ``evaluate`` kept of it.
-"""
-
+import inspect
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
-from fer.models import checkpoint
-from fer.studies.architecture import cnn_against_dnn
-from fer.studies.augmentation import augmentation
-from fer.studies.dead_units import relu_against_selu
-from fer.studies.duplicates import duplicates
-from fer.studies.normalization import normalisation
-from fer.studies.pseudo_labels import pseudo_labels
-from fer.studies.runner import Result, StudyConfig, variants
-from fer.studies.seeds import seeds
-from fer.utils.io import atomic_write
+from fer.studies.results import Result
+from fer.studies.runner import StudyConfig
+
+RunStudy = Callable[[StudyConfig], Result]
 
 
-def run(name: str, settings: StudyConfig) -> tuple[str, Result]:
-    """What the study ``name`` asks, and what it found. Raises ValueError: no such study, or no data, or no network."""
-    function = STUDIES[known(name)]
-    with variants():
-        return function.__doc__.splitlines()[0], function(settings)
+@dataclass(frozen=True)
+class Study:
+    """What is registered under a name: the function, and how many seeds it trains with unless told otherwise."""
+
+    run: RunStudy
+    seeds: int = 1
+
+    @property
+    def question(self) -> str:
+        """What the study asks: the first line of the function's docstring."""
+        return (inspect.getdoc(self.run) or "").partition("\n")[0]
 
 
-def settings_for(
-    name: str, out: str | None = None, root: str | None = None, quick: bool = False, seeds: int | None = None,
-    quiet: bool = False,
-) -> StudyConfig:  # fmt: skip
-    """The study's own settings where none are given.
-
-    Its folder is weights/studies/<name>/, for a quick run runs/quick/<name>/ here; three seeds for pseudo-labels,
-    whose differences are small, else one.
-    """
-    usual = Path("runs/quick") if quick else checkpoint.WEIGHTS / "studies"
-    seeds = (3 if known(name) == "pseudo-labels" and not quick else 1) if seeds is None else seeds
-    return StudyConfig(Path(out) if out else usual / name, root, quick, seeds, quiet)
+STUDIES: dict[str, Study] = {}
 
 
-def draw(result: Result, file: Path) -> None:
-    """Writes a study's figure. Raises ModuleNotFoundError where Matplotlib is not, which trains all the same."""
-    from fer.plotting import training
+def register_study(name: str, seeds: int = 1) -> Callable[[RunStudy], RunStudy]:
+    """Registers a function as the study ``name``. Raises ValueError: there is one of that name."""
 
-    figure = training.grouped_bars(**vars(result.bars)) if result.bars else training.accuracy_curves(result.curves)
-    with atomic_write(file) as partial:
-        figure.savefig(partial, dpi=120)
+    def register(run: RunStudy) -> RunStudy:
+        if name in STUDIES:
+            raise ValueError(f"study {name!r} is registered twice")
+        STUDIES[name] = Study(run, seeds)
+        return run
+
+    return register
 
 
-def known(name: str) -> str:
-    """``name``, or a ValueError that lists the studies."""
+def get_study(name: str) -> Study:
+    """The study registered as ``name``. Raises ValueError with the names there are."""
     if name not in STUDIES:
         raise ValueError(f"no study {name!r}: expected one of {', '.join(STUDIES)}")
-    return name
-
-
-STUDIES: dict[str, Callable[[StudyConfig], Result]] = {
-    "cnn-against-dnn": cnn_against_dnn,
-    "pseudo-labels": pseudo_labels,
-    "normalisation": normalisation,
-    "augmentation": augmentation,
-    "relu-against-selu": relu_against_selu,
-    "duplicates": duplicates,
-    "seeds": seeds,
-}
+    return STUDIES[name]

@@ -4,26 +4,25 @@ from statistics import mean, stdev
 from fer.evaluation import predictions
 from fer.models import checkpoint
 from fer.models import config as models_config
-from fer.studies.dead_units import _SPLITS, _trains_nothing
-from fer.studies.runner import Bars, Result, StudyConfig, scores
+from fer.studies.registry import register_study
+from fer.studies.results import SPLITS, GroupedBars, Result, scores
+from fer.studies.runner import StudyConfig, require_one_seed
 from fer.training import config as training_config
 
 SEEDS = ("compact", "studies/seeds/1", "studies/seeds/2")  # in weights/: the same recipe with the seeds 0, 1 and 2
 
 
-# ------------------------------------------------------------------------------------------------ seeds
-
-
+@register_study("seeds")
 def seeds(settings: StudyConfig, names: tuple[str, ...] = SEEDS) -> Result:
     """How far apart are trainings of compact that differ in their seed?
 
     By the answers that ``evaluate`` kept; weights are kept of the first alone. The deviation is that of a sample: it
     estimates that of all seeds.
     """
-    _trains_nothing(settings)
+    require_one_seed(settings)
     folders = [checkpoint.WEIGHTS / name for name in names]
     rows, series = [], {}
-    for split in _SPLITS:
+    for split in SPLITS:
         measured = [_seed_row(folder, split) for folder in folders]
         keys = ("accuracy", "without_duplicates")
         shares = {key: [row[key] for row in measured] for key in keys}
@@ -38,7 +37,9 @@ def seeds(settings: StudyConfig, names: tuple[str, ...] = SEEDS) -> Result:
         "under mixup (see compact's card), and is the shipped one.",
         "Repeated by " + ", ".join(f"`{_repeats(folder)}`" for folder in folders[1:]) + ".",
     ]
-    return Result(rows, notes, bars=Bars([f"seed {row['seed']}" for row in rows[: len(names)]], series, "accuracy"))
+    return Result(
+        rows, notes, bars=GroupedBars([f"seed {row['seed']}" for row in rows[: len(names)]], series, "accuracy")
+    )
 
 
 def _seed_row(folder: Path, split: str) -> dict:

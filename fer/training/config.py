@@ -9,7 +9,7 @@ import torch
 
 from fer.data.transforms import Augmentation
 from fer.models.layers import SIDE
-from fer.models.registry import ARCHITECTURES
+from fer.models.registry import ARCHITECTURES, get_architecture
 
 
 def training_commands(settings: dict) -> str:
@@ -155,47 +155,20 @@ OPTIMIZERS: dict[str, Callable[[list[dict], float], torch.optim.Optimizer]] = {
     "adadelta": _adadelta,
 }
 
-# Report 1's own settings; that the average of the weights is shipped changes nothing in how they are trained.
-_REPORT = {"optimizer": "adadelta", "learning_rate": 1.0, "schedule": "constant", "epochs": 25, "weight_decay": 0.0}
-_REPORT |= {"label_smoothing": 0.0, "clip_grad_norm": 0.0, "augmentation": Augmentation()}
-_STRONG = Augmentation(degrees=10, translate=0.06, scale=0.1, jitter=0.2, erase_prob=0.2)
-# Ours: crops of 42 pixels, of 28 in the first epochs, and faces as webcams see them from the first to the last.
-_DEGRADED = Augmentation(
-    degrees=12, translate=0.04, scale=0.12, jitter=0.2, erase_prob=0.3, mixup_alpha=0.2, degrade_prob=0.7
-)
-_ROBUST = {"aux_votes_weight": 1.0, "weight_decay": 1e-3, "crop_size": 42, "augmentation": _DEGRADED}
-# The reports' VGGs grow out of a smaller network, which spares most of the hours that they take from scratch.
-_GROWN = {"init_from": "compact-small", "epochs": 8, "learning_rate": 0.03, "aux_votes_weight": 1.0}
-DEFAULT_CONFIGS: dict[str, dict] = {
-    "cnn": _REPORT,
-    "dnn": _REPORT,
-    "vgg16-relu": _GROWN,
-    "vgg16-selu": _GROWN
-    | {
-        "init_from": "vgg16-relu",
-        "epochs": 7,
-        "learning_rate": 0.02,
-        "teacher": "compact-small",
-        "distill_weight": 0.5,
-    },
-    "vgg19-selu": _GROWN | {"init_from": "compact", "epochs": 4, "learning_rate": 0.015},
-    "compact": _ROBUST
-    | {
-        "epochs": 100,
-        "low_res_epochs": 50,
-        "low_res_size": 36,
-        "full_size_epochs": 8,
-        "folds": 3,
-        "distill_weight": 0.5,
-    },
-    "compact-small": _ROBUST | {"epochs": 44, "low_res_epochs": 30, "full_size_epochs": 4},
-    "compact-ferplus": {"epochs": 34, "low_res_epochs": 28},
-}
+# What is not said by an architecture's own recipe.
+_AUGMENTATION = {"degrees": 10, "translate": 0.06, "scale": 0.1, "jitter": 0.2, "erase_prob": 0.2}
 
 
 def default_config(network: str, **changes: object) -> TrainConfig:
-    """The network's own settings with ``changes``; names of Augmentation's fields go there."""
-    settings = {"network": network, "augmentation": _STRONG, **DEFAULT_CONFIGS.get(network, {})}
-    inner = {key: changes.pop(key) for key in list(changes) if key in Augmentation.__annotations__}
-    settings["augmentation"] = Augmentation(**{**asdict(settings["augmentation"]), **inner})
-    return TrainConfig(**{**settings, **changes})
+    """The recipe that ``network`` is registered with, with ``changes``; both may name fields of Augmentation.
+
+    Raises:
+        ValueError: no such network or field, or a value that makes no sense.
+    """
+    settings = {"augmentation": _AUGMENTATION, **get_architecture(network).recipe, **changes}
+    inner = settings.pop("augmentation")
+    inner = asdict(inner) if isinstance(inner, Augmentation) else dict(inner)
+    inner |= {key: settings.pop(key) for key in list(settings) if key in Augmentation.__annotations__}
+    if unknown := settings.keys() - TrainConfig.__annotations__.keys():
+        raise ValueError(f"no setting {', '.join(sorted(unknown))}: expected fields of TrainConfig or Augmentation")
+    return TrainConfig(network, **settings, augmentation=Augmentation(**inner))

@@ -207,7 +207,7 @@ def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights
 def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, folder_data: Path, capsys):
     """On made-up faces, of 64 neurons; what is written in the card stays, and a second run renews the first."""
     folder, asked = weights / "small", ("redundancy", "small", "--data", folder_data)
-    with runner.variants():
+    with runner.study_architectures():
         checkpoint.save_model(FERModel("small"), folder)
         (folder / "README.md").write_text("Ours.\n\n## Use and limits\n\nNone.\n")
         told = [run(capsys, *asked), run(capsys, *asked, "--thin", "dense_1")]

@@ -20,8 +20,8 @@ from fer.data.transforms import Augmentation
 from fer.features import redundancy
 from fer.models import checkpoint
 from fer.models.checkpoint import FERModel
-from fer.studies import augmentation, dead_units, duplicates, normalization, pseudo_labels, runner, seeds
-from fer.studies import registry as studies_registry
+from fer.studies import architecture, augmentation, dead_units, duplicates, pseudo_labels, runner, seeds
+from fer.studies import run as studies_run
 from fer.studies.runner import StudyConfig
 from fer.training import trainer
 from fer.training.config import default_config
@@ -95,7 +95,7 @@ def test_a_repeated_study_trains_nothing_and_prints_the_same_table(
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["magic"], "no study 'magic': expected one of cnn-against-dnn, pseudo-labels"),
+        (["magic"], "no study 'magic': expected one of cnn-against-dnn, augmentation"),
         (["duplicates", "--seeds", "0"], "seeds is 0: expected 1 or more"),
         (["duplicates", "--out", __file__], "test_registry.py is a file: expected a folder"),
         (["augmentation", "--data", "nowhere"], "FER-2013 not found"),
@@ -123,7 +123,7 @@ def test_without_matplotlib_the_table_is_written_all_the_same(
         raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
 
     folder, _ = tables["normalisation"]
-    monkeypatch.setattr(studies_registry, "draw", draw)
+    monkeypatch.setattr(studies_run, "draw_figure", draw)
     assert main(["study", "normalisation", "--quick", "--data", str(root), "--out", str(folder)]) == 0
     printed = capsys.readouterr()
     assert printed.err == "no figure.png: matplotlib is not installed; repeat the command where it is\n"
@@ -132,15 +132,15 @@ def test_without_matplotlib_the_table_is_written_all_the_same(
 
 def test_pseudo_labels_take_three_seeds_and_a_quick_study_one(weights: Path):
     """And a quick one keeps away from weights/."""
-    usual, hurried = (studies_registry.settings_for("pseudo-labels", quick=quick) for quick in (False, True))
+    usual, hurried = (studies_run.study_config("pseudo-labels", quick=quick) for quick in (False, True))
     assert (usual.seeds, usual.folder) == (3, weights / "studies" / "pseudo-labels")
     assert (hurried.seeds, hurried.folder) == (1, Path("runs/quick/pseudo-labels"))
-    assert studies_registry.settings_for("augmentation").seeds == 1
+    assert studies_run.study_config("augmentation").seeds == 1
 
 
 def test_studies_bring_in_no_matplotlib_until_they_draw():
     """Neither do the modules that they are built of, so that a bare GPU machine can run them."""
-    program = "import sys, fer.studies.registry; print({'matplotlib', 'cv2', 'gradio', 'captum'} & sys.modules.keys())"
+    program = "import sys, fer.studies.run; print({'matplotlib', 'cv2', 'gradio', 'captum'} & sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert run.stdout == "set()\n", run.stderr
 
@@ -167,14 +167,14 @@ def test_a_shipped_network_is_compared_by_its_first_25_epochs(tmp_path: Path, mo
     stored = json.loads(json.dumps(default_config("cnn"), default=vars))
     del stored["init_from"]  # as in a config.json older than that setting
     ship_cnn(tmp_path, stored)
-    course = normalization.course(StudyConfig(tmp_path / "study", "nowhere"), default_config("cnn"))
+    course = architecture.training_curve(StudyConfig(tmp_path / "study", "nowhere"), default_config("cnn"))
     assert (course.parameters, course.faces, len(course.history)) == (3_484_935, 3589, 25)
     assert course.history[-1]["public_accuracy"] == 0.25
     assert course.source == "weights/cnn/history.csv, epochs 1 to 25"
     ship_cnn(tmp_path, stored | {"optimizer": "sgd"})
-    assert normalization.shipped_course(default_config("cnn")) is None
+    assert architecture.shipped_curve(default_config("cnn")) is None
     ship_cnn(tmp_path, stored)
-    assert normalization.shipped_course(default_config("cnn", seed=1)) is None
+    assert architecture.shipped_curve(default_config("cnn", seed=1)) is None
 
 
 def test_what_is_not_shipped_is_trained_and_said_to_be(tables: dict):
@@ -236,7 +236,7 @@ def test_the_last_run_learns_the_labelled_faces_and_the_sure_ones(
 
     monkeypatch.setattr(pseudo_labels, "train_or_load", trained)
     monkeypatch.setattr(pseudo_labels, "pseudo_labelled", lambda _, faces: (replace(faces, labels=faces.labels * 0), 5))
-    with runner.variants():
+    with runner.study_architectures():
         result = pseudo_labels.pseudo_labels(quick(root, tmp_path))
     assert calls == [("0-40", 94, ""), ("0-50-without", 94, "0-40"), ("0-50-with", 117, "0-40")]
     assert result.rows[2]["pseudo_labels"] == 23 and result.rows[2]["share_right"] == pytest.approx(5 / 23)
@@ -252,7 +252,7 @@ def test_relu_and_selu_are_compared_layer_by_layer(root: Path, tmp_path: Path, m
     Of that one the redundancy is known, and that unit 0 says what unit 1 does.
     """
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
-    with runner.variants():
+    with runner.study_architectures():
         shut, open_ = FERModel("small-plain", name="shut"), FERModel("small-plain", name="open")
         for network, bias in ((shut, -100.0), (open_, 100.0)):
             nn.init.constant_(network["dense_1"].bias, bias)
@@ -276,7 +276,7 @@ def test_three_seeds_have_their_mean_and_the_deviation_of_a_sample(
 ):
     """Of 7 faces 7, 6 and 5 are read right: 6/7 on average, with a deviation of 1/7. Weights are not needed for it."""
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
-    with runner.variants():
+    with runner.study_architectures():
         for seed, labels in enumerate(([0, 1, 2, 3, 4, 5, 6], [1, 1, 2, 3, 4, 5, 6], [1, 2, 2, 3, 4, 5, 6])):
             told = asdict(default_config("small", seed=seed, init_from="compact-small")) | {"previous_stage": {}}
             checkpoint.save_model(FERModel("small", train_config=told), tmp_path / str(seed))
@@ -368,7 +368,7 @@ def test_shipped_networks_are_read_from_their_kept_answers(
     }
     np.savez(folder / "predictions.npz", **{f"PublicTest_{key}": value for key, value in kept.items()})
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
-    with runner.variants():
+    with runner.study_architectures():
         result = duplicates.duplicates(quick(root, tables["duplicates"][0]))
     assert [(row["network"], row["n_with_duplicate"]) for row in result.rows] == [
         ("dnn", 2),

@@ -11,7 +11,7 @@ from fer.data import dataset, duplicates, fer2013
 from fer.evaluation import metrics
 from fer.models import layers as models_layers
 from fer.models import registry as models_registry
-from fer.studies import runner
+from fer.studies import results, runner
 from fer.studies.runner import StudyConfig
 from fer.training import trainer
 from fer.training.config import default_config
@@ -34,7 +34,7 @@ def test_a_study_holds_training_and_public_test_alone(
 def test_a_run_of_other_settings_or_other_faces_is_not_taken_for_this_one(folder_data: Path, tmp_path: Path):
     """The message names the setting, or how many faces there were, and what to do."""
     settings = StudyConfig(tmp_path, folder_data, quick=True, quiet=True)
-    with runner.variants():
+    with runner.study_architectures():
         config = replace(settings.config("dnn"), epochs=1)
         runner.train_or_load(settings, "a", config, settings.splits[0])
         with pytest.raises(ValueError, match="runs/a holds a run with another epochs: delete it"):
@@ -56,7 +56,7 @@ def test_a_run_that_was_stopped_goes_on_and_is_judged_on_public_test(
         fit(config, faces, validation, *rest)
 
     monkeypatch.setattr(trainer, "fit", spy)
-    with runner.variants():
+    with runner.study_architectures():
         config = replace(settings.config("dnn"), epochs=1)
         for stopped in (False, False, True):
             if stopped:
@@ -77,7 +77,7 @@ def test_one_changed_pixel_changes_the_fingerprint(folder_data: Path):
 def test_the_networks_of_studies_are_registered_only_while_one_runs():
     """Five of them, gone again even after an error."""
     before = list(models_registry.ARCHITECTURES)
-    with pytest.raises(KeyError), runner.variants():
+    with pytest.raises(KeyError), runner.study_architectures():
         assert len(models_registry.ARCHITECTURES) == len(before) + 5
         raise KeyError
     assert list(models_registry.ARCHITECTURES) == before
@@ -87,7 +87,7 @@ def test_the_networks_of_studies_are_registered_only_while_one_runs():
 def test_vgg16_without_normalisation_keeps_its_13_convolutions_and_15_activations(name: str, raw: bool):
     """No batch normalisation; the raw one sees a white pixel as 255."""
     with torch.device("meta"):  # shapes alone: 20 million weights need not be drawn
-        layers = list(runner.VARIANTS[name](7))
+        layers = list(runner.STUDY_ARCHITECTURES[name].build(7))
     kinds = [type(layer) for layer in layers]
     assert (kinds.count(nn.Conv2d), kinds.count(nn.ReLU)) == (13, 15)
     assert nn.BatchNorm2d not in kinds and nn.BatchNorm1d not in kinds
@@ -100,12 +100,12 @@ def test_scores_are_means_over_seeds_with_the_interval_of_one():
     """3 and 2 of 4 right are .625 on 4 faces; without each seed's own duplicate 2/3 and 1/3 are .5."""
     rights = [torch.tensor([True, True, True, False]), torch.tensor([True, True, False, False])]
     duplicates = [torch.tensor([True, False, False, False]), torch.tensor([True, False, False, False])]
-    row = runner.scores(rights, duplicates)
+    row = results.scores(rights, duplicates)
     assert (row["accuracy"], row["n"], row["seeds"]) == (0.625, 4, 2)
     assert (row["lowest"], row["highest"]) == (0.5, 0.75)
     assert row["without_duplicates"] == pytest.approx(0.5)
     assert row["ci95"] == metrics.wilson_interval(2, 4)  # Python rounds 2.5 right answers to the even 2
-    assert "seeds" not in runner.scores(rights[:1], duplicates[:1])
+    assert "seeds" not in results.scores(rights[:1], duplicates[:1])
 
 
 def test_a_table_has_a_column_for_every_key_and_a_dash_where_there_is_nothing():

@@ -9,6 +9,7 @@ import torch
 
 from fer.data import dataset, duplicates, fer2013
 from fer.models import checkpoint
+from fer.models.registry import ARCHITECTURES
 from fer.training import distillation, trainer
 from fer.training.config import TrainConfig, default_config
 
@@ -18,10 +19,7 @@ QUICK = {"epochs": 1, "low_res_epochs": 0, "batch_size": 32, "aux_votes_weight":
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """A dnn distilled from three dnns, each of one epoch."""
-    from fer.data import transforms
-    from fer.training import config as training_config
-
-    monkeypatch.setitem(training_config.DEFAULT_CONFIGS, "dnn", QUICK | {"augmentation": transforms.Augmentation()})
+    monkeypatch.setitem(ARCHITECTURES, "dnn", replace(ARCHITECTURES["dnn"], recipe=QUICK | {"augmentation": {}}))
     return default_config("dnn", folds=3, fold_teacher="dnn", distill_weight=0.5)
 
 
@@ -82,15 +80,12 @@ def test_teachers_of_other_faces_or_settings_are_refused(
     quick: TrainConfig, splits: tuple, tmp_path: Path, monkeypatch
 ):
     """The message names the folder, or the setting that changed."""
-    from fer.training import config as training_config
-
     faces, validation = splits
     distillation.fit(quick, faces, validation, tmp_path, quiet=True, fold=0)
     with pytest.raises(ValueError, match="0 holds a run on"):
         distillation.fit(quick, faces[:100], validation, tmp_path, quiet=True, fold=0)
-    monkeypatch.setitem(
-        training_config.DEFAULT_CONFIGS, "dnn", training_config.DEFAULT_CONFIGS["dnn"] | {"learning_rate": 0.01}
-    )
+    recipe = ARCHITECTURES["dnn"].recipe | {"learning_rate": 0.01}
+    monkeypatch.setitem(ARCHITECTURES, "dnn", replace(ARCHITECTURES["dnn"], recipe=recipe))
     with pytest.raises(ValueError, match="another learning_rate"):
         distillation.fit(quick, faces, validation, tmp_path, quiet=True, fold=0)
 

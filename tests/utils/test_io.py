@@ -21,8 +21,8 @@ from fer.features import atlas
 from fer.models import checkpoint
 from fer.plotting import encode
 from fer.release import model_card
-from fer.studies import registry as studies_registry
-from fer.studies import runner
+from fer.studies import results
+from fer.studies import run as studies_run
 from fer.training import config as training_config
 from fer.training import history, trainer
 from fer.training.distributed import DistributedContext
@@ -86,12 +86,12 @@ def keep(folder: Path) -> None:
 
 def write_table(folder: Path) -> None:
     rows = [{"row": number, "accuracy": 0.5} for number in range(99)]
-    runner.write_results("duplicates", "Which?", runner.Result(rows), runner.StudyConfig(folder))
+    results.write_results("duplicates", "Which?", results.Result(rows), folder, False, 1)
 
 
 def draw_figure(folder: Path) -> None:
     epochs = [{"epoch": number, "accuracy": number / 9, "public_accuracy": 0.5} for number in range(9)]
-    studies_registry.draw(runner.Result([], curves={"run": epochs}), folder / "figure.png")
+    studies_run.draw_figure(results.Result([], curves={"run": epochs}), folder / "figure.png")
 
 
 def save_noise(folder: Path) -> None:
