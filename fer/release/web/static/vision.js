@@ -107,25 +107,31 @@ function part(image, left, top, width, height) {
 
 // fer.data.crop.crop_square: the mean luma of the area under each of 48x48 cells, as grey bytes.
 function cropRectangle(image, x, y, width, height) {
-  const {side, luma: [red, green, blue], bits} = C, {data} = image;
+  const {side, luma: [red, green, blue], bits} = C, {data} = image, half = 1 << (bits - 1);
   const columns = cropCells(x, width, image.width), rows = cropCells(y, height, image.height);
-  const lines = new Map();
-  for (const row of new Set(rows.flatMap(({places}) => places))) {
-    lines.set(row, Float32Array.from(columns, ({places, shares}) => {
+  const out = new Uint8ClampedArray(side * side), lines = new Map(); // source row -> its 48 sums
+  const lineOf = row => {
+    if (lines.has(row)) return lines.get(row);
+    const line = new Float32Array(side), from = row * image.width;
+    for (let column = 0; column < side; column++) {
+      const {places, shares} = columns[column];
       let value = 0;
       for (let k = 0; k < places.length; k++) {
-        const at = 4 * (row * image.width + places[k]);
-        const grey = (red * data[at] + green * data[at + 1] + blue * data[at + 2] + (1 << (bits - 1))) >> bits;
-        value += shares[k] * grey;
+        const at = 4 * (from + places[k]);
+        value += shares[k] * ((red * data[at] + green * data[at + 1] + blue * data[at + 2] + half) >> bits);
       }
-      return value;
-    }));
-  }
-  const out = new Uint8ClampedArray(side * side);
-  rows.forEach(({places, shares}, row) => {
-    for (let column = 0; column < side; column++) {
-      out[row * side + column] = sum(places.map((place, k) => shares[k] * lines.get(place)[column]));
+      line[column] = value;
     }
+    lines.set(row, line);
+    return line;
+  };
+  rows.forEach(({places, shares}, row) => {
+    const sums = new Float64Array(side);
+    for (let k = 0; k < places.length; k++) {
+      const line = lineOf(places[k]), share = shares[k];
+      for (let column = 0; column < side; column++) sums[column] += share * line[column];
+    }
+    out.set(sums, row * side);
   });
   return out;
 }

@@ -71,7 +71,8 @@ async function open({model: name}) {
   const [script, wasm] = await Promise.all([load(site.runtime[build].script), load(site.runtime[build].wasm), first]);
   runtime = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
   runtime.env.wasm.wasmBinary = wasm.buffer;
-  runtime.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+  const spare = Math.min(4, Math.max(1, navigator.hardwareConcurrency - 1)); // one core is for page and camera
+  runtime.env.wasm.numThreads = globalThis.crossOriginIsolated ? spare : 1;
   const yunet = await faceModel;
   if (yunet) detector = new Detector(await yunetSearch(yunet));
   await choose({model: name});
