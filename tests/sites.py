@@ -45,7 +45,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def wait_until(page, *states: str) -> None:
-    """Waits for the page to be in one of its states: idle, live, paused, read, failed."""
+    """Waits for the page to be in one of its states: idle, live, paused, predicted, failed."""
     page.locator(", ".join(f"body.{state}" for state in states)).wait_for(state="attached")
 
 
@@ -81,7 +81,7 @@ def encoded(face: np.ndarray) -> str:
 def photograph(page, file: Path) -> list[dict]:
     """Opens a photograph and gives the faces found: label, box [x, y, width, height], angle, probabilities."""
     page.evaluate(
-        "() => { window.answer = new Promise(done => document.addEventListener('reading', "
+        "() => { window.answer = new Promise(done => document.addEventListener('prediction', "
         "event => done(event.detail.faces), {once: true})); }"
     )
     page.set_input_files("#file", file)

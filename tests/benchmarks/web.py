@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from fer.release.web import site
 from tests import sites
 from tests.benchmarks import live
 
-LISTEN = """window.readings = []; document.addEventListener('reading',
+LISTEN = """window.readings = []; document.addEventListener('prediction',
   ({detail}) => readings.push([performance.now() / 1000, detail.delay, detail.faces.length]))"""
 
 
@@ -240,8 +240,7 @@ def others(browser, url: str, arguments: argparse.Namespace) -> None:
         Path(folder, "face-api").symlink_to(face_api)
         Path(folder, "tfjs-backend-wasm").symlink_to(wasm)
         Path(folder, "index.html").write_text(FACE_API)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder))
-        SimpleHTTPRequestHandler.log_message = lambda *_: None
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(site._Handler, directory=folder))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = browser.new_context(permissions=["camera"]).new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/")

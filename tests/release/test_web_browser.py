@@ -22,7 +22,7 @@ from fer.data import crop, dataset
 from fer.faces.detector import load_detector
 from fer.inference.predictor import Predictor, calibrated_probabilities
 from fer.models import checkpoint
-from fer.release.web import check, site
+from fer.release.web import check, runtime, site
 from tests import sites
 from tests.pages import example_face
 
@@ -37,11 +37,11 @@ pytestmark = [
 needs_yunet = pytest.mark.skipif(not YUNET, reason="YuNet's model is not at hand: FER_YUNET names it")
 
 
-def scene(*positions: int) -> np.ndarray:
-    """The happy example at 200 pixels, once for each position from the left, on grey of 640x480; BGR."""
-    picture = np.full((480, 640, 3), 128, np.uint8)
+def scene(*positions: int, side: int = 200) -> np.ndarray:
+    """The happy example at so many pixels, once for each position from the left, on grey of 640x480; BGR."""
+    picture, top = np.full((480, 640, 3), 128, np.uint8), (480 - side) // 2
     for x in positions:
-        picture[140:340, x : x + 200] = np.asarray(example_face(200))[..., None]
+        picture[top : top + side, x : x + side] = np.asarray(example_face(side))[..., None]
     return picture
 
 
@@ -63,7 +63,7 @@ def url(folder: Path) -> Iterator[str]:
 def chromium(tmp_path_factory: pytest.TempPathFactory):
     """A browser whose camera sees one face. An .mjpeg is nothing but JPEGs in a row."""
     camera = tmp_path_factory.mktemp("camera") / "face.mjpeg"
-    camera.write_bytes(cv2.imencode(".jpg", scene(100))[1].tobytes() * 30)
+    camera.write_bytes(cv2.imencode(".jpg", scene(90, side=460))[1].tobytes() * 30)
     with playwright.sync_playwright() as manager:
         flags = [*sites.FLAGS, f"--use-file-for-fake-video-capture={camera}"]
         browser = manager.chromium.launch(executable_path=sites.CHROMIUM, args=flags)
@@ -89,12 +89,12 @@ def visit(chromium, url):
             sites.wait_until(page, "idle", "failed")
         return page
 
+    open_page.expected_hosts = {"127.0.0.1", "example.org", None} | ({"huggingface.co"} if not YUNET else set())
     open_page.expected = ["huggingface.co"]  # what errors may speak of
     yield open_page
     for context in contexts:
         context.close()
-    allowed = {"127.0.0.1", "example.org", None} | ({"huggingface.co"} if not YUNET else set())
-    assert hosts <= allowed  # example.org: what the policy is to stop
+    assert hosts <= open_page.expected_hosts  # example.org: what the policy is to stop
     assert [error for error in errors if not any(words in error for words in open_page.expected)] == []
 
 
@@ -114,8 +114,8 @@ def choose_photo(page, file: Path) -> list[dict]:
     return sites.photograph(page, file)
 
 
-NEXT_READING = """() => new Promise(done => document.addEventListener(
-  'reading', ({detail: {faces}}) => done(), {once: true}))"""
+NEXT_PREDICTION = """() => new Promise(done => document.addEventListener(
+  'prediction', ({detail: {faces}}) => done(), {once: true}))"""
 
 
 def test_a_visitor_is_read_live_and_the_camera_is_released_by_pause(visit):
@@ -201,7 +201,7 @@ def test_without_a_detector_the_centre_of_the_picture_is_read_and_that_is_said(v
         page = visit(address=address, wait=False)
         sites.wait_until(page, "idle", "failed")
         (face,) = choose_photo(page, file)
-        expect(page.locator("#note")).to_have_text("No face detector here: the centre of the picture is read.")
+        expect(page.locator("#note")).to_have_text("No face detector here: the centre of the picture is used.")
     assert face["box"] == [80, 0, 480, 480]
     (expected,) = Predictor("compact", load_detector("haar"))(file, whole=True).faces
     np.testing.assert_allclose(face["probabilities"], list(expected.probabilities.values()), atol=1e-3)
@@ -232,8 +232,8 @@ def test_a_model_is_chosen_for_the_photo_that_is_shown(visit, photo: Path):
     page.get_by_role("tab", name="Photo").click()
     page.check("#whole")
     sites.photograph(page, photo)
-    with page.expect_event("console", predicate=lambda message: message.text == "read again"):
-        page.evaluate("document.addEventListener('reading', () => console.log('read again'), {once: true})")
+    with page.expect_event("console", predicate=lambda message: message.text == "predicted again"):
+        page.evaluate("document.addEventListener('prediction', () => console.log('predicted again'), {once: true})")
         page.select_option("#model", "cnn")
     (face,) = Predictor("cnn", load_detector("haar"))(photo, whole=True).faces
     expect(page.locator(".face h2 span")).to_have_text(face.emotion.capitalize())
@@ -255,7 +255,7 @@ def test_photos_come_by_drop_and_paste_and_what_is_none_is_refused(visit):
     }"""
     for kind in ("drop", "paste"):
         page.evaluate(make, [kind, 200])
-        sites.wait_until(page, "read")
+        sites.wait_until(page, "predicted")
         page.get_by_role("tab", name="Photo").click()
     page.evaluate(make, ["drop", 10])
     expect(page.locator("#say")).to_contain_text("10 × 10 pixels; each side needs at least 24")
@@ -272,8 +272,8 @@ def test_the_examples_are_read_with_one_click(visit):
     expect(page.locator(".face h2 span")).to_have_text("Happy")
 
 
-def test_readings_are_saved_as_csv(visit, tmp_path: Path):
-    """A line for every reading: seconds, face, label, confidence, box, and probabilities that sum to 1."""
+def test_predictions_are_saved_as_csv(visit, tmp_path: Path):
+    """A line for every prediction: seconds, face, label, confidence, box, and probabilities that sum to 1."""
     page = visit()
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator(".face h2 span").first).to_have_text("Happy")
@@ -292,9 +292,9 @@ def test_blurred_faces_are_hidden_everywhere(visit):
     expect(page.locator(".face h2 span").first).to_have_text("Happy")
     page.check("#blur")
     expect(page.locator("video")).to_be_hidden()
-    page.evaluate(NEXT_READING)
+    page.evaluate(NEXT_PREDICTION)
     steps = page.evaluate(
-        NEXT_READING.replace(
+        NEXT_PREDICTION.replace(
             "done()",
             """{
               const {x, y, width} = faces[0].square, pen = document.querySelector('#picture').getContext('2d');
@@ -349,6 +349,25 @@ def test_a_file_that_was_altered_is_not_run(visit, folder: Path, tmp_path: Path)
         expect(page.locator("#say")).to_contain_text("is not the file that this page was made for")
 
 
+def test_the_runtime_of_the_cdn_is_run_once_its_digest_fits(visit, folder: Path, tmp_path: Path):
+    """jsDelivr played by the npm package: only its folder of the pinned version is asked, for two files."""
+    site.write_site(tmp_path / "site", ["cnn"])
+    visit.expected_hosts.add("cdn.jsdelivr.net")
+    with sites.served(tmp_path / "site") as address:
+        page, asked = visit(address="about:blank", wait=False), []
+
+        def answer(route):
+            asked.append(route.request.url)
+            name = route.request.url.removeprefix(runtime.CDN)
+            route.fulfill(path=sites.runtime() / name, headers={"access-control-allow-origin": "*"})
+
+        page.context.route("https://cdn.jsdelivr.net/**", answer)
+        page.goto(address)
+        sites.wait_until(page, "idle", "failed")
+        expect(page.locator("#facts")).to_contain_text("WebAssembly")
+    assert sorted(asked) == sorted(runtime.CDN + name for name in runtime.BUILDS["wasm"])
+
+
 def test_the_keyboard_reaches_everything(visit):
     """Tab and arrow keys turn to Photo; Enter on an example reads it."""
     page = visit()
@@ -382,6 +401,6 @@ def test_it_fits_the_window_and_axe_finds_nothing_serious(visit, width: int, sch
 def read_example(page) -> None:
     page.get_by_role("tab", name="Photo").click()
     page.locator("#examples button", has_text="sad").click()
-    sites.wait_until(page, "read")
+    sites.wait_until(page, "predicted")
     page.check("#overlay")
     assert crop.SIDE == page.evaluate("document.querySelector('.face canvas').width")

@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from fer.data import crop
+from fer.data.labels import EMOTIONS
 from fer.faces import detector, framing
 from fer.inference import tracker
 from fer.inference.annotate import EMOTION_COLOURS
@@ -36,7 +37,7 @@ def detector_table() -> dict:
         "overlap": detector.OVERLAP,
         "most": detector.MOST_FINDS,
         "smallest": detector.SMALLEST,
-        **{key: value for key, value in detector.YUNET.items()},
+        **detector.YUNET,
         "fineAbove": detector.FINE_ABOVE,
         "bordered": detector.BORDERED,
         "border": detector.BORDER,
@@ -56,7 +57,9 @@ def of_model(network: FERModel, file: str, content: bytes, digest: str, saliency
     measured = network.metrics.get("private_test") or {}
     accuracy = measured.get("accuracy")
     size = f"{count_parameters(network) / 1e6:.1f} M"
-    title = " · ".join([network.name, size, *([f"{accuracy:.1%}".replace("%", " %")] if accuracy else [])])
+    title = " · ".join([network.name, size, *([f"{100 * accuracy:.1f} %"] if accuracy else [])])
+    if network.labels != EMOTIONS:
+        title += f" ({len(network.labels)} labels)"
     return {
         "name": network.name, "title": title, "file": file, "bytes": len(content), "sha384": digest,
         "labels": list(network.labels), "temperature": network.temperature, "threshold": network.confidence_threshold,

@@ -140,7 +140,7 @@ custom_headers:
 
 # Facial expressions in your browser
 
-A static site: the camera's frames and photographs are read in the browser and never leave it. Written by
+A static site: the camera's frames and photographs are processed in the browser and never leave it. Written by
 `python -m fer web`. Models, with their size and accuracy on their test faces:
 
 {models}

@@ -1,13 +1,13 @@
-// The page: camera and photographs in, boxes, cards, saliency maps and a timeline out. worker.js reads the faces.
+// The page: camera and photographs in, boxes, cards, saliency maps and a timeline out. worker.js predicts.
 
 import site from './site.js';
 import {bounds, predictionSet} from './vision.js';
 
 const MINUTE = 60; // seconds that the timeline shows
-const UNDER_WAY = 2; // frames that the worker may hold: one that is read, one that waits
+const UNDER_WAY = 2; // frames that the worker may hold: one in work, one that waits
 const GLIDE = 40; // ms in which a box covers most of the way to its face
 const PATIENCE = 400; // ms without a face before it is said
-const ROWS = 36_000; // readings that the CSV holds: 20 minutes of one face at 30 frames a second
+const ROWS = 36_000; // predictions that the CSV holds: 20 minutes of one face at 30 frames a second
 const BLOCKS = 6; // across a blurred face
 const SMALLEST = 24, MOST_PIXELS = 24_500_000; // of a picture; a larger one is reduced
 
@@ -17,7 +17,7 @@ const brush = marks.getContext('2d'), still = picture.getContext('2d');
 const moving = !matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 let model; // the chosen entry of site.models
-let state = 'loading'; // loading, idle, starting, live, paused, reading, read, failed
+let state = 'loading'; // loading, idle, starting, live, paused, predicting, predicted, failed
 let seen = []; // the faces of the newest answer
 let size = [4, 3]; // of the picture they are in
 let chosen = 1; // the number of the face that the timeline shows
@@ -64,13 +64,13 @@ function show(next, sentence) {
   $('#choose').hidden = !photo;
   $('#pause').hidden = !['live', 'paused'].includes(state);
   $('#pause').textContent = state === 'paused' ? 'Resume' : 'Pause';
-  $('#another').hidden = !['read', 'reading'].includes(state);
+  $('#another').hidden = !['predicted', 'predicting'].includes(state);
   $('#csv').hidden = !rows || photo;
   $('#examples').hidden = !photo;
   $('#photo-settings').hidden = !photo;
   $('#camera-settings').hidden = photo;
   video.hidden = state !== 'live' || $('#blur').checked;
-  picture.hidden = !(['paused', 'reading', 'read'].includes(state) || state === 'live' && $('#blur').checked);
+  picture.hidden = !(['paused', 'predicting', 'predicted'].includes(state) || state === 'live' && $('#blur').checked);
   if (state !== 'live') $('#pace').textContent = '';
   if (covered) $('#say').textContent = sentence ?? INVITE[photo ? 'photo' : 'camera'];
   note(covered ? '' : sentence ?? '');
@@ -189,7 +189,7 @@ function run(mine) {
   soon(function next() {
     if (mine !== epoch) return;
     soon(next);
-    if (underWay < UNDER_WAY && video.videoWidth) readFrame(mine);
+    if (underWay < UNDER_WAY && video.videoWidth) predictFrame(mine);
   });
   requestAnimationFrame(function tick(now) {
     if (mine !== epoch) return;
@@ -200,7 +200,7 @@ function run(mine) {
   });
 }
 
-async function readFrame(mine) {
+async function predictFrame(mine) {
   underWay += 1;
   const taken = performance.now(), smoothing = Number($('#smoothing').value);
   let answer;
@@ -208,7 +208,7 @@ async function readFrame(mine) {
     const frame = await createImageBitmap(video);
     answer = await ask('frame', {bitmap: frame, at: taken / 1000, smoothing}, [frame]);
   } catch (error) {
-    if (mine === epoch) stop(`A frame could not be read (${error.message}).`);
+    if (mine === epoch) stop(`A frame could not be processed (${error.message}).`);
     return;
   }
   if (mine === epoch && answer.model === model.name) {
@@ -221,7 +221,7 @@ async function readFrame(mine) {
     note(now - lastSight > PATIENCE ? 'No face in sight.' : centreNote());
     stamps = [...stamps.filter(stamp => now - stamp < 2000), now];
     delay += (delay ? 0.1 : 1) * (now - taken - delay);
-    document.dispatchEvent(new CustomEvent('reading', {detail: {delay: now - taken, faces: seen}}));
+    document.dispatchEvent(new CustomEvent('prediction', {detail: {delay: now - taken, faces: seen}}));
   } else if (mine === epoch) {
     underWay -= 1;
   }
@@ -229,7 +229,7 @@ async function readFrame(mine) {
 }
 
 let withDetector = true;
-const centreNote = () => withDetector ? '' : 'No face detector here: the centre of the picture is read.';
+const centreNote = () => withDetector ? '' : 'No face detector here: the centre of the picture is used.';
 
 function pause() {
   if (!$('#blur').checked) freeze();
@@ -269,7 +269,7 @@ async function openPhoto(file) { // or the image of an example
   still.drawImage(bitmap, 0, 0);
   seen = [];
   drawMarks(0);
-  show('reading', 'Reading the picture …');
+  show('predicting', 'Predicting …');
   const answer = await ask('photo', {bitmap, whole: $('#whole').checked}).catch(error => ({faces: [], size, error}));
   bitmap.close();
   if (mine !== epoch) return;
@@ -278,9 +278,9 @@ async function openPhoto(file) { // or the image of an example
   seen.forEach(face => { face.shown = face.shares; });
   drawMarks(0);
   const none = 'No face was found. Try a clearer picture, or skip face detection.';
-  const sentence = answer.error ? `The picture could not be read (${answer.error.message}).` : seen.length ? centreNote() : none;
-  show('read', sentence);
-  document.dispatchEvent(new CustomEvent('reading', {detail: {faces: seen}}));
+  const sentence = answer.error ? `The picture could not be processed (${answer.error.message}).` : seen.length ? centreNote() : none;
+  show('predicted', sentence);
+  document.dispatchEvent(new CustomEvent('prediction', {detail: {faces: seen}}));
 }
 
 async function reduced(bitmap) {
@@ -528,7 +528,7 @@ function speak() {
 
 // ---------------------------------------------------------------------------------------------- record
 
-// The readings of the camera, the newest ROWS of them: [seconds, face, label, low confidence, box, probabilities].
+// The predictions of the camera's frames, the newest ROWS of them: [seconds, face, label, low confidence, box, probabilities].
 const WIDTH = 8 + Math.max(...site.models.map(entry => entry.labels.length));
 let record = null, rows = 0, began = 0, paceAt = 0, timelineAt = 0;
 const past = new Map(); // a face's number -> [{at, count, shares}], one mean for every quarter of a second
@@ -685,7 +685,7 @@ async function chooseModel(name) {
     note(`The model could not be loaded (${error.message}).`);
   });
   $('#model').disabled = false;
-  if (['read', 'reading'].includes(before) && photo) openPhoto(photo);
+  if (['predicted', 'predicting'].includes(before) && photo) openPhoto(photo);
 }
 
 function setModel(name) {
@@ -695,7 +695,8 @@ function setModel(name) {
   if (state === 'paused') show('idle');
   fillWhy();
   fillLegend();
-  $('#accuracy').textContent = `${model.name} is wrong on ${Math.round(100 - 100 * model.accuracy)} of 100 test faces.`;
+  const wrong = model.accuracy && Math.round(100 - 100 * model.accuracy);
+  $('#accuracy').textContent = wrong ? `${model.name} is wrong on ${wrong} of 100 test faces.` : '';
 }
 
 function connect() {
@@ -719,7 +720,11 @@ function connect() {
   $('#model').onchange = ({target}) => chooseModel(target.value);
   $('#device').onchange = start;
   $('#smoothing').oninput = reflect;
-  $('#blur').onchange = () => state === 'live' ? show('live') : state === 'paused' && stop();
+  $('#blur').onchange = () => {
+    still.clearRect(0, 0, picture.width, picture.height); // a frame of earlier, which was not blurred
+    if (state === 'live') show('live');
+    if (state === 'paused') stop();
+  };
   $('#whole').onchange = () => { if (photo) openPhoto(photo); };
   $('#mirror').onchange = () => {
     reflect();

@@ -235,10 +235,13 @@ function fromView(turn, box) {
 
 // ---------------------------------------------------------------------------------------------- YuNet
 
+let planes = new Float32Array(); // of the newest input: a new one thirty times a second would be much to collect
+
 // cv2.FaceDetectorYN's input: blue, green, red planes 0..255, padded by zeros to multiples of 32.
 export function yunetInput({data, width, height}) {
   const [wide, high] = [width, height].map(length => 32 * Math.ceil(length / 32));
-  const planes = new Float32Array(3 * wide * high);
+  if (planes.length !== 3 * wide * high) planes = new Float32Array(3 * wide * high);
+  planes.fill(0);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const from = 4 * (y * width + x), to = y * wide + x;

@@ -23,7 +23,7 @@ async function load(entry) {
   if (kept && await isIntact(kept, entry)) return new Uint8Array(kept);
   const bytes = await download(address, entry);
   if (!await isIntact(bytes, entry)) throw new Error(`${entry.file} is not the file that this page was made for`);
-  // A full disk is no reason to read no faces: the files are then fetched again next time.
+  // A full disk is no reason to stop: the files are then fetched again next time.
   await cache?.put(address, new Response(bytes)).catch(() => {});
   return bytes;
 }
@@ -61,15 +61,28 @@ async function discardOldFiles() {
 
 async function hasGpu() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  return Boolean(adapter) && !adapter.info?.isFallbackAdapter;
+  return Boolean(adapter) && !(adapter.isFallbackAdapter ?? adapter.info?.isFallbackAdapter);
 }
 
-async function open({model: name}) {
-  const gpu = await hasGpu(), build = !gpu ? 'wasm' : 'Suspending' in WebAssembly ? 'jspi' : 'asyncify';
-  provider = gpu ? 'webgpu' : 'wasm';
+async function open(request) {
+  if (await hasGpu()) {
+    const build = 'Suspending' in WebAssembly ? 'jspi' : 'asyncify';
+    try {
+      return await openBy('webgpu', build, request);
+    } catch (error) {
+      console.warn(`WebGPU does not work here, so WebAssembly is used: ${error.message}`);
+      [detector, model] = [null, null];
+      opened.clear();
+    }
+  }
+  return openBy('wasm', 'wasm', request);
+}
+
+async function openBy(kind, build, {model: name}) {
   const faceModel = load(site.yunet).catch(() => null), first = load(site.models.find(entry => entry.name === name));
   const [script, wasm] = await Promise.all([load(site.runtime[build].script), load(site.runtime[build].wasm), first]);
   runtime = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
+  provider = kind;
   runtime.env.wasm.wasmBinary = wasm.buffer;
   const spare = Math.min(4, Math.max(1, navigator.hardwareConcurrency - 1)); // one core is for page and camera
   runtime.env.wasm.numThreads = globalThis.crossOriginIsolated ? spare : 1;
@@ -130,7 +143,7 @@ function pixels(bitmap, width = bitmap.width, height = bitmap.height) {
   return pen.getImageData(0, 0, width, height);
 }
 
-async function readBoxes(image, boxes) {
+async function predictBoxes(image, boxes) {
   if (!boxes.length) return [];
   const squares = boxes.map(box => box.landmarks.length ? frame(box) : box), crops = squares.map(box => crop(image, box));
   const answers = await predict(crops);
@@ -140,7 +153,7 @@ async function readBoxes(image, boxes) {
 // Predictor's answer to a photograph; `whole` takes its centred square as the one face.
 async function photo({bitmap, whole}) {
   const image = pixels(bitmap), boxes = whole || !detector ? [centredSquare(image)] : await detector.find(image);
-  const faces = (await readBoxes(image, boxes)).map((face, place) => {
+  const faces = (await predictBoxes(image, boxes)).map((face, place) => {
     const label = indexOfLargest(face.probabilities);
     return {...face, label, lowConfidence: face.probabilities[label] < model.threshold, number: place + 1};
   });
@@ -155,8 +168,8 @@ async function liveFrame({bitmap, at, smoothing}) {
     const found = await detector.upright(pixels(bitmap, Math.round(bitmap.width / scale), Math.round(bitmap.height / scale)));
     boxes = found.slice(0, site.live.faces).map(box => scaled(box, scale));
   }
-  const read = boxes.length ? await readBoxes(pixels(bitmap), boxes) : [];
-  return {faces: tracker.follow(read, at, smoothing, model.threshold), size: [bitmap.width, bitmap.height],
+  const found = boxes.length ? await predictBoxes(pixels(bitmap), boxes) : [];
+  return {faces: tracker.follow(found, at, smoothing, model.threshold), size: [bitmap.width, bitmap.height],
     model: model.name, bitmap};
 }
 
