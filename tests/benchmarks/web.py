@@ -72,8 +72,10 @@ def photos(browser, url: str, arguments: argparse.Namespace) -> None:
     box = chance = 0.0
     for file in sorted(found):
         expected, answers = predictor(file).faces, sites.photograph(page, file)
-        missed += len(expected) != len(answers)
-        for face, answer in zip(expected, answers, strict=False):
+        if len(expected) != len(answers):
+            missed += 1
+            continue
+        for face, answer in zip(expected, answers, strict=True):
             where = [face.box.x, face.box.y, face.box.width, face.box.height]
             box = max(box, np.abs(np.subtract(where, answer["box"])).max())
             chance = max(chance, np.abs(np.subtract(list(face.probabilities.values()), answer["probabilities"])).max())
