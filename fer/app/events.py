@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from functools import partial, wraps
 
 import gradio as gr
@@ -39,13 +40,13 @@ def bind_changes(session: Session) -> None:
         source.change(partial(_notify, listeners), [source, *inputs], outputs, trigger_mode="always_last", **QUIET)
 
 
-def _notify(listeners: list[Listener], value: object, *given: object) -> list:
-    """What all listeners return, in the order of their outputs."""
+def _notify(listeners: list[Listener], value: object, *given: object) -> object:
+    """What all listeners return, in the order of their outputs; of one output its value, as Gradio takes it."""
     rest, values = iter(given), []
     for listener in listeners:
         arguments = [next(rest) for _ in listener.inputs]
         values.extend(_values(listener, value, *arguments))
-    return values
+    return values if len(values) > 1 else values[0]
 
 
 def _values(listener: Listener, *arguments: object) -> Iterable:
@@ -54,6 +55,16 @@ def _values(listener: Listener, *arguments: object) -> Iterable:
     except gr.Error:  # told where the model is used
         return [gr.skip()] * len(listener.outputs)
     return values if len(listener.outputs) > 1 else [values]
+
+
+def fields_in_order(handler: Callable) -> Callable:
+    """The handler with the fields of the dataclass that it returns as a tuple, as Gradio takes outputs."""
+
+    def handle(*arguments, **named) -> tuple:
+        result = handler(*arguments, **named)
+        return tuple(getattr(result, field.name) for field in fields(result))
+
+    return handle
 
 
 def visible_if(names: list[str]) -> list[str]:

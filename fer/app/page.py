@@ -31,7 +31,13 @@ INTRO = "Predict facial expressions and inspect the CNNs behind them (FER-2013: 
 
 # What `Blocks.launch` takes, apart from where to listen.
 LAUNCH = {
-    "theme": gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]),
+    "theme": gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]).set(
+        # Gradio's are grey 400, with a contrast of 2.6 on white; these have 4.8.
+        body_text_color_subdued="*neutral_500",
+        block_label_text_color="*neutral_600",
+        input_placeholder_color="*neutral_500",
+        block_title_text_color="*neutral_600",
+    ),
     "footer_links": ["api", "settings"],
     "run_history": False,  # it would keep visitors' pictures in their browser
     "show_error": False,  # traces name paths of the server; gr.Error is shown all the same
@@ -57,11 +63,12 @@ def build(weights: Path | None = None) -> gr.Blocks:
     troubles = integrity.look(weights)
     names = integrity.sound(weights, troubles)
     with Guarded(title=TITLE, analytics_enabled=False, delete_cache=(600, 600)) as page:
-        gr.Markdown(f"# {TITLE}\n{INTRO}{link_to_web_page()}")
+        gr.Markdown(f"# {TITLE}\n{INTRO}{link_to_web_page()}", elem_id="title")
         integrity.section(troubles)
         model, face, shown = strip.layout(weights, names)
-        session = Session(weights, names, model, face, gr.State(None), shown)
-        with gr.Tabs() as tabs:
+        filter_request = gr.State(None)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            session = Session(weights, names, model, face, filter_request, shown, tabs)
             for name, tab in TABS.items():
                 with gr.Tab(name, id=name, elem_id=f"tab-{name.lower()}"):
                     tab(session)

@@ -64,6 +64,7 @@ class Session:
     face: gr.State
     filter_request: gr.State
     strip: gr.HTML
+    tabs: gr.Tabs  # as an output, `gr.Tabs(selected="Saliency")` opens a tab
     model_listeners: list[Listener] = field(default_factory=list)
     face_listeners: list[Listener] = field(default_factory=list)
 

@@ -72,11 +72,11 @@ def prediction(face: np.ndarray, name: str | None, weights: Path) -> str:
 
 
 def model_label(weights: Path, name: str) -> str:
-    """`compact · 3.1 M · 72.3 %`: parameters and accuracy on the test split, where it was measured."""
+    """`compact · 3.1 M · 72.3%`: parameters and accuracy on the test split, where it was measured."""
     try:
         network = outline(weights, name)
     except gr.Error:
         return name
     figures = network.metrics.get("private_test")
-    accuracy = f" · {100 * figures['accuracy']:.1f} %" if figures else ""
+    accuracy = f" · {figures['accuracy']:.1%}" if figures else ""
     return f"{name} · {summary.count_parameters(network) / 1e6:.1f} M{accuracy}"

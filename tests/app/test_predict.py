@@ -1,6 +1,7 @@
 """The page's handlers as functions, its markup, and its start."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.app import api, lifecycle
+from fer.app import api, lifecycle, static
 from fer.app import page as app_page
 from fer.app.examples import example_name
-from fer.app.predict import tab as predict_tab
+from fer.app.predict import handlers
 from fer.app.predict import view as predict_view
 from fer.faces.framing import Box
 from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.models import checkpoint
-from tests.pages import HAPPY, network_that_says, sealed_off, uploaded, write_face, write_networks
+from tests.pages import network_that_says, sealed_off, uploaded, write_face, write_networks
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +56,13 @@ def two_faces(unsure: bool = False) -> ImagePrediction:
 
 
 def test_a_face_is_found_and_read_with_its_probability_and_its_crop(weights, face):
-    view, crop, probabilities, offer, seen, shown = predict_tab.look(uploaded(face), "compact", weights=weights)
-    assert "<strong>Happy</strong> 90%" in view.props["sentence"]
-    assert probabilities["value"]["happy"] == pytest.approx(HAPPY, abs=1e-3)
-    assert crop["visible"] and 'src="data:image/png;base64,' in crop["value"]
-    assert not offer["visible"]
-    assert shown.shape == (48, 48) and shown.dtype == np.uint8
-    assert seen.chosen == 0 and len(seen.reading.faces) == 1
+    found = handlers.predict(uploaded(face), "compact", weights=weights)
+    assert "<strong>Happy</strong> 90%" in found.verdict.value
+    assert "<output>90%</output>" in found.verdict.props["details"]
+    assert 'src="data:image/png;base64,' in found.verdict.props["details"]
+    assert not found.skip_detection["visible"] and found.upload["visible"] == "hidden"
+    assert found.face.shape == (48, 48) and found.face.dtype == np.uint8
+    assert found.state.chosen == 0 and len(found.state.prediction.faces) == 1
 
 
 def test_the_box_lies_over_the_face(weights, face):
@@ -71,57 +72,63 @@ def test_the_box_lies_over_the_face(weights, face):
     assert 150 < width < 290
 
 
-def test_a_picture_without_a_face_offers_to_take_it_whole_and_then_reads_its_middle(weights, tmp_path):
+def test_a_picture_without_a_face_offers_to_skip_detection_and_then_reads_its_middle(weights, tmp_path):
     Image.new("L", (300, 200), 77).save(tmp_path / "grey.png")
     picture = uploaded(tmp_path / "grey.png")
-    view, crop, _, offer, _, shown = predict_tab.look(picture, "compact", weights=weights)
-    assert "No face was found" in view.props["sentence"]
-    assert offer["visible"] and not crop["visible"] and example_name(shown) == "happy"
-    view, crop, _, offer, seen, shown = predict_tab.look(picture, "compact", weights=weights, whole=True)
-    assert "Happy" in view.props["sentence"]
-    assert seen.reading.faces[0].box.to_list() == [50, 0, 200, 200]
-    assert (shown == 77).all() and not offer["visible"]
+    found = handlers.predict(picture, "compact", weights=weights)
+    assert "No face was found" in found.verdict.value
+    assert found.skip_detection["visible"] and example_name(found.face) == "happy"
+    found = handlers.predict(picture, "compact", weights=weights, whole_picture=True)
+    assert "Happy" in found.verdict.value
+    assert found.state.prediction.faces[0].box.to_list() == [50, 0, 200, 200]
+    assert (found.face == 77).all() and not found.skip_detection["visible"]
 
 
-def test_another_network_keeps_the_whole_picture_and_says_when_it_is_unsure(weights, tmp_path):
-    Image.new("L", (200, 200), 77).save(tmp_path / "grey.png")
-    picture = uploaded(tmp_path / "grey.png")
-    seen = predict_tab.look(picture, "compact", weights=weights, whole=True)[4]
-    view, *_, seen, _ = predict_tab.look(picture, "cnn", seen, weights=weights)
-    assert seen.whole
-    assert "<strong>Unsure</strong> perhaps sad (31%), perhaps angry (11%)" in view.props["sentence"]
+def test_another_model_predicts_for_the_same_faces_without_the_picture_and_says_when_confidence_is_low(weights):
+    state = handlers.PredictState(two_faces(), chosen=1)
+    found = handlers.predict_again(state, "cnn", weights=weights)
+    assert "<strong>Sad</strong> 31%" in found.verdict.value and "low confidence" in found.verdict.value
+    assert found.state.chosen == 1 and "picture" not in found.view.props
+
+
+def test_a_wide_prediction_set_is_named_and_its_width_explained():
+    """All labels that reach the model's threshold; without one, nothing is said."""
+    face = replace(two_faces().faces[0], probabilities={"fear": 0.5, "sad": 0.3, "angry": 0.2}, set_threshold=0.25)
+    said = predict_view.label_set(face)
+    assert "<b>fear</b>, <b>sad</b>" in said and "angry" not in said
+    assert "It holds 2 labels" in said and "fear has 50%, sad has 30%" in said
+    assert predict_view.label_set(replace(face, set_threshold=0.0)) == ""
 
 
 def test_the_second_face_is_chosen_by_its_number():
-    view, _, probabilities, _, seen, shown = predict_tab.choose(predict_tab.PredictState(two_faces()), clicked(1))
-    assert seen.chosen == 1 and shown[0, 0] == 140
-    assert "<strong>Sad</strong> 75%, face 2 of 2" in view.props["sentence"]
-    assert list(probabilities["value"]) == ["sad", "<b>${alert(1)}</b>"]
-    assert "picture" not in view.props  # the picture itself is not sent again
+    found = handlers.choose(handlers.PredictState(two_faces()), clicked(1))
+    assert found.state.chosen == 1 and found.face[0, 0] == 140
+    assert "<strong>Sad</strong> 75%" in found.verdict.value and "face 2 of 2" in found.verdict.value
+    assert "picture" not in found.view.props  # the picture itself is not sent again
 
 
 @pytest.mark.parametrize("index", [2, -1, True, "1", 0.0, None, [0]])
 def test_a_face_that_is_not_there_cannot_be_chosen(index):
     with pytest.raises(gr.Error, match="not there any more"):
-        predict_tab.choose(predict_tab.PredictState(two_faces()), clicked(index))
+        handlers.choose(handlers.PredictState(two_faces()), clicked(index))
 
 
 def test_no_face_can_be_chosen_before_there_is_a_picture():
     with pytest.raises(gr.Error, match="not there any more"):
-        predict_tab.choose(None, clicked(0))
+        handlers.choose(None, clicked(0))
 
 
 def test_removing_the_picture_clears_the_page(weights):
-    view, *rest, seen, shown = predict_tab.look(None, "compact", weights=weights)
-    assert view.props["picture"] == view.props["sentence"] == "" and view.value == ""
-    assert [update["visible"] for update in rest] == [False] * 3
-    assert seen is None and example_name(shown) == "happy"
+    found = handlers.predict(None, "compact", weights=weights)
+    assert found.view.props["picture"] == found.view.value == found.verdict.props["details"] == ""
+    assert found.upload["visible"] is True and found.state is None
+    assert example_name(found.face) == "happy"
 
 
 def test_an_example_is_chosen_by_its_number_alone():
-    assert predict_tab.example(clicked(0)).shape[2] == 3
+    assert handlers.example(clicked(0)).shape[2] == 3
     with pytest.raises(gr.Error):
-        predict_tab.example(clicked("../../secret.png"))
+        handlers.example(clicked("../../secret.png"))
 
 
 @pytest.mark.parametrize("name", ["nothing", "../compact", "/etc", None, ["compact"], {"a": 1}])
@@ -139,17 +146,16 @@ def test_a_broken_network_is_told_to_the_visitor_without_a_path(face, tmp_path, 
 
 
 def test_a_text_file_named_png_ends_in_a_sentence_without_a_path(weights, tmp_path):
+    """Where the prediction would stand."""
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(gr.Error) as error:
-        predict_tab.look(uploaded(tmp_path / "text.png"), "compact", weights=weights)
-    assert str(tmp_path) not in str(error.value) and not error.value.print_exception
+    found = handlers.predict(uploaded(tmp_path / "text.png"), "compact", weights=weights)
+    assert "refused" in found.verdict.value and str(tmp_path) not in found.verdict.value and found.state is None
 
 
 def test_an_upload_that_is_gone_asks_for_the_picture_again(weights, face):
     picture = uploaded(face)
     Path(picture["path"]).unlink()
-    with pytest.raises(gr.Error, match="choose it again"):
-        predict_tab.look(picture, "compact", weights=weights)
+    assert "choose it again" in handlers.predict(picture, "compact", weights=weights).verdict.value
 
 
 # ---- markup
@@ -160,12 +166,16 @@ def test_a_label_cannot_bring_markup_into_the_page(unsure):
     face = two_faces(unsure).faces[0]
     face.probabilities["<b>${alert(1)}</b>"] = 0.99
     reading = ImagePrediction((face, face), "haar", (200, 100))
-    pieces = [draw(reading, 0) for draw in (predict_view.boxes, predict_view.strip, predict_view.answer)]
+    pieces = [draw(reading, 0) for draw in (predict_view.boxes, predict_view.strip)]
+    pieces += predict_view.verdict(reading, 0).values()
     assert "&lt;b&gt;" in pieces[0] and not any("<b>" in piece.lower() for piece in pieces)
 
 
-def test_templates_use_no_handlebars_since_those_would_run_a_value_as_code():
-    assert not any("{{" in text for name, text in vars(predict_view).items() if name.isupper())
+@pytest.mark.parametrize("file", sorted(static.FOLDER.glob("*.*ml")) + sorted(static.FOLDER.glob("*.css")), ids=str)
+def test_templates_hold_no_code_by_accident(file):
+    """Handlebars would run a value as code, and CSS is a JavaScript template to Gradio."""
+    text = file.read_text()
+    assert "{{" not in text and (file.suffix != ".css" or not {"`", "${"} & set(text))
 
 
 @pytest.mark.parametrize(
@@ -188,8 +198,7 @@ def test_boxes_are_placed_in_shares_of_the_picture_and_cut_at_its_edges(box, pla
 def test_a_page_without_networks_starts_and_says_that_there_are_none(face, tmp_path):
     (tmp_path / "empty").mkdir()
     app_page.build(tmp_path / "empty")
-    with pytest.raises(gr.Error, match="none yet"):
-        predict_tab.look(uploaded(face), None, weights=tmp_path / "empty")
+    assert "none yet" in handlers.predict(uploaded(face), None, weights=tmp_path / "empty").verdict.value
 
 
 @pytest.mark.parametrize("space, host", [(None, "127.0.0.1"), ("someone/fer", "0.0.0.0")])

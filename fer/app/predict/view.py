@@ -1,4 +1,4 @@
-"""The Predict tab's own markup: a picture with its faces, a sentence about one of them, and what the network saw.
+"""The Photo view's own markup: the picture with its faces, and the verdict on one of them.
 
 Values reach the browser through `${value}` only, escaped here. Gradio's `{{value}}` is not safe: its result is run as
 a JavaScript template, in which `${...}` is code, and Handlebars does not escape that.
@@ -13,78 +13,88 @@ from PIL import Image
 from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.plotting import encode
 
-VIEW = """<div role="status" id="answer">${sentence}</div>
-${picture
-  ? `<div class="picture" style="aspect-ratio: ${wide} / ${high}; --wide: ${wide / high}">
-       <img src="${picture}" alt="The picture with its faces marked">${value}</div>${strip}`
-  : '<div class="empty">The answer appears here.</div>'}"""
-
-STRIP_CSS = """
-.strip { display: flex; flex-wrap: wrap; justify-content: center; gap: 8px; margin-top: 12px; }
-.strip button { display: flex; flex-direction: column; align-items: center; gap: 4px; padding: 6px; cursor: pointer;
-  border: 1px solid var(--border-color-primary); border-radius: var(--radius-md); min-width: 64px;
-  background: var(--block-background-fill); color: var(--body-text-color); font: 13px/1.2 var(--font); }
-.strip button:hover { border-color: var(--primary-400); }
-.strip button[aria-pressed="true"] { border-color: var(--primary-500); box-shadow: 0 0 0 1px var(--primary-500); }
-.strip img { display: block; width: 48px; height: 48px; margin: 0; border-radius: 4px; }
-button:focus-visible { outline: 2px solid var(--primary-500); outline-offset: 2px; }
-"""
-
-# Labels and boxes are elements laid over the picture, so they stay sharp however large it is, can be clicked and are
-# read aloud. `--wide` lets a small picture grow and a tall one shrink to the same height.
-VIEW_CSS = (
-    STRIP_CSS
-    + """
-.empty { min-height: 320px; padding: 24px; display: grid; place-items: center; text-align: center;
-  color: var(--body-text-color-subdued); border: 1px dashed var(--border-color-primary);
-  border-radius: var(--block-radius); }
-#answer p { margin: 0 0 12px; font-size: var(--text-lg); line-height: 1.4; color: var(--body-text-color); }
-#answer strong { font-size: var(--text-xxl); font-weight: 600; margin-right: 4px; }
-.picture { position: relative; width: min(100%, calc(var(--wide) * 420px)); margin: 0 auto; }
-.picture > img { display: block; width: 100%; height: 100%; margin: 0; border-radius: var(--radius-md); }
-.box { position: absolute; box-sizing: border-box; margin: 0; padding: 0; background: none; border-radius: 6px;
-  border: 2px solid #fff; box-shadow: 0 0 0 1px #0008, inset 0 0 0 1px #0008; font: 600 13px/22px var(--font); }
-button.box { cursor: pointer; }
-.box span { position: absolute; left: -2px; bottom: 100%; margin-bottom: 3px; padding: 0 8px; border-radius: 5px;
-  white-space: nowrap; color: #18181b; background: #fffffff2; box-shadow: 0 0 0 1px #0004; }
-.box.right span { left: auto; right: -2px; }
-.box.top span { bottom: auto; top: 0; margin: 3px; left: 0; }
-.box.top.right span { left: auto; right: 0; }
-.box.chosen { z-index: 1; border-color: var(--primary-500); }
-.box.chosen span { color: #fff; background: var(--primary-600); }
-.box:hover { z-index: 2; }
-"""
+NO_PICTURE = {"value": "", "strip": "", "picture": "", "wide": 1, "high": 1}
+NOTHING_YET = '<p class="empty">Upload a photograph or pick an example.</p>'
+NO_FACE = (
+    "<p>No face was found. Try a photograph in which the face is larger and turned to the camera, or skip face "
+    "detection: the centre of the picture then counts as the face.</p>"
 )
 
-EXAMPLES_CSS = (
-    STRIP_CSS
-    + """
-p { margin: 0 0 8px; font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-.strip { justify-content: flex-start; gap: 6px; margin: 0; }
-.strip button { padding: 6px 4px; }
-"""
-)
 
-PICTURE_CSS = "img { display: block; max-width: 100%; margin: 0 auto; }"
-
-CROP_CSS = """
-img { display: block; width: 192px; height: 192px; margin: 22px auto; image-rendering: pixelated;
-  border-radius: var(--radius-md); }
-"""
+def refused(sentence: str) -> str:
+    """Why there is no prediction."""
+    return f'<p class="refused">{escape(sentence)}</p>'
 
 
-def boxes(reading: ImagePrediction, chosen: int) -> str:
+# ---- the verdict
+
+
+def verdict(prediction: ImagePrediction, chosen: int) -> dict[str, str]:
+    """The properties of the verdict's component for one face of the picture."""
+    if not prediction.faces:
+        return {"value": NO_FACE, "details": ""}
+    face, count = prediction.faces[chosen], len(prediction.faces)
+    which = f' <span class="which">face {chosen + 1} of {count}</span>' if count > 1 else ""
+    chip = ' <span class="low">low confidence</span>' if face.low_confidence else ""
+    said = f"<p><strong>{escape(face.emotion.capitalize())}</strong> {face.confidence:.0%}{chip}{which}</p>"
+    details = f"{label_set(face)}{bars(face)}{model_input(face)}"
+    return {"value": said, "details": details}
+
+
+def label_set(face: FacePrediction) -> str:
+    """The prediction set and, where it is wide, why; nothing for a model without one."""
+    labels = face.prediction_set
+    if not labels:
+        return ""
+    if len(labels) == 1:
+        return f'<p class="set">Prediction set: <b>{escape(labels[0])}</b> alone, which is right for 9 faces in 10.</p>'
+    names = ", ".join(f"<b>{escape(label)}</b>" for label in labels)
+    first, second = (f"{escape(label)} has {face.probabilities[label]:.0%}" for label in labels[:2])
+    return (
+        f'<p class="set">Prediction set: {names}. For 9 faces in 10 one of these is right. It holds '
+        f"{len(labels)} labels because no single one stands out: {first}, {second}.</p>"
+    )
+
+
+def bars(face: FacePrediction) -> str:
+    """The probability of every label, highest first."""
+    ranked = sorted(face.probabilities.items(), key=lambda entry: -entry[1])
+    rows = "".join(
+        f'<li{_in_set(face, name)}><span>{escape(name)}</span><i style="--share: {share:.4f}"></i>'
+        f"<output>{share:.0%}</output></li>"
+        for name, share in ranked
+    )
+    return f'<ul class="bars" aria-label="Probabilities">{rows}</ul>'
+
+
+def _in_set(face: FacePrediction, name: str) -> str:
+    return ' class="in"' if name in (face.prediction_set or [face.emotion]) else ""
+
+
+def model_input(face: FacePrediction) -> str:
+    """The crop as the model gets it, enlarged without smoothing, and the way on to its explanation."""
+    return (
+        f'<div class="input"><figure><img src="{encode.data_url(face.crop)}" alt="The face as 48 by 48 grey pixels">'
+        "<figcaption>Model input, 48×48</figcaption></figure>"
+        '<button type="button" class="explain">Explain →</button></div>'
+    )
+
+
+# ---- the picture
+
+
+def boxes(prediction: ImagePrediction, chosen: int) -> str:
     """The boxes over the picture. With several faces they are buttons, which the strip repeats for the keyboard."""
-    return "".join(_box(face, index, reading, index == chosen) for index, face in enumerate(reading.faces))
+    return "".join(_box(face, index, prediction, index == chosen) for index, face in enumerate(prediction.faces))
 
 
-def _box(face: FacePrediction, index: int, reading: ImagePrediction, chosen: bool) -> str:
-    several = len(reading.faces) > 1
-    left, top, right, bottom = _shares(face, reading.size)
+def _box(face: FacePrediction, index: int, prediction: ImagePrediction, chosen: bool) -> str:
+    several = len(prediction.faces) > 1
+    left, top, right, bottom = _shares(face, prediction.size)
     label = caption(face, index, several)
     shown = label if right - left > 0.1 or chosen or not several else str(index + 1)
     place = f"left:{left:.2%};top:{top:.2%};width:{right - left:.2%};height:{bottom - top:.2%}"
-    names = "box" + " chosen" * chosen + " top" * _near_the_top(top, reading.size) + " right" * (left + right > 1.1)
+    names = "box" + " chosen" * chosen + " top" * _near_the_top(top, prediction.size) + " right" * (left + right > 1.1)
     tag, more = ("button", f' type="button" tabindex="-1" data-choice="{index}"') if several else ("div", "")
     return f'<{tag}{more} class="{names}" style="{place}" title="{label}"><span>{shown}</span></{tag}>'
 
@@ -97,24 +107,24 @@ def _shares(face: FacePrediction, size: tuple[int, int]) -> tuple[float, ...]:
 
 
 def _near_the_top(top: float, size: tuple[int, int]) -> bool:
-    """Whether a label over the box would stick out of the picture as it is drawn beside the inputs, 510 pixels wide."""
+    """Whether a label over the box would stick out of the picture as it is drawn, 510 pixels wide at most."""
     width, height = size
     return top * min(510 * height / width, 420) < 14
 
 
-def strip(reading: ImagePrediction, chosen: int) -> str:
+def strip(prediction: ImagePrediction, chosen: int) -> str:
     """A button for every face where there are several, else nothing."""
-    if len(reading.faces) < 2:
+    if len(prediction.faces) < 2:
         return ""
-    labels = [caption(face, index, True) for index, face in enumerate(reading.faces)]
-    return _strip("Choose a face", [face.crop for face in reading.faces], labels, chosen)
+    labels = [f"{index + 1} {escape(face.emotion)}" for index, face in enumerate(prediction.faces)]
+    return _strip("Choose a face", [face.crop for face in prediction.faces], labels, chosen)
 
 
 def examples(pictures: dict[str, np.ndarray]) -> str:
     """A button for every example picture, by name."""
     thumbnails = [Image.fromarray(pixels).resize((96, 96)) for pixels in pictures.values()]
     buttons = _strip("Examples", [np.asarray(thumbnail) for thumbnail in thumbnails], map(escape, pictures))
-    return f"<p>Or start from an average of many faces, nobody's own:</p>{buttons}" if pictures else ""
+    return f"<p>Examples (averaged, no real person)</p>{buttons}" if pictures else ""
 
 
 def _strip(title: str, pictures: Iterable[np.ndarray], labels: Iterable[str], chosen: int | None = None) -> str:
@@ -129,27 +139,5 @@ def _strip(title: str, pictures: Iterable[np.ndarray], labels: Iterable[str], ch
 
 
 def caption(face: FacePrediction, index: int, numbered: bool) -> str:
-    """`2 happy`, or `2 happy?` where the network is unsure."""
-    return f"{index + 1} " * numbered + escape(face.emotion) + "?" * face.low_confidence
-
-
-def answer(reading: ImagePrediction, chosen: int) -> str:
-    """What the network says about the chosen face, as a sentence."""
-    if not reading.faces:
-        return (
-            "<p>No face was found here. Try a picture in which the face is larger and turned to the camera, "
-            "or take the whole picture as a face.</p>"
-        )
-    face, count = reading.faces[chosen], len(reading.faces)
-    which = f"face {chosen + 1} of {count}" if count > 1 else ""
-    ranked = sorted(face.probabilities.items(), key=lambda entry: -entry[1])
-    if face.low_confidence:
-        guesses = ", ".join(f"perhaps {escape(name)} ({share:.0%})" for name, share in ranked[:2])
-        return f"<p><strong>Unsure</strong> {which + ': ' if which else ''}{guesses}</p>"
-    name, share = ranked[0]
-    return f"<p><strong>{escape(name.capitalize())}</strong> {share:.0%}{', ' + which if which else ''}</p>"
-
-
-def seen(face: FacePrediction) -> str:
-    """The crop as the network gets it, enlarged without smoothing."""
-    return f'<img src="{encode.data_url(face.crop)}" alt="The face as 48 by 48 grey pixels">'
+    """`2 happy 82%`."""
+    return f"{index + 1} " * numbered + f"{escape(face.emotion)} {face.confidence:.0%}"
