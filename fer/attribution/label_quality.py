@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fer.attribution.last_layer import cross_validated_probabilities, fit_last_layer
 from fer.attribution.training_examples import CheckpointFeatures, self_influence
+from fer.utils.artifacts import Artifact
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,3 +136,28 @@ def _ranks(values: Tensor) -> Tensor:
     last = count.cumsum(0)
     middle = (last - (count + 1) / 2).double()  # from 0
     return middle[place] / max(len(values) - 1, 1)
+
+
+# ------------------------------------------------------------------------------------------------ its file
+
+
+KEPT = 100  # the most suspect faces of each split
+_TEXTS, _NUMBERS = ("label", "suggested", "annotators"), ("probability_of_label", "probability_of_suggested")
+
+
+def _parse(kept: dict) -> dict:
+    for part in kept["splits"]:
+        for row in part["rows"]:
+            texts = all(isinstance(row[name], str) for name in _TEXTS)
+            if not (texts and isinstance(row["row"], int) and all(0 <= row[name] <= 1 for name in _NUMBERS)):
+                raise ValueError("a row that no list of suspect labels has")
+        if not (isinstance(part["split"], str) and part["split"].isalnum() and part["n"] > 0 and "annotators" in part):
+            raise ValueError("a split that no data set has")
+        if part["annotators"]:
+            orders_ = part["annotators"]["contradicted"]
+            if not {"suspicion", "loss"} <= orders_.keys() or not all(name.isidentifier() for name in orders_):
+                raise ValueError("orders that no list of suspect labels has")
+    return kept
+
+
+ARTIFACT = Artifact("suspects.json", "suspects", _parse)

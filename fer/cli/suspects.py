@@ -32,6 +32,8 @@ def suspects(
     for part in splits:
         teachers = Path(out_of_fold) if out_of_fold and part.name in (_TRAINING, _OWN) else None
         found.append(_audited(part, trained, network, teachers, as_json))
+    if not splits[0].paths and (folder := checkpoint.resolve_path(network)):
+        _keep(found, folder)
     if file:
         rows = [row for part in found for row in part["rows"]]
         write_text(file, tables.line(rows[0]) + "".join(tables.line(row.values()) for row in rows))
@@ -43,6 +45,14 @@ def suspects(
     if file:
         print(f"written to {file}")
     return None
+
+
+def _keep(found: list[dict], folder: Path) -> None:
+    """The most suspect faces of FER-2013, beside the weights, for the page to show; without a picture."""
+    from fer.attribution import label_quality
+
+    splits = [part | {"rows": part["rows"][: label_quality.KEPT]} for part in found]
+    label_quality.ARTIFACT.save(folder, {"splits": splits})
 
 
 @dataclass(frozen=True)

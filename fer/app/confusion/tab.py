@@ -13,7 +13,7 @@ from gradio.context import get_render_context
 from gradio.events import Dependency
 
 from fer.app import components, static
-from fer.app.confusion import handlers, matrix, upload
+from fer.app.confusion import handlers, matrix, suspects, upload
 from fer.app.confusion.request import NO_MODEL, OWN, SPLIT_NAMES, ConfusionRequest, error_text
 from fer.app.errors import user_error
 from fer.app.events import QUIET, by_name
@@ -60,6 +60,7 @@ def tab(session: Session) -> None:
     outputs = _outputs(values) | {name: controls[name] for name in ("compare_with", "ensemble_with")}
     with gr.Accordion("FER+ annotators", open=False):
         outputs["annotators"] = _html("annotators", values["annotators"])
+    suspects.section(session)
     with gr.Accordion("Export", open=False) as export:
         exported = components.box("", "saved")
     outputs |= {"selected": gr.State(None), "drawn_for": gr.State(None), "current_face": session.face}

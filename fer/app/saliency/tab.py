@@ -10,7 +10,7 @@ from gradio.context import get_render_context
 
 from fer.app.components import choices, fold
 from fer.app.events import QUIET
-from fer.app.saliency import benchmarks, handlers, view
+from fer.app.saliency import benchmarks, concepts, handlers, training_examples, view
 from fer.app.saliency.handlers import CHOSEN, DRAWINGS, GRAIN, NOTHING, OWN, CurrentRequest
 from fer.app.session import Session
 from fer.attribution import baselines
@@ -62,6 +62,8 @@ def tab(shared: Session) -> None:
     for title, found in ((LOOKS, benchmarks.looks), (TRUSTED, benchmarks.ranking)):
         tell = partial(found, shared.weights)
         fold(shared, title, tell, css_template=view.CSS, padding=False, elem_id=found.__name__)
+    training_examples.section(shared)
+    concepts.section(shared)
     question = [shared.face, shared.model, method, target, against, baseline, layer]
     menus = [method, target, against, layer]
     answer = [words, explained, left, trusted, curves, forgot, everything]
