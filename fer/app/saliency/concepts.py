@@ -50,10 +50,11 @@ def section(session: Session) -> None:
 
 def open_face(face: np.ndarray | None, name: str, *, weights: Path) -> tuple[dict, dict, str]:
     """The concepts that can be weakened, none of which is yet, and their shares."""
-    known = concept_benchmark.read(weights / str(name)) if face is not None else None
+    drawn = render(face, name, [], 0, weights=weights)  # which refuses a model that is not there
+    known = concept_benchmark.read(weights / name) if face is not None else None
     numbers = [] if known is None else [(f"Concept {number}", number) for number in range(len(known.basis))]
     menu = gr.update(choices=numbers, value=[])
-    return gr.update(visible=known is not None), menu, render(face, name, [], 0, weights=weights)
+    return gr.update(visible=known is not None), menu, drawn
 
 
 def render(face: np.ndarray | None, name: str, removed: list[int], kept: float, *, weights: Path) -> str:
