@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
-from fer.app import api, integrity, lifecycle, memory, static, strip
+from fer.app import address, api, integrity, lifecycle, memory, static, strip
 from fer.app.activations import tab as activations_tab
 from fer.app.blocks import Guarded, Server
 from fer.app.confusion import tab as confusion_tab
@@ -69,14 +69,16 @@ def build(weights: Path | None = None) -> gr.Blocks:
         filter_request = gr.State(None)
         with gr.Tabs(elem_id="tabs") as tabs:
             session = Session(weights, names, model, face, filter_request, shown, tabs)
+            parts = {}
             for name, tab in TABS.items():
-                with gr.Tab(name, id=name, elem_id=f"tab-{name.lower()}"):
+                with gr.Tab(name, id=name, elem_id=f"tab-{name.lower()}") as parts[name]:
                     tab(session)
+        session.address["model"] = model
         strip.wire(session)
         bind_changes(session)
         api.publish(session)
         session.filter_request.change(lambda: gr.Tabs(selected="Filters"), None, tabs, **QUIET)
-        page.load(named, None, tabs, queue=False, **QUIET)
+        address.bind(session, parts, {view.id: view for view in parts["Predict"].children[0].children})
     return bound(page.queue(max_size=MOST, default_concurrency_limit=2, api_open=False))
 
 
@@ -85,12 +87,6 @@ def link_to_web_page() -> str:
     address = os.environ.get("FER_WEB_PAGE", "")
     fits = re.fullmatch(r"https://[\w.~/-]+", address)
     return f" [Camera and photos without a server, in your browser alone]({address})" if fits else ""
-
-
-def named(request: gr.Request) -> gr.Tabs:
-    """The tab that the page's address names, as in `?tab=Filters`."""
-    name = request.query_params.get("tab")
-    return gr.Tabs(selected=name) if name in TABS else gr.skip()
 
 
 def launch(page: gr.Blocks, allowed: Iterable[str] = (), **where: object) -> tuple:

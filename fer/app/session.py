@@ -8,6 +8,7 @@ Every `tab(session)` gets the page's one `Session`:
     session.filter_request              what the Filters tab is to show next, a gr.State of FilterRequest or None
     on_model_change(session, f, *outputs, inputs=())    f(name, *inputs) after another model was chosen, wherever
     on_face_change(session, f, *outputs, inputs=())     f(face, *inputs) after another face was chosen, wherever
+    session.address["method"] = menu    the menu's value stands in the page's address, see `address.py`
     session.model_change_in("Saliency") an event: another model was chosen while this tab is open. For slow work, with
                                         the tab's own `select` for what was chosen while it was not.
 
@@ -41,7 +42,7 @@ class FilterRequest:
     @property
     def query_params(self) -> dict[str, str]:
         """As a link to the filter's card would have it."""
-        asked = {"network": self.network, "layer": self.layer, "filter": str(self.filter)}
+        asked = {"model": self.network, "layer": self.layer, "filter": str(self.filter)}
         return {"tab": "Filters", **asked, "preset": "clear", "steps": str(PRESETS["clear"].steps), "seed": "0"}
 
 
@@ -65,6 +66,7 @@ class Session:
     filter_request: gr.State
     strip: gr.HTML
     tabs: gr.Tabs  # as an output, `gr.Tabs(selected="Saliency")` opens a tab
+    address: dict[str, gr.Dropdown | gr.Radio] = field(default_factory=dict)  # see `address.py`
     model_listeners: list[Listener] = field(default_factory=list)
     face_listeners: list[Listener] = field(default_factory=list)
 

@@ -4,6 +4,7 @@ model, face, strip = layout(weights, names)     inside the page's Blocks, before
 wire(session)                                   after them
 """
 
+import base64
 from html import escape
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import numpy as np
 import torch
 
 from fer.app import static
-from fer.app.events import QUIET, on_face_change, on_model_change, visible_if
+from fer.app.errors import user_error
+from fer.app.events import QUIET, event_value, on_face_change, on_model_change, visible_if
 from fer.app.examples import example_face, example_name
 from fer.app.model_cache import load_network, outline
 from fer.app.session import Session
+from fer.data.image_io import open_image
 from fer.inference import predictor
 from fer.models import summary
 from fer.plotting import encode
@@ -50,13 +53,32 @@ def wire(session: Session) -> None:
     on_face_change(session, drawn, session.strip, inputs=(session.model,))
     on_model_change(session, lambda name, face: drawn(face, name), session.strip, inputs=(session.face,))
     session.model.change(None, None, None, js=TELL_OPEN_TAB, **QUIET)
+    session.strip.kept(kept_face, None, session.face, **QUIET)
 
 
-def describe(face: np.ndarray, name: str | None, *, weights: Path) -> dict[str, str]:
+def describe(face: np.ndarray, name: str | None, *, weights: Path) -> dict[str, object]:
     """The strip's properties for a face, uint8 (48, 48): its picture, its prediction and where it is from."""
     example = example_name(face)
     source = f"Example: average of many {example} faces" if example else "Current face"
-    return {"value": prediction(face, name, weights), "picture": encode.data_url(face), "source": escape(source)}
+    return {
+        "value": prediction(face, name, weights),
+        "picture": encode.data_url(face),
+        "source": escape(source),
+        "own": not example,
+    }
+
+
+def kept_face(event: gr.EventData) -> np.ndarray:
+    """The face, uint8 (48, 48), that the visitor's browser kept over a reload. Raises gr.Error for anything else."""
+    address = event_value(event, "picture")
+    try:
+        sent = base64.b64decode(address.removeprefix("data:image/png;base64,")[:20_000], validate=True)
+        face = open_image(sent)[..., 0]
+    except (AttributeError, ValueError):  # ImageError is one
+        raise user_error("The face that was kept cannot be read. Please choose it again.") from None
+    if face.shape != (48, 48):
+        raise user_error(f"The face that was kept is {face.shape[1]}x{face.shape[0]}: 48x48 would be right.")
+    return face.copy()
 
 
 def prediction(face: np.ndarray, name: str | None, weights: Path) -> str:

@@ -173,6 +173,35 @@ def test_on_a_phone_the_verdict_stands_on_the_first_screen(visit):
     assert box["y"] + box["height"] <= 667
 
 
+def test_the_address_follows_the_page_and_restores_it(visit):
+    """Tab, model and split survive a reload; what is not known is ignored with a word."""
+    page = visit()
+    page.locator("#model input").click()
+    page.get_by_role("option", name="vgg16-relu").click()
+    page.get_by_role("tab", name="Confusion").click()
+    page.wait_for_function("/model=vgg16-relu/.test(location) && /tab=Confusion/.test(location)")
+    page.reload()
+    expect(page.locator("#figures")).to_contain_text("0.1250", timeout=20_000)
+    expect(page.locator("#model input")).to_have_value(re.compile("^vgg16-relu"))
+    page = visit(query="?tab=Nowhere&model=gpt&view=Live")
+    expect(page.locator(".toast-body")).to_contain_text("tab=Nowhere, model=gpt", timeout=20_000)
+    expect(page.locator("#camera")).to_be_visible()
+
+
+def test_a_face_outlives_a_reload_only_where_the_visitor_asks_for_it(visit):
+    page = visit()
+    upload(page, scene(220))
+    expect(page.locator("#strip small")).to_have_text("Current face", timeout=20_000)
+    page.reload()
+    expect(page.locator("#strip small")).to_contain_text("Example")
+    upload(page, scene(220))
+    page.locator("#strip .keep").check(timeout=20_000)
+    face = page.locator("#strip img").get_attribute("src")
+    page.reload()
+    expect(page.locator("#strip img")).to_have_attribute("src", face, timeout=20_000)
+    expect(page.locator("#strip .keep")).to_be_checked()
+
+
 def test_a_webcam_shot_gets_an_answer(visit):
     page = visit()
     page.get_by_label("Capture from camera").click()
@@ -356,7 +385,7 @@ def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
     picture = page.locator("#filter-card img").first.get_attribute("src")
     page.locator("#filter-card a").click()
-    page.wait_for_url("**/?tab=Filters&network=compact&layer=dense_1&filter=5&preset=clear&steps=2&seed=3")
+    page.wait_for_url("**/?tab=Filters&model=compact&layer=dense_1&filter=5&preset=clear&steps=2&seed=3")
     expect(page.locator("#filter-card img").first).to_have_attribute("src", picture, timeout=60_000)
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact")
     expect(page.locator("#sheet .tiles button")).to_have_count(1)
@@ -365,7 +394,7 @@ def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
 
 def test_a_link_to_another_network_turns_all_menus_to_it(visit):
     """The page starts with `compact`, which has no such layer in these tests."""
-    page = visit(query="?tab=Filters&network=compact-ferplus&layer=conv2d_2&filter=5&preset=clear&steps=1&seed=0")
+    page = visit(query="?tab=Filters&model=compact-ferplus&layer=conv2d_2&filter=5&preset=clear&steps=1&seed=0")
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=60_000)
     expect(page.locator("#model input")).to_have_value(re.compile("^compact-ferplus"), timeout=20_000)
     expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters see 8 x 8", timeout=20_000)

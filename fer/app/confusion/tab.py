@@ -64,6 +64,7 @@ def tab(session: Session) -> None:
     with gr.Accordion("Export", open=False) as export:
         exported = components.box("", "saved")
     outputs |= {"selected": gr.State(None), "drawn_for": gr.State(None), "current_face": session.face}
+    session.address["split"] = controls["split"]
     inputs = [session.model, *controls.values()]
     outputs |= {"export": export, "exported": exported}
     _wire(session, inputs, upload_parts, outputs)

@@ -194,7 +194,7 @@ def link(grown: VisualizationState, index: int) -> str | None:
     asked = grown.asked
     if asked.face is not None:
         return None  # a face is its visitor's own and goes into no address
-    keys = {"network": asked.network, "layer": asked.layer, "filter": asked.filters[index], "preset": asked.preset}
+    keys = {"model": asked.network, "layer": asked.layer, "filter": asked.filters[index], "preset": asked.preset}
     return "?" + urlencode({"tab": TAB, **keys, "steps": asked.steps, "seed": asked.seed, **dict(asked.parts)})
 
 
@@ -202,7 +202,7 @@ def linked(query: dict[str, str], weights: Path) -> job.VisualizationRequest | N
     """What such an address asks for: None where it speaks of no filter. Raises gr.Error for what cannot be grown."""
     if query.get("tab") != TAB or "filter" not in query:
         return None
-    words = [str(query.get(key, ""))[:100] for key in ("network", "layer", "filter", "preset")]
+    words = [str(query.get(key, ""))[:100] for key in ("model", "layer", "filter", "preset")]
     steps, seed = (_number(query.get(key, "")) for key in ("steps", "seed"))
     parts = tuple((part, str(query[part])[:100]) for part in PARTS if part in query)
     return job.ask(weights, *words, steps, seed, parts=parts)

@@ -19,3 +19,18 @@ element.addEventListener('click', async event => {
   }
   setTimeout(() => { button.textContent = 'Share'; }, 2000);
 });
+
+// A face is kept only where the visitor asks for it: its 48x48 pixels, in this browser tab, gone with it.
+const KEPT = 'fer-face', box = () => element.querySelector('.keep');
+function showKept() {
+  if (!box()) return;
+  box().checked = sessionStorage.getItem(KEPT) !== null;
+  if (box().checked) sessionStorage.setItem(KEPT, props.picture);
+}
+element.addEventListener('change', event => {
+  if (event.target !== box()) return;
+  if (box().checked) sessionStorage.setItem(KEPT, props.picture);
+  else sessionStorage.removeItem(KEPT);
+});
+watch(['picture', 'value'], showKept);
+if (sessionStorage.getItem(KEPT)) setTimeout(() => trigger('kept', {picture: sessionStorage.getItem(KEPT)}), 0);
