@@ -96,8 +96,8 @@ def test_so_many_emotions_are_taken_for_the_same_as_in_the_report():
 
 
 def test_filters_that_can_go_and_pixels_that_matter_are_as_measured():
-    first = redundancy.load_redundancy(checkpoint.WEIGHTS / "cnn").thinned[0]
-    assert row("first filters see")[3].startswith(f"{first['ways']['merged']['can_go']} of 64")
+    first = redundancy.load_redundancy(checkpoint.WEIGHTS / "cnn").pruned[0]
+    assert row("first filters see")[3].startswith(f"{first['strategies']['reconstruct']['removable']} of 64")
     assert (
         f"{region_benchmark.load_region_attribution(checkpoint.WEIGHTS / 'compact').claim.times:.2f} times"
         in row("Eyes")[3]

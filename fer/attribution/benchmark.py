@@ -1,9 +1,9 @@
-"""Which saliency methods can be trusted on a network: ``python -m fer trust NETWORK``.
+"""Benchmark of the saliency methods on a network: ``python -m fer trust NETWORK``.
 
-Each method's maps of some faces of PublicTest, for the network's own answers, are scored by region correlation (does
-the answer fall where the map says?) and by fidelity (does the map foretell what a soft change does?), and some of them
-are compared with the maps of the network once its last layer has forgotten what it learnt (Adebayo et al. 2018). What
-is found stands in ``trust.json`` beside the weights, stamped with their digest; the page orders the methods by it.
+The maps of each method, for the network's own predictions on faces of PublicTest, are scored by the faithfulness
+correlation and the infidelity score (see `faithfulness.py`). A parameter randomisation test (Adebayo et al. 2018)
+compares the maps of some faces with those of the network with a re-initialised last layer. The results are kept in
+``attribution_benchmark.json`` beside the weights, stamped with their digest; the page orders the methods by them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from fer.data.dataset import FaceDataset
 from fer.models.clone import fuse_for_inference
 from fer.utils.artifacts import Artifact
 
-FILE = "trust.json"
+FILE = "attribution_benchmark.json"
 NUM_RANDOMIZED = 32  # faces for the forgetful network: ranks differ little from face to face
 _BLOCK = 16  # faces that are explained at once
 
@@ -72,7 +72,7 @@ def run_benchmark(network: nn.Module, faces: Tensor, quiet: bool = False) -> lis
         rows.append(_row(method, scores, torch.cat(ranks)[:NUM_RANDOMIZED].mean().item()))
     controls = [faithfulness.control_scores(block.faces, block.changes) for block in blocks]
     rows += [_row(name, [scores[name] for scores in controls], None) for name in controls[0]]
-    return sorted(rows, key=lambda row: -row["correlation"])
+    return sorted(rows, key=lambda row: -row["faithfulness_correlation"])
 
 
 def _face_batches(network: nn.Module, faces: Tensor) -> Iterator[_FaceBatch]:
@@ -87,11 +87,11 @@ def _row(method: str, scores: Sequence[Tensor], forgotten: float | None) -> dict
     error = 1.96 * correlations.std().item() / len(correlations) ** 0.5
     return {
         "method": method,
-        "correlation": round(correlations.mean().item(), 4),
-        "error": round(error, 4),
-        "fidelity": round(fidelities.mean().item(), 4),
-        "forgotten": None if forgotten is None else round(forgotten, 4),
-        "faces": len(correlations),
+        "faithfulness_correlation": round(correlations.mean().item(), 4),
+        "ci95_half_width": round(error, 4),
+        "infidelity_score": round(fidelities.mean().item(), 4),
+        "randomization_rank_corr": None if forgotten is None else round(forgotten, 4),
+        "n": len(correlations),
     }
 
 
@@ -113,8 +113,8 @@ def _parse(kept: dict) -> list[dict]:
 
 def _is_valid(row: dict) -> bool:
     """Whether it names a method or a control, and its numbers are numbers."""
-    numbers = [row[key] for key in ("correlation", "error", "fidelity", "faces")]
-    forgotten = row.get("forgotten")
+    numbers = [row[key] for key in ("faithfulness_correlation", "ci95_half_width", "infidelity_score", "n")]
+    forgotten = row.get("randomization_rank_corr")
     numbers += [] if forgotten is None else [forgotten]
     return isinstance(row["method"], str) and all(isfinite(number) for number in numbers)
 

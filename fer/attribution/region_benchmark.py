@@ -2,7 +2,7 @@
 
 Report 2 says that eyes, nose, mouth and cheeks matter, hair and plain skin do not. Here that is a number: the share of
 a map's size that lies in each part of FER-2013's frame, over the share of pixels that the part has. What is found
-stands in ``regions.npz`` beside the weights, stamped with their digest.
+stands in ``attribution_regions.npz`` beside the weights, stamped with their digest.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from fer.data.dataset import FaceDataset
 from fer.models.clone import fuse_for_inference
 from fer.utils.artifacts import Artifact
 
-FILE = "regions.npz"
+FILE = "attribution_regions.npz"
 _BLOCK = 16  # faces that are explained at once
 
 CLAIMED_REGIONS = ("eyes", "nose", "mouth", "cheeks")  # what matters, by report 2

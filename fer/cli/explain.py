@@ -37,7 +37,7 @@ def saliency(
 
 
 def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
-    """Measures how far each saliency method's maps of a network can be trusted; writes weights/<name>/trust.json."""
+    """Scores each saliency method on a network; writes weights/<name>/attribution_benchmark.json."""
     from fer.attribution import benchmark
 
     trained = checkpoint.load_model(network)
@@ -47,15 +47,18 @@ def trust(network: str, faces: int, root: str | None, as_json: bool) -> None:
         benchmark.save_benchmark(rows, folder)
     if as_json:
         return print_json(rows)
-    print(f"{'method':22} {'region correlation':>18} {'fidelity':>9} {'forgetful network':>18}")
+    print(f"{'method':22} {'faithfulness corr.':>24} {'infidelity score':>16} {'randomized rank corr.':>25}")
     for row in rows:
-        forgot = "" if row["forgotten"] is None else f"{row['forgotten']:18.3f}"
-        print(f"{row['method']:22} {row['correlation']:+10.3f} +- {row['error']:.3f} {row['fidelity']:9.3f} {forgot}")
+        rank = row["randomization_rank_corr"]
+        print(
+            f"{row['method']:22} {row['faithfulness_correlation']:+15.3f} +- {row['ci95_half_width']:.3f} "
+            f"{row['infidelity_score']:16.3f} {'' if rank is None else f'{rank:25.3f}'}"
+        )
     return None
 
 
 def regions(network: str, each: int, root: str | None, as_json: bool) -> None:
-    """Measures which parts of the face a network looks at, by emotion; writes weights/<name>/regions.npz."""
+    """Measures attribution by face region and emotion; writes weights/<name>/attribution_regions.npz."""
     from fer.attribution import region_benchmark
 
     trained = checkpoint.load_model(network)
@@ -108,7 +111,7 @@ def ascend(
 
 
 def atlas(network: str, root: str | None, as_json: bool) -> None:
-    """Grows every filter of a network once and keeps the pictures in weights/<name>/atlas/, for the page to show."""
+    """Visualizes every filter of a network; keeps the images in weights/<name>/feature_vis/, for the page to show."""
     from fer.features import atlas
 
     began, trained, folder = time.perf_counter(), checkpoint.load_model(network), checkpoint.resolve_path(network)
@@ -119,7 +122,9 @@ def atlas(network: str, root: str | None, as_json: bool) -> None:
     for layer, found in atlas.build_atlas(trained, folder, pixels, quiet=as_json):
         rows.append({"layer": layer} | atlas.layer_metrics(found))
         if not as_json:
-            print("{layer:10} {filters:4} filters, {dead:3} dead, two seeds agree {agreement:.2f}".format(**rows[-1]))
+            print(
+                "{layer:10} {filters:4} filters, {dead:3} dead, two seeds agree {seed_agreement:.2f}".format(**rows[-1])
+            )
     told = {
         "seconds": round(time.perf_counter() - began, 1),
         "bytes": atlas.total_bytes(folder),

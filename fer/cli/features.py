@@ -30,7 +30,7 @@ def activations(
 
 
 def redundancy(network: str, faces: int, thin: str | None, root: str | None, as_json: bool) -> None:
-    """Measures which filters say the same and what is lost without them; writes weights/<name>/redundancy.npz."""
+    """Measures which filters are redundant and what pruning them costs; writes weights/<name>/filter_redundancy.npz."""
     from fer.features import pruning_curve
     from fer.release import model_card
 
@@ -43,5 +43,5 @@ def redundancy(network: str, faces: int, thin: str | None, root: str | None, as_
     if folder:
         model_card.write_redundancy_section(folder, pruning_curve.card_section(found))
     if as_json:
-        return print_json({"faces": found.faces, "layers": found.rows(), "thinned": found.thinned})
+        return print_json({"faces": found.faces, "layers": found.rows(), "pruned": found.pruned})
     print("\n".join(pruning_curve.format_lines(found)))

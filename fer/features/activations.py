@@ -3,7 +3,7 @@
     values = maps(network, "conv2d_1", faces)           # (B, 64, 46, 46), raw, signed where the layer is
 
 Hooks on a network that several visitors share would give one of them the other's maps; a slice of a chain cannot.
-`redundancy.py` tells over many faces which filters say the same, `pruning.py` removes them.
+`redundancy.py` finds redundant filters over many faces, `pruning.py` removes them.
 """
 
 import torch

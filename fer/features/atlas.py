@@ -1,10 +1,10 @@
-"""What every filter of a network likes to see, grown once and kept beside the weights: ``python -m fer atlas NETWORK``.
+"""Feature visualizations of all filters of a network, kept beside the weights: ``python -m fer atlas NETWORK``.
 
-    layer = atlas.read(folder, "conv2d_3")     # a `Layer`, at once; None where there is none of these very weights
+    layer = atlas.load_layer(folder, "conv2d_3")     # a LayerVisualization; None where there is none of these weights
 
-For each convolution, and for the classes, ``atlas/<layer>.webp`` holds the pictures of preset `clear`, seed 0, and
-``atlas/<layer>.npz`` what goes with them, stamped with the digest of the weights: once those change, the atlas is
-stale, and `read` gives nothing. A layer that is there already is not made again, so a command that was stopped goes on.
+For each convolution and for the classes, ``feature_vis/<layer>.webp`` holds the images of preset `clear` with seed 0,
+and ``feature_vis/<layer>.npz`` their values, stamped with the digest of the weights: those of other weights are stale
+and not loaded. A layer that is there already is not made again, so a command that was stopped goes on.
 """
 
 import functools
@@ -33,7 +33,7 @@ SNAPSHOT_EVERY = 8  # steps from one point of a curve to the next
 NUM_TOP_IMAGES = 9  # faces that are kept of each filter
 VERSIONS = {"conv2d": 1, "dense": 2}  # of the preset's pictures of such a layer: count up whenever they change
 DUPLICATE_CORRELATION = 0.95  # faces that correlate more than this, mirrored or not, are taken for one picture
-_FOLDER, _COLUMNS, _QUALITY = "atlas", 16, 80
+_FOLDER, _COLUMNS, _QUALITY = "feature_vis", 16, 80
 _BATCH = 64  # filters, or faces, at once
 
 
@@ -43,13 +43,13 @@ class LayerVisualization:
 
     images: np.ndarray  # uint8 (C, S, S), each stretched from black to white
     curves: np.ndarray  # float32 (C, F), the ascent values at each of the F frames, the last ones at the end
-    agreement: np.ndarray  # float32 (C,), of the pictures of two seeds
+    seed_agreement: np.ndarray  # float32 (C,), of the pictures of two seeds
     dead: np.ndarray  # bool (C,), no gradient from the start
-    answers: (
+    activations: (
         np.ndarray
     )  # float32 (C, B), to the real faces that excite it most, the highest first; B is 0 without faces
-    faces: np.ndarray  # int32 (C, B), which faces of PublicTest those are, no picture twice
-    places: np.ndarray  # uint8 (C, B, 2), row and column in its map where it answers most; 0 for a class
+    image_indices: np.ndarray  # int32 (C, B), which faces of PublicTest those are, no picture twice
+    positions: np.ndarray  # uint8 (C, B, 2), row and column in its map where it answers most; 0 for a class
 
     @property
     def values(self) -> np.ndarray:
@@ -83,7 +83,7 @@ def build_atlas(
 
 def _is_complete(folder: Path, layer: str, with_faces: bool) -> bool:
     found = load_layer(folder, layer)
-    return found is not None and (found.faces.shape[1] > 0 or not with_faces)
+    return found is not None and (found.image_indices.shape[1] > 0 or not with_faces)
 
 
 def visualize_layer(
@@ -97,9 +97,9 @@ def visualize_layer(
         frames, (*_, other) = (_snapshots(network, layer, numbers, seed) for seed in (SEED, OTHER_SEED))
         curves, end = torch.stack([frame.values for frame in frames], 1), frames[-1]  # (64, F)
         parts.append((end.images[:, 0], curves, quality.seed_agreement(end.images, other.images), end.dead))
-    images, curves, agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    images, curves, seed_agreement, dead = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     nothing = np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int32), np.zeros((count, 0, 2), np.uint8)
-    return LayerVisualization(_to_uint8(images), curves, agreement, dead, *(best or nothing))
+    return LayerVisualization(_to_uint8(images), curves, seed_agreement, dead, *(best or nothing))
 
 
 def _snapshots(network: NamedSequential, layer: str, numbers: range, seed: int) -> list[visualization.Snapshot]:
@@ -156,17 +156,18 @@ def _without_duplicates(candidates: Tensor, rows: Tensor, mirrored: Tensor) -> T
 
 
 def layer_metrics(found: LayerVisualization) -> dict[str, int | float]:
-    """A layer in numbers: filters, dead ones, how well two seeds agree, and how far beyond the best real face.
+    """Metrics of a layer: {"filters", "dead", "seed_agreement", "ratio_to_best_image"}.
 
-    beyond: the middle filter's ascent value as so many times its best real face's answer; None without faces.
+    ratio_to_best_image: the median over the filters of the image's value, divided by the highest activation of a real
+    face; None without faces.
     """
-    best = found.answers[:, 0] if found.answers.shape[1] else np.zeros(0, np.float32)
+    best = found.activations[:, 0] if found.activations.shape[1] else np.zeros(0, np.float32)
     ratios = (found.values / best)[best > 0] if len(best) else best
     return {
         "filters": len(found.values),
         "dead": int(found.dead.sum()),
-        "agreement": round(float(found.agreement.mean()), 4),
-        "beyond": round(float(np.median(ratios)), 2) if len(ratios) else None,
+        "seed_agreement": round(float(found.seed_agreement.mean()), 4),
+        "ratio_to_best_image": round(float(np.median(ratios)), 2) if len(ratios) else None,
     }
 
 
@@ -227,7 +228,7 @@ def _is_valid(found: LayerVisualization) -> bool:
     """Whether there is a row of everything for every filter, a curve for every step, and only numbers."""
     steps = len(range(0, STEPS, SNAPSHOT_EVERY)) + 1
     rows = all(len(getattr(found, field.name)) == len(found.curves) for field in fields(LayerVisualization))
-    best = found.answers.shape == found.faces.shape == found.places.shape[:2]
+    best = found.activations.shape == found.image_indices.shape == found.positions.shape[:2]
     return rows and best and found.curves.shape[1:] == (steps,) and bool(np.isfinite(found.curves).all())
 
 

@@ -46,20 +46,28 @@ class LayerReport:
         return similarity.map_correlation(torch.from_numpy(self.values).flatten(1)).numpy()
 
     def redundant(self) -> list[dict]:
-        """The filters that say the same as another: {"filter", "twin", "correlation"}.
+        """The filters that another one represents: {"filter", "representative", "correlation"}.
 
         Over many faces where the layer was measured, else over this one.
         """
         if self.known:
-            stand_in, agrees, found = self.known.stand_in, self.known.agrees, self.known.repeated()
+            representative, corr, found = (
+                self.known.representative,
+                self.known.representative_corr,
+                self.known.redundant(),
+            )
         elif (alike := self.alike()) is not None:
-            stand_in = similarity.representatives(torch.from_numpy(alike)).numpy()
-            agrees = alike[np.arange(len(alike)), stand_in]
-            found = np.flatnonzero(stand_in != np.arange(len(alike)))
+            representative = similarity.representatives(torch.from_numpy(alike)).numpy()
+            corr = alike[np.arange(len(alike)), representative]
+            found = np.flatnonzero(representative != np.arange(len(alike)))
         else:
             return []
         return [
-            {"filter": int(number), "twin": int(stand_in[number]), "correlation": round(float(agrees[number]), 3)}
+            {
+                "filter": int(number),
+                "representative": int(representative[number]),
+                "correlation": round(float(corr[number]), 3),
+            }
             for number in found
         ]
 
@@ -82,7 +90,7 @@ class LayerReport:
             f"{row['highest']:9.3f}"
             for row in self.rows()
         ]
-        redundant = ", ".join(f"{row['filter']} as {row['twin']}" for row in self.redundant())
+        redundant = ", ".join(f"{row['filter']} as {row['representative']}" for row in self.redundant())
         over = "over many faces" if self.known else "on this face"
         return [*words, f"the same, {over}: {redundant or 'none'}"]
 

@@ -127,7 +127,7 @@ def _reconstruct(left: _RemainingFilters) -> tuple[Tensor, Callable[[int], Tenso
     return 1 / own[:-1], solved
 
 
-STRATEGIES: dict[str, Strategy] = {"merged": _reconstruct, "twin": _nearest, "cut": _mean}
+STRATEGIES: dict[str, Strategy] = {"reconstruct": _reconstruct, "nearest": _nearest, "mean": _mean}
 
 
 @dataclass(frozen=True)

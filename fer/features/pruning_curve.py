@@ -37,7 +37,7 @@ def update_redundancy(
     layers: str | None,
     quiet: bool = False,
 ) -> redundancy.Redundancy:
-    """Measures which filters say the same, over so many faces of PublicTest, and what is lost without those of layers.
+    """Measures redundancy over `faces` faces of PublicTest, and the pruning curves of `layers`.
 
     layers: written as `conv2d_1,conv2d_2`; the first one's if None. What is known of these weights stays, and what is
     found is added to it in the network's folder. Raises ValueError for a layer whose filters cannot be removed.
@@ -51,30 +51,28 @@ def update_redundancy(
     if known is None or known.faces != min(faces, len(public)):
         chosen = dataset.random_subset(public, faces)
         found = redundancy.measure_redundancy(network, chosen.pixels, quiet)
-        known = redundancy.Redundancy(len(chosen), found, known.thinned if known else [])
+        known = redundancy.Redundancy(len(chosen), found, known.pruned if known else [])
     fitted_on = dataset.random_subset(training, faces).pixels
-    thinned = {row["layer"]: row for row in known.thinned}
+    thinned = {row["layer"]: row for row in known.pruned}
     thinned |= {layer: measure_pruning(network, layer, fitted_on, public, quiet) for layer in wanted}
     order = [layer for layer in pruning.removable(network) if layer in thinned]
-    known = replace(known, thinned=[thinned[layer] for layer in order])
+    known = replace(known, pruned=[thinned[layer] for layer in order])
     if folder:
         redundancy.save_redundancy(known, folder)
-        for row in known.thinned:
-            with atomic_write(folder / f"thinning-{row['layer']}.png") as partial:
+        for row in known.pruned:
+            with atomic_write(folder / f"pruning-{row['layer']}.png") as partial:
                 pruning_curves(row).savefig(partial, dpi=120)
     return known
 
 
 def format_lines(found: redundancy.Redundancy) -> list[str]:
     """What was found, for a person: a line a layer, and one for each way to remove filters."""
-    words = [f"{'layer':24}{'filters':>8}{'repeated':>10}{'dead':>6}{'always on':>11}{'effective rank':>16}"]
-    words += [
-        f"{row['layer']:24}{row['filters']:8}{row['repeated']:10}{row['dead']:6}{row['always']:11}{row['rank']:16}"
-        for row in found.rows()
-    ]
-    for row in found.thinned:
-        for way, curve in row["ways"].items():
-            went, whole = curve["can_go"], curve["rows"][0]
+    columns = ("filters", "redundant", "dead", "always_active", "effective_rank")
+    words = [f"{'layer':24}" + "".join(f"{column.replace('_', ' '):>16}" for column in columns)]
+    words += [f"{row['layer']:24}" + "".join(f"{row[column]:16}" for column in columns) for row in found.rows()]
+    for row in found.pruned:
+        for way, curve in row["strategies"].items():
+            went, whole = curve["removable"], curve["rows"][0]
             left = next(one for one in curve["rows"] if one["kept"] == row["filters"] - went)
             words.append(
                 f"{row['layer']}, {way}: {went} of {row['filters']} filters can go: {whole['accuracy']:.4f} -> "
@@ -86,28 +84,29 @@ def format_lines(found: redundancy.Redundancy) -> list[str]:
 def card_section(found: redundancy.Redundancy) -> str:
     """What was found, for a network's card, in Markdown."""
     words = [
-        f"Over {found.faces:,} faces of PublicTest. A filter says the same as another if their maps correlate above "
-        f"{REDUNDANT_CORRELATION}; the effective rank is how many filters with nothing in common would be as varied.",
+        f"Over {found.faces:,} faces of PublicTest. A filter is redundant if its maps correlate above "
+        f"{REDUNDANT_CORRELATION} with those of another one, its representative. The effective rank (Roy and Vetterli "
+        "2007) is the number of uncorrelated filters that would vary as much.",
         "",
-        "| layer | filters | say the same | dead | always on | effective rank |",
+        "| layer | filters | redundant | dead | always active | effective rank |",
         "|---|---|---|---|---|---|",
     ]
     words += [f"| {' | '.join(str(part) for part in row.values())} |" for row in found.rows()]
-    for row in found.thinned:
-        words += ["", *_pruning_section(row), "", f"![accuracy against filters kept](thinning-{row['layer']}.png)"]
+    for row in found.pruned:
+        words += ["", *_pruning_section(row), "", f"![accuracy against filters kept](pruning-{row['layer']}.png)"]
     return "\n".join(words)
 
 
 def _pruning_section(row: dict) -> list[str]:
     """How many filters of a layer can go, and the accuracy at every count that was tried, as a table."""
-    ways = row["ways"]
-    went = ", ".join(f"{curve['can_go']} ({way})" for way, curve in ways.items())
-    first = ways["merged"]["rows"][0]
+    ways = row["strategies"]
+    went = ", ".join(f"{curve['removable']} ({way})" for way, curve in ways.items())
+    first = ways["reconstruct"]["rows"][0]
     lines = [
-        f"Of the {row['filters']} filters of `{row['layer']}`, so many can be removed without training anew before "
-        f"half a point of accuracy is lost: {went}. Accuracy on PublicTest, n {first['n']:,}, with its 95 % interval; "
-        "what a removed filter said is `merged` into all others, or its nearest `twin` speaks for it, or it is `cut` "
-        "down to its mean:",
+        f"Of the {row['filters']} filters of `{row['layer']}`, so many can be pruned without retraining before half a "
+        f"point of accuracy is lost: {went}. Accuracy on PublicTest, n {first['n']:,}, with its 95 % interval. A "
+        "pruned filter is replaced by the least-squares `reconstruct`ion from all others, by its `nearest` other "
+        "filter, or by its `mean`:",
         "",
         f"| filters kept | {' | '.join(ways)} |",
         f"|---|{'---|' * len(ways)}",
@@ -125,15 +124,15 @@ def _pruning_section(row: dict) -> list[str]:
 def measure_pruning(
     network: NamedSequential, layer: str, fitted_on: Tensor, judged_on: FaceDataset, quiet: bool = False
 ) -> dict:
-    """Removes the filters of a layer in every way of `pruning.WAYS`, and measures each smaller network.
+    """Prunes the filters of a layer with each of `pruning.STRATEGIES`, and measures each smaller network.
 
-    fitted_on: uint8 faces (N, 48, 48) of Training. The result can be kept as JSON: {"layer", "filters", "ways": {way:
-    {"can_go", "rows": [{"kept", "accuracy", "n", "ci95"}]}}}, rows from all filters down.
+    fitted_on: uint8 faces (N, 48, 48) of Training. The result can be kept as JSON: {"layer", "filters", "strategies":
+    {strategy: {"removable", "rows": [{"kept", "accuracy", "n", "ci95"}]}}}, rows from all filters down.
     """
     moments = pruning.second_moments(network, layer, fitted_on)
     whole = _accuracy_row(network, len(moments) - 1, judged_on)
     ways = {way: _curve(network, layer, moments, way, judged_on, whole, quiet) for way in pruning.STRATEGIES}
-    return {"layer": layer, "filters": len(moments) - 1, "ways": ways}
+    return {"layer": layer, "filters": len(moments) - 1, "strategies": ways}
 
 
 def _curve(
@@ -158,7 +157,7 @@ def _curve(
         middle = (enough + few) // 2
         enough, few = (enough, middle) if tried(middle) else (middle, few)
     ordered = [rows[kept] for kept in sorted(rows, reverse=True)]
-    return {"can_go": num_removable(ordered), "rows": ordered}
+    return {"removable": num_removable(ordered), "rows": ordered}
 
 
 def filter_counts(filters: int) -> list[int]:

@@ -1,13 +1,13 @@
-"""Which filters of a network say the same, over many faces: ``python -m fer redundancy NETWORK``.
+"""Redundant filters of a network, over many faces: ``python -m fer redundancy NETWORK``.
 
 Report 1 looks at the 64 outputs of the first convolution for one face and sees that many are nearly alike. Here that
 is counted, layer by layer, over faces of PublicTest; and `pruning.py` removes filters to see what is lost. Both are
-kept in ``redundancy.npz`` beside the weights, stamped with the digest of the weights they were measured of.
+kept in ``filter_redundancy.npz`` beside the weights, stamped with the digest of the weights they were measured of.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from fer.models import checkpoint
 from fer.models.layers import NamedSequential, Normalize
 from fer.utils.artifacts import Artifact
 
-FILE = "redundancy.npz"
+FILE = "filter_redundancy.npz"
 NUM_SIMILAR = 3  # of each filter are kept
 _BLOCK = 64  # faces at once
 _CHANGELESS = 1e-3  # a span of answers below which a filter or unit tells nothing; SELU's floor is -1.758
@@ -29,53 +29,57 @@ _CHANGELESS = 1e-3  # a span of answers below which a filter or unit tells nothi
 
 @dataclass(frozen=True)
 class LayerRedundancy:
-    """What was found of a layer of C filters, over all faces and all places of its maps.
+    """What was measured of a layer of C filters, over all faces and all positions of its maps.
 
-    twins: the TWINS filters whose maps correlate highest with each one's, int (C, T). alike: how highly, float (C, T).
-    stand_in: which filter can stand for each (see `activations.stand_ins`), (C,). agrees: how highly each correlates
-    with that, (C,). order: all of them, each followed by
-    the one most like it, (C,). dead: whether a filter answers the same whatever the face, bool (C,). always: whether
-    it is above 0 everywhere, bool (C,). above: the share of its answers above 0, (C,). mean, spread: of its answers,
-    (C,). rank: the effective rank of the layer's correlations (Roy and Vetterli 2007), 1..C: as many filters that have
-    nothing in common would be as varied.
+    most_similar: for each filter the NUM_SIMILAR others whose maps correlate highest with its own, int (C, T).
+    similarity: those correlations, float (C, T). representative: the filter that can stand for each, its own number
+    where there is none (see `similarity.representatives`), int (C,). representative_corr: the correlation with it,
+    (C,). order: all filters, each followed by the most similar one left, int (C,). dead: whether a filter's output is
+    constant over all faces, bool (C,). always_active: whether it is above 0 everywhere, bool (C,). positive_share:
+    share of its outputs above 0, (C,). mean, spread: mean and standard deviation of its outputs, (C,). effective_rank:
+    of the layer's correlation matrix, 1..C (Roy and Vetterli 2007): the number of uncorrelated filters that would vary
+    as much.
     """
 
     name: str
-    twins: np.ndarray
-    alike: np.ndarray
-    stand_in: np.ndarray
-    agrees: np.ndarray
+    most_similar: np.ndarray
+    similarity: np.ndarray
+    representative: np.ndarray
+    representative_corr: np.ndarray
     order: np.ndarray
     dead: np.ndarray
-    always: np.ndarray
-    above: np.ndarray
+    always_active: np.ndarray
+    positive_share: np.ndarray
     mean: np.ndarray
     spread: np.ndarray
-    rank: float
+    effective_rank: float
 
-    def repeated(self) -> np.ndarray:
-        """The filters for which another can stand."""
-        return np.flatnonzero((self.stand_in != np.arange(len(self.mean))) & ~self.dead)
+    def redundant(self) -> np.ndarray:
+        """The numbers of the filters that another one represents; dead ones are left out."""
+        return np.flatnonzero((self.representative != np.arange(len(self.mean))) & ~self.dead)
 
     def row(self) -> dict:
-        """The layer in numbers, for a table; `repeated`: filters that a near-twin can stand for."""
+        """The layer in numbers, for a table."""
         return {
             "layer": self.name,
             "filters": len(self.mean),
-            "repeated": len(self.repeated()),
+            "redundant": len(self.redundant()),
             "dead": int(self.dead.sum()),
-            "always": int(self.always.sum()),
-            "rank": round(self.rank, 1),
+            "always_active": int(self.always_active.sum()),
+            "effective_rank": round(self.effective_rank, 1),
         }
 
 
 @dataclass(frozen=True)
 class Redundancy:
-    """What is kept of a network: its layers by name, how many faces, and what removing filters cost (`pruning.py`)."""
+    """What was measured of a model: the number of faces, its layers by name, and its pruning curves.
+
+    pruned: see `pruning_curve.measure_pruning`.
+    """
 
     faces: int
     layers: dict[str, LayerRedundancy]
-    thinned: list[dict] = field(default_factory=list)
+    pruned: list[dict] = field(default_factory=list)
 
     def rows(self) -> list[dict]:
         return [layer.row() for layer in self.layers.values()]
@@ -146,20 +150,22 @@ def _summarize_layer(name: str, sums: _RunningMoments, bounded: bool) -> LayerRe
     others = alike.clone().fill_diagonal_(-2)
     best = others.topk(min(NUM_SIMILAR, len(alike) - 1))
     spread = covariance.diagonal().clamp(min=0).sqrt()
-    stand_in = similarity.representatives(alike)
+    representative = similarity.representatives(alike)
     found = {
-        "twins": best.indices.short(),
-        "alike": best.values.half(),
-        "stand_in": stand_in.short(),
-        "agrees": alike[torch.arange(len(alike)), stand_in].half(),
+        "most_similar": best.indices.short(),
+        "similarity": best.values.half(),
+        "representative": representative.short(),
+        "representative_corr": alike[torch.arange(len(alike)), representative].half(),
         "order": torch.tensor(similarity.seriate(others, int(spread.argmax()))).short(),
         "dead": dead,
-        "always": (sums.low > 0) & ~dead & (not bounded),
-        "above": (sums.above / sums.count).half(),
+        "always_active": (sums.low > 0) & ~dead & (not bounded),
+        "positive_share": (sums.above / sums.count).half(),
         "mean": sums.mean(),
         "spread": spread,
     }
-    return LayerRedundancy(name, **{key: value.numpy() for key, value in found.items()}, rank=effective_rank(alike))
+    return LayerRedundancy(
+        name, **{key: value.numpy() for key, value in found.items()}, effective_rank=effective_rank(alike)
+    )
 
 
 def effective_rank(alike: Tensor) -> float:
@@ -180,8 +186,8 @@ def effective_rank(alike: Tensor) -> float:
 
 def save_redundancy(found: Redundancy, folder: Path) -> None:
     """Keeps it beside the weights of ``folder``, stamped with their digest."""
-    about = {"faces": found.faces, "thinned": found.thinned}
-    about["ranks"] = {name: layer.rank for name, layer in found.layers.items()}
+    about = {"faces": found.faces, "pruned": found.pruned}
+    about["effective_ranks"] = {name: layer.effective_rank for name, layer in found.layers.items()}
     kept = {
         f"{name}/{key}": value
         for name, layer in found.layers.items()
@@ -198,29 +204,32 @@ def load_redundancy(folder: Path) -> Redundancy | None:
 
 def _parse(kept: dict[str, np.ndarray]) -> Redundancy:
     about = json.loads(str(kept["about"]))
-    layers = {name: _parse_layer(name, kept, float(rank)) for name, rank in about["ranks"].items()}
-    return Redundancy(int(about["faces"]), layers, [_check_pruning(row, layers) for row in about["thinned"]])
+    layers = {name: _parse_layer(name, kept, float(rank)) for name, rank in about["effective_ranks"].items()}
+    return Redundancy(int(about["faces"]), layers, [_check_pruning(row, layers) for row in about["pruned"]])
 
 
 def _parse_layer(name: str, kept: dict[str, np.ndarray], rank: float) -> LayerRedundancy:
     """One layer. Raises ValueError where a filter lacks something, or another one is named that there is not."""
-    keys = ("twins", "alike", "stand_in", "agrees", "order", "dead", "always", "above", "mean", "spread")
+    keys = [field.name for field in fields(LayerRedundancy) if field.name not in ("name", "effective_rank")]
     parts = {key: kept[f"{name}/{key}"] for key in keys}
     count = len(parts["mean"])
     if any(len(part) != count for part in parts.values()):
         raise ValueError(f"{name} has {count} filters, but not of all that is kept of them")
-    if any(part.min() < 0 or part.max() >= count for part in (parts["twins"], parts["stand_in"], parts["order"])):
+    if any(
+        part.min() < 0 or part.max() >= count
+        for part in (parts["most_similar"], parts["representative"], parts["order"])
+    ):
         raise ValueError(f"{name} names filters that it has not")
-    return LayerRedundancy(name, **parts, rank=rank)
+    return LayerRedundancy(name, **parts, effective_rank=rank)
 
 
 def _check_pruning(row: dict, layers: dict[str, LayerRedundancy]) -> dict:
     """What removing a layer's filters cost, as `pruning.py` found it. Raises what `read` catches for anything else."""
     if row["filters"] != len(layers[row["layer"]].mean):
         raise ValueError(f"{row['layer']} has other filters")
-    for curve in row["ways"].values():
+    for curve in row["strategies"].values():
         by_kept = {part["kept"]: (part["accuracy"], part["n"], *part["ci95"]) for part in curve["rows"]}
-        sum(by_kept[row["filters"] - curve["can_go"]] + by_kept[curve["rows"][0]["kept"]])
+        sum(by_kept[row["filters"] - curve["removable"]] + by_kept[curve["rows"][0]["kept"]])
     return row
 
 

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-REDUNDANT_CORRELATION = 0.95  # a correlation above which two filters' maps say the same
+REDUNDANT_CORRELATION = 0.95  # between two filters, above which one is redundant
 
 
 def map_correlation(values: Tensor) -> Tensor:

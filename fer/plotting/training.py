@@ -75,7 +75,7 @@ def pruning_curves(found: dict) -> Figure:
     """
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
-    for number, (way, curve) in enumerate(found["ways"].items()):
+    for number, (way, curve) in enumerate(found["strategies"].items()):
         kept, accuracy = ([row[key] for row in curve["rows"]] for key in ("kept", "accuracy"))
         axes.plot(kept, accuracy, color=PALETTE[number], linewidth=1.5, marker=".", label=way)
         if number == 0:

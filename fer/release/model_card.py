@@ -114,11 +114,11 @@ def front_matter(network: FERModel) -> str:
 
 
 def write_redundancy_section(folder: Path, section: str) -> None:
-    """Writes, or renews, the card's part on filters that say the same; nothing where there is no card."""
+    """Writes, or renews, the card's section on redundancy and pruning; nothing where there is no card."""
     path = folder / "README.md"
     if not path.is_file():
         return
-    text, title = path.read_text(encoding="utf-8"), "## Which filters say the same"
+    text, title = path.read_text(encoding="utf-8"), "## Redundant filters and pruning"
     if _REDUNDANCY_MARKS[0] not in text:
         marked = f"{title}\n\n{_REDUNDANCY_MARKS[0]}\n{_REDUNDANCY_MARKS[1]}\n\n"
         before, use, after = text.partition("## Use and limits")

@@ -22,7 +22,7 @@ def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPO
         said = [_said(alike, row.layer) for row in layers]
         rows += [{"network": network.name, **asdict(row), **more} for row, more in zip(layers, said, strict=True)]
         whole = {"network": network.name, "layer": "all", **redundancy.total(layers)}
-        whole |= {"say_the_same": sum(more["say_the_same"] for more in said)} if alike else {}
+        whole |= {"redundant": sum(more["redundant"] for more in said)} if alike else {}
         private = network.metrics.get("private_test", {})
         measured = {key: private.get(key) for key in ("accuracy", "n", "ci95")}
         rows.append(whole | measured | {"report": REPORT.get(network.name)})
@@ -30,8 +30,8 @@ def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPO
         f"Counted on {len(settings.splits[1]):,} faces of PublicTest. A unit is an output channel of an activation "
         "layer. It is dead if it is 0 for every face, and changeless if it varies by less than 0.001 (the dead ones "
         "included): SELU is 0 for no number but 0, so only the second is a fair comparison.",
-        "Which say the same, with maps that correlate above .95, and the effective rank, as many units as would be as "
-        "varied with nothing in common, are those of `python -m fer redundancy` where that was run.",
+        "How many are redundant, with maps that correlate above .95 with another one, and the effective rank "
+        "are those of `python -m fer redundancy` where that was run.",
         "The accuracy is the shipped network's on PrivateTest, the report's its own score.",
     ]
     begun = {network.name: Path(start).name for network in nets if (start := network.train_config.get("init_from"))}
@@ -45,4 +45,4 @@ def _said(alike: redundancy.Redundancy | None, layer: str) -> dict:
     if alike is None:
         return {}
     row = alike.layers[layer].row()
-    return {"say_the_same": row["repeated"], "effective_rank": row["rank"]}
+    return {"redundant": row["redundant"], "effective_rank": row["effective_rank"]}

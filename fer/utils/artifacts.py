@@ -1,6 +1,6 @@
 """Files that are measured of a model and kept beside its weights, each stamped with the digest of those weights.
 
-    REGIONS = Artifact("regions.npz", "regions", parse)
+    REGIONS = Artifact("attribution_regions.npz", "regions", parse)
     REGIONS.save(folder, {"face": face, "maps": maps})
     found = REGIONS.load(folder)                         # what parse makes of it; an error where it is stale or broken
 

@@ -54,7 +54,7 @@ def weights(tmp_path_factory) -> Path:
     found = features_redundancy.measure_redundancy(checkpoint.load_model("cnn", folder), pixels, quiet=True)
     rows = [{"kept": 64, "accuracy": 0.5, "n": 20, "ci95": [0.3, 0.7]}]
     rows += [{"kept": 60, "accuracy": 0.499, "n": 20, "ci95": [0.3, 0.7]}]
-    thinned = [{"layer": "conv2d_1", "filters": 64, "ways": {"merged": {"can_go": 4, "rows": rows}}}]
+    thinned = [{"layer": "conv2d_1", "filters": 64, "strategies": {"reconstruct": {"removable": 4, "rows": rows}}}]
     features_redundancy.save_redundancy(features_redundancy.Redundancy(20, found, thinned), folder / "cnn")
     return folder
 
@@ -163,7 +163,7 @@ def test_a_map_s_card_frames_its_brightest_spot_and_names_its_twin(weights, face
 def test_a_shut_filter_is_marked_dead_and_a_repeated_one_with_its_stand_in(weights, face):
     value, _ = grid.sheet(see(weights, face, "activation_1").answer, [1, 2, 3], None, False, face)
     dead, *others = value.split("<button")[1:]
-    assert ">dead<" in dead and sum("says the same as" in tile for tile in others) == 1
+    assert ">dead<" in dead and sum("redundant with" in tile for tile in others) == 1
     assert "never changes" in activations_card.card(*card_of(weights, face, "activation_1", 1))
 
 

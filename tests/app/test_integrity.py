@@ -44,7 +44,16 @@ def sound(tmp_path_factory) -> Path:
     (folder / "history.csv").write_text("epoch,loss,accuracy,public_loss,public_accuracy\n1,2,0.2,2,0.2\n")
     write_atlas(folder, "dense_4", 7, 48)
     benchmark.save_benchmark(
-        [{"method": "gradient", "correlation": 0.1, "error": 0.1, "fidelity": 0.1, "faces": 9}], folder
+        [
+            {
+                "method": "gradient",
+                "faithfulness_correlation": 0.1,
+                "ci95_half_width": 0.1,
+                "infidelity_score": 0.1,
+                "n": 9,
+            }
+        ],
+        folder,
     )
     seven = np.full((7, 2), 5)
     shares = np.full((7, len(face_regions.FACE_REGIONS)), 0.1)
@@ -209,31 +218,31 @@ BESIDE: dict[str, Callable[[Path], object]] = {
     "history not text": put("history.csv", b"\xff\xfe\0"),
     "history of words": put("history.csv", b"epoch,loss\nx,y\n"),
     "history cut": put("history.csv", b"epoch,loss\n1\n"),
-    "atlas cut": cut("atlas/dense_4.npz"),
-    "atlas picture cut": cut("atlas/dense_4.webp"),
-    "atlas picture missing": lambda folder: (folder / "atlas/dense_4.webp").unlink(),
-    "atlas of fewer filters": altered("atlas/dense_4.npz", "curves", lambda a: a[:3]),
-    "atlas of shorter curves": altered("atlas/dense_4.npz", "curves", lambda a: a[:, :3]),
-    "atlas with NaN": altered("atlas/dense_4.npz", "curves", lambda a: a * np.nan),
-    "atlas with a pickle": altered("atlas/dense_4.npz", "dead", lambda a: OBJECTS),
-    "trust no JSON": put("trust.json", b"{"),
-    "trust not text": put("trust.json", b"\xff"),
-    "trust a list": put("trust.json", b"[]"),
-    "trust nested without end": put("trust.json", b"[" * 100_000),
+    "atlas cut": cut("feature_vis/dense_4.npz"),
+    "atlas picture cut": cut("feature_vis/dense_4.webp"),
+    "atlas picture missing": lambda folder: (folder / "feature_vis/dense_4.webp").unlink(),
+    "atlas of fewer filters": altered("feature_vis/dense_4.npz", "curves", lambda a: a[:3]),
+    "atlas of shorter curves": altered("feature_vis/dense_4.npz", "curves", lambda a: a[:, :3]),
+    "atlas with NaN": altered("feature_vis/dense_4.npz", "curves", lambda a: a * np.nan),
+    "atlas with a pickle": altered("feature_vis/dense_4.npz", "dead", lambda a: OBJECTS),
+    "trust no JSON": put("attribution_benchmark.json", b"{"),
+    "trust not text": put("attribution_benchmark.json", b"\xff"),
+    "trust a list": put("attribution_benchmark.json", b"[]"),
+    "trust nested without end": put("attribution_benchmark.json", b"[" * 100_000),
     "trust rows a number": kept(5),
     "trust rows of words": kept(["x"]),
     "trust rows empty": kept([{}]),
     "trust rows with NaN": kept([dict.fromkeys(("correlation", "error", "fidelity", "faces"), float("nan"))]),
-    "regions cut": cut("regions.npz"),
-    "regions of other shape": altered("regions.npz", "maps", lambda a: a[:, :, :5]),
-    "regions of fewer labels": altered("regions.npz", "labels", lambda a: a[:2]),
-    "regions without faces": altered("regions.npz", "counts", lambda a: a * 0),
-    "regions with NaN": altered("regions.npz", "maps", lambda a: a * np.nan),
-    "regions with a pickle": altered("regions.npz", "labels", lambda a: OBJECTS),
-    "redundancy cut": cut("redundancy.npz"),
-    "redundancy of fewer filters": altered("redundancy.npz", "/dead", lambda a: a[:3]),
-    "redundancy naming others": altered("redundancy.npz", "/stand_in", lambda a: a + 30_000),
-    "redundancy with a pickle": altered("redundancy.npz", "about", lambda a: OBJECTS),
+    "regions cut": cut("attribution_regions.npz"),
+    "regions of other shape": altered("attribution_regions.npz", "maps", lambda a: a[:, :, :5]),
+    "regions of fewer labels": altered("attribution_regions.npz", "labels", lambda a: a[:2]),
+    "regions without faces": altered("attribution_regions.npz", "counts", lambda a: a * 0),
+    "regions with NaN": altered("attribution_regions.npz", "maps", lambda a: a * np.nan),
+    "regions with a pickle": altered("attribution_regions.npz", "labels", lambda a: OBJECTS),
+    "redundancy cut": cut("filter_redundancy.npz"),
+    "redundancy of fewer filters": altered("filter_redundancy.npz", "/dead", lambda a: a[:3]),
+    "redundancy naming others": altered("filter_redundancy.npz", "/representative", lambda a: a + 30_000),
+    "redundancy with a pickle": altered("filter_redundancy.npz", "about", lambda a: OBJECTS),
     "everything stale": lambda folder: checkpoint.save_model(checkpoint.FERModel("dnn").eval(), folder),
 }
 

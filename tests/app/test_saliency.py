@@ -338,8 +338,8 @@ def test_what_was_measured_orders_the_methods_and_is_told(face, tmp_path):
     """The most faithful method is chosen when the tab is first opened; the best control stands in its sentence."""
     weights = write_networks(tmp_path)
     scores = {"occlusion": 0.61, "gradient": 0.2, "blob": 0.12, "noise": 0.0}
-    numbers = {"error": 0.1, "fidelity": 0.1, "forgotten": 0.9, "faces": 200}
-    rows = [{"method": name, "correlation": score} | numbers for name, score in scores.items()]
+    numbers = {"ci95_half_width": 0.1, "infidelity_score": 0.1, "randomization_rank_corr": 0.9, "n": 200}
+    rows = [{"method": name, "faithfulness_correlation": score} | numbers for name, score in scores.items()]
     benchmark.save_benchmark(rows, weights / "compact-ferplus")
     question = (face, "compact-ferplus", "deeplift", "blurred", 20, [], CurrentRequest(), None)
     found = list(saliency_handlers.opened(*question, weights=weights))[-1]

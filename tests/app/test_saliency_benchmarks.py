@@ -39,9 +39,30 @@ def test_a_figure_an_emotion_says_where_it_is_looked_at_most(weights):
 def test_methods_and_controls_stand_in_their_order_with_what_forgetting_leaves(weights):
     """The control is grey and has no bracket; what does not depend on the network is marked."""
     rows = [
-        {"method": "occlusion", "correlation": 0.6, "error": 0.1, "fidelity": 0.3, "forgotten": 0.31, "faces": 9},
-        {"method": "blob", "correlation": -0.1, "error": 0.1, "fidelity": 0.0, "forgotten": None, "faces": 9},
-        {"method": "guided", "correlation": -0.2, "error": 0.1, "fidelity": 0.0, "forgotten": 0.9, "faces": 9},
+        {
+            "method": "occlusion",
+            "faithfulness_correlation": 0.6,
+            "ci95_half_width": 0.1,
+            "infidelity_score": 0.3,
+            "randomization_rank_corr": 0.31,
+            "n": 9,
+        },
+        {
+            "method": "blob",
+            "faithfulness_correlation": -0.1,
+            "ci95_half_width": 0.1,
+            "infidelity_score": 0.0,
+            "randomization_rank_corr": None,
+            "n": 9,
+        },
+        {
+            "method": "guided",
+            "faithfulness_correlation": -0.2,
+            "ci95_half_width": 0.1,
+            "infidelity_score": 0.0,
+            "randomization_rank_corr": 0.9,
+            "n": 9,
+        },
     ]
     benchmark.save_benchmark(rows, weights / "net")
     drawn = benchmarks.ranking(weights, "net")

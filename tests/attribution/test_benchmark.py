@@ -28,17 +28,17 @@ def noisy_faces() -> Tensor:
 
 def test_an_exact_method_is_faithful_and_a_map_of_noise_is_not(rows: list[dict]):
     """Integrated gradients of a sum are right to .95; noise stays within .1 of 0."""
-    scores = {row["method"]: row["correlation"] for row in rows}
+    scores = {row["method"]: row["faithfulness_correlation"] for row in rows}
     assert scores["integrated-gradients"] > 0.95 and abs(scores["noise"]) < 0.1
-    fidelities = {row["method"]: row["fidelity"] for row in rows}
+    fidelities = {row["method"]: row["infidelity_score"] for row in rows}
     assert fidelities["integrated-gradients"] > 0.95 and fidelities["gradient"] > 0.95 and fidelities["noise"] < 0.1
 
 
 def test_the_most_faithful_method_stands_first_and_what_does_not_hold_is_left_out(rows: list[dict]):
     """No convolution, so no Grad-CAM; controls have no network that could forget."""
-    correlations = [row["correlation"] for row in rows]
-    assert correlations == sorted(correlations, reverse=True) and all(row["faces"] == 18 for row in rows)
-    forgotten = {row["method"]: row["forgotten"] for row in rows}
+    correlations = [row["faithfulness_correlation"] for row in rows]
+    assert correlations == sorted(correlations, reverse=True) and all(row["n"] == 18 for row in rows)
+    forgotten = {row["method"]: row["randomization_rank_corr"] for row in rows}
     assert "grad-cam" not in forgotten and forgotten["edges"] is None and -1 <= forgotten["gradient"] <= 1
 
 
@@ -55,7 +55,14 @@ def test_the_faces_are_always_the_same_and_have_no_duplicate():
         benchmark.sample_faces(split, 5)
 
 
-ROW = {"method": "gradient", "correlation": 0.5, "error": 0.1, "fidelity": 0.2, "forgotten": 0.3, "faces": 2}
+ROW = {
+    "method": "gradient",
+    "faithfulness_correlation": 0.5,
+    "ci95_half_width": 0.1,
+    "infidelity_score": 0.2,
+    "randomization_rank_corr": 0.3,
+    "n": 2,
+}
 
 
 @pytest.fixture
@@ -73,7 +80,7 @@ def test_a_broken_file_counts_as_not_measured(folder: Path, broken: str):
     benchmark.save_benchmark([ROW], folder)
     assert benchmark.load_benchmark(folder) == [ROW]
     kept = json.loads((folder / benchmark.FILE).read_text())
-    for bad in ({"method": 3}, {"faces": "many"}):
+    for bad in ({"method": 3}, {"n": "many"}):
         (folder / benchmark.FILE).write_text(json.dumps(kept | {"rows": [ROW | bad]}))
         assert benchmark.load_benchmark(folder) == []
 

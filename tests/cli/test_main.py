@@ -189,7 +189,7 @@ def test_what_saliency_cannot_do_is_told(predicting: None, capsys, tmp_path: Pat
 
 
 def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights: Path, tmp_path: Path, capsys):
-    """Of a cnn whose filter 3 is its filter 2: 64 rows, and the pair among those that say the same."""
+    """Of a cnn whose filter 3 is its filter 2: 64 rows, and the pair among the redundant ones."""
     network = FERModel("cnn")
     for part in (network["conv2d_1"].weight.data, network["conv2d_1"].bias.data):
         part[3] = part[2]
@@ -214,12 +214,12 @@ def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, fo
         assert main([*map(str, asked), "--thin", "dense_2"]) == 2
     assert "expected one of dense_1" in capsys.readouterr().err
     assert told[0] == told[1] and told[0]["faces"] == 28
-    assert {"layer", "filters", "repeated", "dead", "always", "rank"} == set(told[0]["layers"][0])
-    assert [(row["layer"], row["filters"]) for row in told[0]["thinned"]] == [("dense_1", 64)]
+    assert {"layer", "filters", "redundant", "dead", "always_active", "effective_rank"} == set(told[0]["layers"][0])
+    assert [(row["layer"], row["filters"]) for row in told[0]["pruned"]] == [("dense_1", 64)]
     card = (folder / "README.md").read_text()
     assert card.startswith("Ours.") and card.endswith("## Use and limits\n\nNone.\n")
-    assert card.count("## Which filters say the same") == 1 and "| dense_1 | 64 |" in card
-    assert (folder / "redundancy.npz").exists() and (folder / "thinning-dense_1.png").exists()
+    assert card.count("## Redundant filters and pruning") == 1 and "| dense_1 | 64 |" in card
+    assert (folder / "filter_redundancy.npz").exists() and (folder / "pruning-dense_1.png").exists()
 
 
 def test_ascend_writes_the_grid_and_tells_every_filter_s_value(weights: Path, tmp_path: Path, capsys):

@@ -176,12 +176,12 @@ def planted() -> NamedSequential:
 def test_a_planted_duplicate_and_a_planted_dead_filter_are_found():
     found = redundancy.measure_redundancy(planted(), pixels(70), quiet=True)
     layer = found["activation_1"]
-    assert layer.twins[3, 0] == 1 and layer.alike[3, 0] > 0.999 and layer.agrees[3] > 0.999
-    assert layer.stand_in[3] == layer.stand_in[1] and layer.dead.tolist() == [False] * 4 + [True, False]
-    assert layer.always.tolist() == [False] * 5 + [True]
+    assert layer.most_similar[3, 0] == 1 and layer.similarity[3, 0] > 0.999 and layer.representative_corr[3] > 0.999
+    assert layer.representative[3] == layer.representative[1] and layer.dead.tolist() == [False] * 4 + [True, False]
+    assert layer.always_active.tolist() == [False] * 5 + [True]
     row = layer.row()
-    assert (row["filters"], row["dead"], row["always"]) == (6, 1, 1) and row["repeated"] >= 1
-    assert layer.above[4] == 0 and layer.above[5] == 1
+    assert (row["filters"], row["dead"], row["always_active"]) == (6, 1, 1) and row["redundant"] >= 1
+    assert layer.positive_share[4] == 0 and layer.positive_share[5] == 1
     assert not found["conv2d_1"].dead.any()  # before its ReLU the filter still answers
 
 
@@ -191,7 +191,7 @@ def test_what_is_summed_block_by_block_is_the_correlation_of_all_answers():
     values = activations.activation_maps(network, "conv2d_1", faces[:, None] / 255).transpose(0, 1).flatten(1)
     expected = torch.corrcoef(values).fill_diagonal_(-2).topk(3)
     layer = redundancy.measure_redundancy(network, faces, quiet=True)["conv2d_1"]
-    assert np.allclose(layer.alike, expected.values, atol=1e-3)
+    assert np.allclose(layer.similarity, expected.values, atol=1e-3)
     assert np.allclose(layer.mean, values.mean(1), atol=1e-4)
     assert np.allclose(layer.spread, values.std(1, correction=0), rtol=1e-3)
 
@@ -206,7 +206,7 @@ def test_the_effective_rank_counts_filters_that_have_nothing_in_common(alike, ra
 def test_a_sigmoid_is_not_called_always_on():
     """It is above 0 by nature."""
     network = network_of(("flatten_1", nn.Flatten()), ("dense_1", nn.Linear(2304, 3)), ("activation_1", nn.Sigmoid()))
-    assert redundancy.measure_redundancy(network, pixels(9), quiet=True)["activation_1"].row()["always"] == 0
+    assert redundancy.measure_redundancy(network, pixels(9), quiet=True)["activation_1"].row()["always_active"] == 0
 
 
 @pytest.fixture
@@ -218,12 +218,12 @@ def folder(tmp_path):
 
 def test_what_is_kept_beside_the_weights_is_read_back_and_belongs_to_them_alone(folder):
     row = {"kept": 6, "accuracy": 0.5, "n": 9, "ci95": [0.2, 0.8]}
-    thinned = [{"layer": "conv2d_1", "filters": 6, "ways": {"merged": {"rows": [row], "can_go": 0}}}]
+    thinned = [{"layer": "conv2d_1", "filters": 6, "strategies": {"reconstruct": {"rows": [row], "removable": 0}}}]
     found = redundancy.Redundancy(9, redundancy.measure_redundancy(small(), pixels(9), quiet=True), thinned)
     redundancy.save_redundancy(found, folder)
     read = redundancy.load_redundancy(folder)
-    assert read.rows() == found.rows() and read.faces == 9 and read.thinned == found.thinned
-    assert all((read.layers["conv2d_2"].twins == found.layers["conv2d_2"].twins).flatten())
+    assert read.rows() == found.rows() and read.faces == 9 and read.pruned == found.pruned
+    assert all((read.layers["conv2d_2"].most_similar == found.layers["conv2d_2"].most_similar).flatten())
     torch.manual_seed(1)
     checkpoint.save_model(checkpoint.FERModel("dnn"), folder)
     assert redundancy.load_redundancy(folder) is None
@@ -239,7 +239,7 @@ def test_a_network_with_all_its_filters_answers_as_before():
     first = next(
         iter(
             pruning.prune_sequence(
-                network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(5)), "merged"
+                network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(5)), "reconstruct"
             )
         )
     )
@@ -261,7 +261,7 @@ def test_filters_really_go_one_by_one(way, layer, norm):
     ).shape == (3, 2)
 
 
-@pytest.mark.parametrize("way", ["merged", "twin"])
+@pytest.mark.parametrize("way", ["reconstruct", "nearest"])
 def test_a_duplicate_and_a_dead_filter_go_first_and_nothing_changes(way):
     """A twin half as loud is spoken for exactly."""
     network, faces = planted(), pixels(40)
@@ -273,11 +273,11 @@ def test_a_duplicate_and_a_dead_filter_go_first_and_nothing_changes(way):
 
 
 def test_the_mean_of_a_filter_that_is_cut_stays():
-    """A filter that always says the same loses nothing by being cut."""
+    """A constant filter is replaced by its mean without loss."""
     network = small()
     network["conv2d_1"].weight.data[2], network["conv2d_1"].bias.data[2] = 0, 3
     steps = list(
-        pruning.prune_sequence(network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(9)), "cut")
+        pruning.prune_sequence(network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(9)), "mean")
     )
     faces = pixels(5, seed=3)[:, None] / 255
     assert 2 not in steps[1].kept and torch.allclose(steps[1].network()(faces), network(faces), atol=1e-5)
@@ -287,7 +287,7 @@ def test_the_network_that_is_thinned_keeps_its_own_weights():
     network = small()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     *_, last = pruning.prune_sequence(
-        network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(9)), "merged"
+        network, "conv2d_1", pruning.second_moments(network, "conv2d_1", pixels(9)), "reconstruct"
     )
     last.network()["conv2d_2"].weight.data.fill_(9)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -305,14 +305,14 @@ def test_a_curve_ends_where_too_much_is_lost_and_finds_the_last_filter_that_can_
     labels = network(faces[:, None] / 255).argmax(1)
     judged = FaceDataset(faces, labels, None, torch.zeros(200, dtype=torch.bool))
     found = pruning_curve.measure_pruning(network, "conv2d_1", pixels(50, seed=5), judged, quiet=True)
-    assert found["filters"] == 6 and list(found["ways"]) == list(pruning.STRATEGIES)
-    for curve in found["ways"].values():
+    assert found["filters"] == 6 and list(found["strategies"]) == list(pruning.STRATEGIES)
+    for curve in found["strategies"].values():
         kept = [row["kept"] for row in curve["rows"]]
         assert kept[0] == 6 and kept == sorted(kept, reverse=True) and curve["rows"][0]["accuracy"] == 1
         assert all(row["n"] == 200 and row["ci95"][0] < row["accuracy"] for row in curve["rows"])
-        fewest = 6 - curve["can_go"]
+        fewest = 6 - curve["removable"]
         assert fewest == 1 or fewest - 1 in kept  # the border was looked for
-    assert found["ways"]["merged"]["can_go"] >= 2
+    assert found["strategies"]["reconstruct"]["removable"] >= 2
 
 
 @pytest.mark.parametrize("accuracies, gone", [([0.6, 0.598, 0.58], 1), ([0.6, 0.59, 0.6], 0), ([0.6, 0.61, 0.596], 2)])
@@ -356,7 +356,7 @@ def test_a_layer_s_answer_names_its_filters_and_those_that_say_the_same():
     face = pixels(1)[0].numpy()
     found = layer_report.layer_report(network, "activation_1", face).summary()
     assert found["layer"] == "activation_1" and len(found["filters"]) == 6 and found["redundant_over"] == "this face"
-    assert {(row["filter"], row["twin"]) for row in found["redundant"]} & {(1, 3), (3, 1)}
+    assert {(row["filter"], row["representative"]) for row in found["redundant"]} & {(1, 3), (3, 1)}
     assert found["filters"][4] == {"filter": 4, "mean": 0.0, "lowest": 0.0, "highest": 0.0}
     assert layer_report.layer_report(network, "dense_1", face).name(1) == "sad"
     assert layer_report.layer_report(network, "probabilities", face).values.sum() == pytest.approx(1)
@@ -382,5 +382,5 @@ def test_a_network_of_other_labels_is_thinned_by_those():
     faces = FaceDataset(pixels(12), torch.zeros(12, dtype=torch.long), votes, torch.zeros(12, dtype=torch.bool))
     network = checkpoint.FERModel("compact-ferplus", ferplus.FERPLUS).eval()
     splits = {"Training": faces, "PublicTest": faces}
-    (found,) = pruning_curve.update_redundancy(network, None, splits, 12, "conv2d_1", quiet=True).thinned
-    assert found["ways"]["cut"]["rows"][0]["n"] == 8
+    (found,) = pruning_curve.update_redundancy(network, None, splits, 12, "conv2d_1", quiet=True).pruned
+    assert found["strategies"]["mean"]["rows"][0]["n"] == 8

@@ -38,7 +38,7 @@ def test_what_is_kept_is_what_the_ascent_gives(network, folder):
     *_, frame = visualization.visualize(network, "conv2d_1", same=False)
     kept = atlas.load_layer(folder, "conv2d_1")
     assert np.allclose(kept.values, frame.values, atol=1e-4) and kept.curves.shape == (64, 7)
-    assert not kept.dead.any() and (0.5 < kept.agreement).all()
+    assert not kept.dead.any() and (0.5 < kept.seed_agreement).all()
     for mine, image in zip(kept.images, frame.images[:, 0].numpy(), strict=True):
         assert np.corrcoef(mine.ravel(), image.ravel())[0, 1] > 0.98
 
@@ -46,7 +46,7 @@ def test_what_is_kept_is_what_the_ascent_gives(network, folder):
 def test_made_twice_it_is_the_same(network, folder):
     before = atlas.load_layer(folder, "conv2d_1")
     again = atlas.visualize_layer(network, "conv2d_1", quiet=True)
-    assert np.array_equal(before.values, again.values) and np.array_equal(before.agreement, again.agreement)
+    assert np.array_equal(before.values, again.values) and np.array_equal(before.seed_agreement, again.seed_agreement)
 
 
 def test_the_best_faces_are_found_with_the_place_that_excites_most(network, folder):
@@ -54,10 +54,12 @@ def test_the_best_faces_are_found_with_the_place_that_excites_most(network, fold
     kept = atlas.load_layer(folder, "conv2d_1")
     with torch.inference_mode():
         maps = network[:"conv2d_1"](FACES[:, None].float() / 255)[:, 5]  # (40, 46, 46)
-    row, column = kept.places[5, 0]
-    assert maps[kept.faces[5, 0], row, column].item() == pytest.approx(kept.answers[5, 0], abs=1e-4)
-    assert maps.max().item() == pytest.approx(kept.answers[5, 0], abs=1e-4)
-    assert (np.diff(kept.answers[5]) <= 0).all() and len(set(kept.faces[5].tolist())) == atlas.NUM_TOP_IMAGES
+    row, column = kept.positions[5, 0]
+    assert maps[kept.image_indices[5, 0], row, column].item() == pytest.approx(kept.activations[5, 0], abs=1e-4)
+    assert maps.max().item() == pytest.approx(kept.activations[5, 0], abs=1e-4)
+    assert (np.diff(kept.activations[5]) <= 0).all() and len(
+        set(kept.image_indices[5].tolist())
+    ) == atlas.NUM_TOP_IMAGES
 
 
 def test_a_picture_that_is_there_twice_counts_once(network):
@@ -70,7 +72,7 @@ def test_a_picture_that_is_there_twice_counts_once(network):
 def test_without_faces_the_rest_is_kept(network):
     found = atlas.visualize_layer(network, "dense_3", quiet=True)
     assert found.images.shape == (7, 48, 48) and found.faces.shape == (7, 0)
-    assert atlas.layer_metrics(found)["beyond"] is None
+    assert atlas.layer_metrics(found)["ratio_to_best_image"] is None
 
 
 def test_other_weights_make_it_stale(network, folder, tmp_path):
@@ -89,8 +91,8 @@ def test_other_weights_make_it_stale(network, folder, tmp_path):
 
 def test_broken_files_are_as_good_as_none(folder, tmp_path):
     checkpoint.save_model(checkpoint.FERModel("cnn"), tmp_path)
-    (tmp_path / "atlas").mkdir()
-    (tmp_path / "atlas" / "conv2d_1.npz").write_bytes(b"broken")
+    (tmp_path / "feature_vis").mkdir()
+    (tmp_path / "feature_vis" / "conv2d_1.npz").write_bytes(b"broken")
     assert atlas.load_layer(tmp_path, "conv2d_1") is None
 
 

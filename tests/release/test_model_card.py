@@ -80,13 +80,14 @@ def test_the_readmes_table_agrees_with_the_shipped_networks():
 
 
 def test_the_readme_says_of_five_networks_how_many_first_filters_can_be_merged_as_was_measured():
-    """59 of `cnn`'s, 49 of `vgg16-relu`'s 64 ...: the counts of redundancy.npz."""
+    """59 of `cnn`'s, 49 of `vgg16-relu`'s 64 ...: the counts of filter_redundancy.npz."""
     words = README.read_text().split("They would:")[1].split("(`python")[0]
     said = {name: int(count) for count, name in re.findall(r"(\d+) of `([\w-]+)`'s", words)}
     measured = {
-        name: redundancy.load_redundancy(checkpoint.WEIGHTS / name).thinned[0]["ways"]["merged"] for name in said
+        name: redundancy.load_redundancy(checkpoint.WEIGHTS / name).pruned[0]["strategies"]["reconstruct"]
+        for name in said
     }
-    assert len(said) == 5 and said == {name: way["can_go"] for name, way in measured.items()}
+    assert len(said) == 5 and said == {name: way["removable"] for name, way in measured.items()}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

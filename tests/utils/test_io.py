@@ -103,9 +103,12 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "config": ("config.json", save_config),
     "history": ("history.csv", write_history),
     "predictions": ("predictions.npz", keep),
-    "trust": ("trust.json", lambda folder: benchmark.save_benchmark([{"method": str(n)} for n in range(999)], folder)),
-    "regions": ("regions.npz", write_look),
-    "atlas": ("atlas/dense_1.webp", write_layer),
+    "trust": (
+        "attribution_benchmark.json",
+        lambda folder: benchmark.save_benchmark([{"method": str(n)} for n in range(999)], folder),
+    ),
+    "regions": ("attribution_regions.npz", write_look),
+    "atlas": ("feature_vis/dense_1.webp", write_layer),
     "card": ("README.md", lambda folder: model_card.write_redundancy_section(folder, "x" * 9999)),
     "table": ("results.json", write_table),
     "figure": ("figure.png", draw_figure),
@@ -117,7 +120,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 @pytest.mark.parametrize("name, write", WRITERS.values(), ids=WRITERS)
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, name: str, write: Callable):
     """An OSError, which the command line tells in one line; the earlier file byte for byte; nothing half written."""
-    (tmp_path / "atlas").mkdir()
+    (tmp_path / "feature_vis").mkdir()
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     (tmp_path / name).write_bytes(b"previous_stage")
     before = sorted(tmp_path.rglob("*"))

@@ -167,7 +167,7 @@ def _facts(answer: LayerReport, number: int, faces: int) -> str:
             facts[f"Over {faces:,} faces"] = "dead: it never changes"
         else:
             spread = f"mean {known.mean[number]:.3f}, deviation {known.spread[number]:.3f}"
-            facts[f"Over {faces:,} faces"] = f"above 0 at {float(known.above[number]):.0%}; {spread}"
+            facts[f"Over {faces:,} faces"] = f"above 0 at {float(known.positive_share[number]):.0%}; {spread}"
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     return f"<dl>{rows}</dl>"
 
@@ -175,7 +175,7 @@ def _facts(answer: LayerReport, number: int, faces: int) -> str:
 def _twins(answer: LayerReport, number: int, faces: int) -> str:
     """The filters whose maps are most like this one's, as buttons that open them."""
     if answer.known is not None:
-        found = zip(answer.known.twins[number].tolist(), answer.known.alike[number].tolist(), strict=True)
+        found = zip(answer.known.most_similar[number].tolist(), answer.known.similarity[number].tolist(), strict=True)
         over = f"{faces:,} faces"
     elif (alike := answer.alike()) is not None and len(alike) > 1:
         alike = alike[number].copy()

@@ -133,10 +133,10 @@ def _known(answer: LayerReport, number: int) -> tuple[str, str]:
         return "", ""
     if answer.known.dead[number]:
         return ", dead", '<small class="dead">dead</small>'
-    stand_in = int(answer.known.stand_in[number])
-    if stand_in == number:
+    representative = int(answer.known.representative[number])
+    if representative == number:
         return "", ""
-    return f", says the same as {stand_in}", f"<small>= {stand_in}</small>"
+    return f", redundant with {representative}", f"<small>= {representative}</small>"
 
 
 # ------------------------------------------------------------------------------------------------ numbers

@@ -1,4 +1,4 @@
-"""The Activations tab's foot: which filters of a network say the same over many faces, and how many it needs."""
+"""The Activations tab's foot: which filters of a network are redundant over many faces, and how many it needs."""
 
 import functools
 import json
@@ -17,10 +17,10 @@ from fer.plotting import encode, training
 
 TITLE = "Report 1 says that fewer filters would do: how many can go?"
 UNMEASURED = "<p>Not measured for {0} yet: <code>python -m fer redundancy {0}</code> does it.</p>"
-WAYS = {
-    "merged": "what it said is given to all the others",
-    "twin": "its nearest twin speaks for it, as loud as it did",
-    "cut": "its mean takes its place",
+STRATEGY_TEXTS = {
+    "reconstruct": "the others reconstruct it by least squares",
+    "nearest": "the nearest other filter, rescaled, takes its place",
+    "mean": "its mean takes its place",
 }
 
 CSS = """
@@ -40,10 +40,10 @@ th:first-child, td:first-child { text-align: left; }
 def sentence(layer: LayerRedundancy) -> str:
     """A layer of the sheet in words."""
     row = layer.row()
-    repeated, dead = (f"{row[key]:,}" if row[key] else "none" for key in ("repeated", "dead"))
+    redundant, dead = (f"{row[key]:,}" if row[key] else "none" for key in ("redundant", "dead"))
     return (
-        f"Of {row['filters']:,}, {repeated} say the same as another and {dead} never change; together they are as "
-        f"varied as {row['rank']:.1f} that have nothing in common."
+        f"Of {row['filters']:,}, {redundant} are redundant and {dead} never change; together they are as "
+        f"varied as {row['effective_rank']:.1f} that have nothing in common."
     )
 
 
@@ -53,20 +53,20 @@ def told(weights: Path, name: str) -> str:
     if found is None:
         return UNMEASURED.format(escape(str(name)))
     chain = load_network(weights, name)
-    parts = [f"{_answer(row)}{_bound(chain[row['layer']])}{_curve(json.dumps(row))}" for row in found.thinned]
+    parts = [f"{_answer(row)}{_bound(chain[row['layer']])}{_curve(json.dumps(row))}" for row in found.pruned]
     return "".join([*parts, _table(found), _networks(weights)])
 
 
 def _answer(row: dict) -> str:
     """How many of a layer's filters can go, each way, as sentences."""
     sentences = []
-    for way, curve in row["ways"].items():
-        left = row["filters"] - curve["can_go"]
+    for way, curve in row["strategies"].items():
+        left = row["filters"] - curve["removable"]
         whole, one = curve["rows"][0], next(part for part in curve["rows"] if part["kept"] == left)
         low, high = one["ci95"]
         sentences.append(
-            f"<li><b>{curve['can_go']:,} of the {row['filters']:,}</b> if {WAYS[way]} ({way}): {whole['accuracy']:.1%} "
-            f"becomes {one['accuracy']:.1%} (n {one['n']:,}; {low:.1%} to {high:.1%})</li>"
+            f"<li><b>{curve['removable']:,} of the {row['filters']:,}</b> if {STRATEGY_TEXTS[way]} ({way}): "
+            f"{whole['accuracy']:.1%} becomes {one['accuracy']:.1%} (n {one['n']:,}; {low:.1%} to {high:.1%})</li>"
         )
     return (
         f"<p>Filters of <b>{escape(row['layer'])}</b> that were removed, without training anew, before half a point of "
@@ -93,17 +93,17 @@ def _curve(row: str) -> str:
 
 def _table(found: Redundancy) -> str:
     rows = "".join(
-        f"<tr><td>{escape(row['layer'])}</td><td>{row['filters']:,}</td><td>{row['repeated']:,}</td>"
-        f"<td>{row['dead']:,}</td><td>{row['always']:,}</td><td>{row['rank']:.1f}</td></tr>"
+        f"<tr><td>{escape(row['layer'])}</td><td>{row['filters']:,}</td><td>{row['redundant']:,}</td>"
+        f"<td>{row['dead']:,}</td><td>{row['always_active']:,}</td><td>{row['effective_rank']:.1f}</td></tr>"
         for row in found.rows()
     )
     words = (
-        f"Over {found.faces:,} faces of PublicTest and all places of the maps. A filter says the same as another if "
-        "their maps correlate above 0.95, is dead if it never changes, always on if it is above 0 everywhere. The "
-        "effective rank says how many filters with nothing in common would be as varied."
+        f"Over {found.faces:,} faces of PublicTest and all places of the maps. A filter is redundant if its "
+        "maps correlate above 0.95 with those of another one, dead if it never changes, always active if it is above 0 "
+        "everywhere. The effective rank says how many filters with nothing in common would be as varied."
     )
     head = "".join(
-        f"<th>{part}</th>" for part in ("layer", "filters", "say the same", "dead", "always on", "effective rank")
+        f"<th>{part}</th>" for part in ("layer", "filters", "redundant", "dead", "always active", "effective rank")
     )
     return f'<p>{words}</p><div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
@@ -117,14 +117,16 @@ def _networks(weights: Path) -> str:
         rows = [found.layers[layer].row() for layer in names]
         total = sum(row["filters"] for row in rows)
         kinds = " and ".join(dict.fromkeys(type(chain[layer]).__name__ for layer in names))
-        shares = [sum(row[key] for row in rows) / total for key in ("repeated", "dead", "always", "rank")]
+        shares = [
+            sum(row[key] for row in rows) / total for key in ("redundant", "dead", "always_active", "effective_rank")
+        ]
         cells = "".join(f"<td>{share:.1%}</td>" for share in shares)
         lines.append(f"<tr><td>{escape(name)}</td><td>{kinds}</td><td>{total:,}</td>{cells}</tr>")
     if len(lines) < 2:
         return ""
     head = "".join(
         f"<th>{part}</th>"
-        for part in ("network", "activation", "filters", "say the same", "dead", "always on", "effective rank")
+        for part in ("network", "activation", "filters", "redundant", "dead", "always active", "effective rank")
     )
     words = "The activation layers of all measured networks, in shares of their filters:"
     return f'<p>{words}</p><div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'

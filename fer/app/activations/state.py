@@ -100,5 +100,5 @@ def status(seen: ActivationState, places: list[int]) -> str:
     if answer.known is not None and count > 1 and not answer.labels:
         words.append(sentence(answer.known))
     elif answer.values.ndim == 3 and count > 1:
-        words.append(f"On this face, {len(answer.redundant()) or 'none'} of {count} say the same as another.")
+        words.append(f"On this face, {len(answer.redundant()) or 'none'} of {count} are redundant.")
     return " ".join(words)

@@ -137,16 +137,21 @@ def _side_by_side(images: np.ndarray) -> np.ndarray:
 
 def agreement(kept: atlas.LayerVisualization | None, number: int) -> tuple[dict, dict]:
     """How well the pictures of two seeds agree, where that is kept."""
-    return {}, {} if kept is None else {AGREEMENT: f"{kept.agreement[number]:.2f} {_SAME}"}
+    return {}, {} if kept is None else {AGREEMENT: f"{kept.seed_agreement[number]:.2f} {_SAME}"}
 
 
 def excited(kept: atlas.LayerVisualization | None, chain: FERModel, layer: str, number: int) -> tuple[dict, dict]:
     """The faces that excite it most, where they are known and at hand, with what it saw of each framed."""
     pixels = dataset_images.own()
-    if kept is None or pixels is None or kept.faces.shape[1] == 0 or kept.faces[number].max() >= len(pixels):
+    if (
+        kept is None
+        or pixels is None
+        or kept.image_indices.shape[1] == 0
+        or kept.image_indices[number].max() >= len(pixels)
+    ):
         return {}, {}
-    windows = [receptive_field.receptive_box(chain, layer, *map(int, place)) for place in kept.places[number]]
-    faces = pixels[kept.faces[number].tolist()].numpy()
+    windows = [receptive_field.receptive_box(chain, layer, *map(int, place)) for place in kept.positions[number]]
+    faces = pixels[kept.image_indices[number].tolist()].numpy()
     return {"The faces of PublicTest that excite it most": dataset_images.framed(faces, windows)}, {}
 
 

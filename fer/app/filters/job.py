@@ -208,9 +208,9 @@ def best(weights: Path, network: str, chain: FERModel, layer: str, numbers: Sequ
     if layer == receptive_field.last_layer(chain):
         return tuple(best_logit(weights / network, number) for number in numbers)
     kept = atlas.load_layer(weights / network, layer)
-    if kept is None or kept.answers.shape[1] == 0:
+    if kept is None or kept.activations.shape[1] == 0:
         return (None,) * len(numbers)
-    return tuple(kept.answers[list(numbers), 0].tolist())
+    return tuple(kept.activations[list(numbers), 0].tolist())
 
 
 def best_logit(folder: Path, number: int) -> float | None:

@@ -75,19 +75,24 @@ def ranking(weights: Path, name: str) -> str:
     if not rows:
         return NOTHING.format(name=escape(name), command="trust")
     words = (
-        f"Means over {rows[0]['faces']} faces of PublicTest, maps that know nothing of the network in grey. The bar is "
+        f"Means over {rows[0]['n']} faces of PublicTest, maps that know nothing of the network in grey. The bar is "
         "the region correlation, the tick the fidelity. In brackets: how much the maps still rank the pixels alike "
         "once the network's last layer has forgotten what it learnt; those marked red do not depend on it."
     )
     bars = "".join(
-        view.bar(_named(row), row["correlation"], row["method"] not in faithfulness.CONTROL_MAPS, [row["fidelity"]])
+        view.bar(
+            _named(row),
+            row["faithfulness_correlation"],
+            row["method"] not in faithfulness.CONTROL_MAPS,
+            [row["infidelity_score"]],
+        )
         for row in rows
     )
     return f'<p>{words}</p><div class="scores">{bars}</div>'
 
 
 def _named(row: dict) -> str:
-    left = row.get("forgotten")
+    left = row.get("randomization_rank_corr")
     if left is None:
         return escape(row["method"])
     text = f"{escape(row['method'])} ({left:.2f})"

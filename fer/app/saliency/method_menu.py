@@ -30,13 +30,15 @@ def _measured(method: str, rows: list[dict]) -> list[str]:
     if method not in scores:
         return []
     control = max(
-        (name for name in scores if name in faithfulness.CONTROL_MAPS), key=lambda n: scores[n]["correlation"]
+        (name for name in scores if name in faithfulness.CONTROL_MAPS),
+        key=lambda n: scores[n]["faithfulness_correlation"],
     )
     row = scores[method]
     words = (
-        f"Over {row['faces']} faces its region correlation is {row['correlation']:+.2f} on average; the map "
-        f"{control!r}, which knows nothing of the network, has {scores[control]['correlation']:+.2f}."
+        f"Over {row['n']} faces its region correlation is {row['faithfulness_correlation']:+.2f} on average; the map "
+        f"{control!r}, which knows nothing of the network, has {scores[control]['faithfulness_correlation']:+.2f}."
     )
-    if (row["forgotten"] or 0) > faithfulness.INSENSITIVE_CORRELATION:
-        words += f" Its maps do not depend on what the network learnt: rank correlation {row['forgotten']:.2f}."
+    rank = row["randomization_rank_corr"] or 0
+    if rank > faithfulness.INSENSITIVE_CORRELATION:
+        words += f" Its maps do not depend on what the network learnt: rank correlation {rank:.2f}."
     return [words]
