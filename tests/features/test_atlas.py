@@ -71,7 +71,7 @@ def test_a_picture_that_is_there_twice_counts_once(network):
 
 def test_without_faces_the_rest_is_kept(network):
     found = atlas.visualize_layer(network, "dense_3", quiet=True)
-    assert found.images.shape == (7, 48, 48) and found.faces.shape == (7, 0)
+    assert found.images.shape == (7, 48, 48) and found.image_indices.shape == (7, 0)
     assert atlas.layer_metrics(found)["ratio_to_best_image"] is None
 
 
