@@ -135,7 +135,7 @@ def as_pickle(harm: Harm, file: Path) -> None:
 
 
 def as_torch(harm: Harm, file: Path) -> None:
-    torch.save({"config": harm, "learner": harm}, file)
+    torch.save({"config": harm, "model": harm}, file)
 
 
 def as_arrays(harm: Harm, file: Path) -> None:

@@ -1,5 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,12 @@ class FaceDataset:
         return len(self.labels)
 
     def __getitem__(self, keep: slice | Tensor) -> "FaceDataset":
-        return FaceDataset(*(None if part is None else part[keep] for part in vars(self).values()))
+        return self.map(lambda part: part[keep])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "FaceDataset":
+        """``function`` of every tensor that is there."""
+        parts: dict[str, Any] = {name: part if part is None else function(part) for name, part in vars(self).items()}
+        return FaceDataset(**parts)
 
 
 def random_subset(faces: FaceDataset, count: int) -> FaceDataset:
@@ -40,8 +46,8 @@ def random_subset(faces: FaceDataset, count: int) -> FaceDataset:
 
 def with_mirror_images(faces: FaceDataset) -> FaceDataset:
     """Every face, and after them all of their mirror images: twice as many."""
-    both = {name: None if part is None else torch.cat([part, part]) for name, part in vars(faces).items()}
-    return FaceDataset(**both | {"pixels": torch.cat([faces.pixels, faces.pixels.flip(-1)])})
+    twice = faces.map(lambda part: torch.cat([part, part]))
+    return replace(twice, pixels=torch.cat([faces.pixels, faces.pixels.flip(-1)]))
 
 
 def to_unit(pixels: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def fingerprint(faces: FaceDataset) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for part in (faces.pixels, faces.labels, faces.votes):
         if part is not None:
-            digest.update(part.contiguous().numpy())
+            digest.update(part.contiguous().numpy().data)
     return f"{len(faces)} faces {digest.hexdigest()}"
 
 

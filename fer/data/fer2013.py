@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -208,9 +209,9 @@ def _read_cache(cache: Path, stamp: str) -> tuple[dict[str, FaceDataset], ReadRe
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None  # missing, half-written or unreadable: the source is there to read again
     names = [name for name in SPLITS if {f"{name}.pixels", f"{name}.labels", f"{name}.is_duplicate"} <= tensors.keys()]
-    splits = {
-        name: FaceDataset(*(tensors.get(f"{name}.{part}") for part in FaceDataset.__annotations__)) for name in names
-    }
+    fields = FaceDataset.__annotations__
+    parts: dict[str, dict[str, Any]] = {name: {key: tensors.get(f"{name}.{key}") for key in fields} for name in names}
+    splits = {name: FaceDataset(**parts[name]) for name in names}
     return (splits, report) if splits else None
 
 
@@ -282,7 +283,7 @@ def read_table(path: Path) -> Table:
     """
     with _opened(path) as file:
         rows = _reader(file)
-        first = next(rows, [])
+        first = next(rows, None) or []
         columns = _columns(first)
         if columns is None:
             raise DataError(f"{path} has no columns named emotion and pixels, but {', '.join(first)[:80]!r}")
@@ -294,7 +295,7 @@ def read_table(path: Path) -> Table:
     left_out = counted(row for row in parsed if isinstance(row, tuple))
     if not good:
         raise DataError(f"{path} has no row that can be read: {ReadReport({}, left_out).line()}")
-    faces = [parsed[place] for place in good]
+    faces = [row for row in parsed if isinstance(row, _Row)]
     return _table(path, faces, good, len(parsed), columns, left_out)
 
 
@@ -375,7 +376,7 @@ def _reader(file) -> Iterator[list[str] | None]:
 def _columns(first: list[str] | None) -> _Columns | None:
     """Which columns hold what: by the names in the first row, else by the face in it."""
     cells = [cell.strip().casefold() for cell in first or ()]
-    by_name = {
+    by_name: dict[str, Any] = {
         what: next((place for place, cell in enumerate(cells) if cell in words), None)
         for what, words in _COLUMNS.items()
     }

@@ -7,6 +7,7 @@ a network can be judged by them where the data set is not at hand.
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,4 +59,5 @@ def load_shipped_votes(split: str) -> Tensor:
 def write_shipped_votes(votes: Mapping[str, Tensor], path: Path = FILE) -> None:
     """Keeps the votes (N, 10) on each named split in ``path``."""
     with atomic_write(path) as partial:
-        np.savez_compressed(partial, **{split: rows.byte().numpy() for split, rows in votes.items()})
+        arrays: dict[str, Any] = {split: rows.byte().numpy() for split, rows in votes.items()}
+        np.savez_compressed(partial, **arrays)

@@ -209,7 +209,8 @@ def _labels_of(
 ) -> set[str]:
     """The emotions that a path's folders name by a word, those ``around`` others aside; else the one of a number."""
     folders = path.parts[:-1]
-    words = {label_named(folder.name) for folder in path.parents if folder not in around} - {None}
+    named = (label_named(folder.name) for folder in path.parents if folder not in around)
+    words = {label for label in named if label}
     if words:
         return words
     meant = [numbers[depth][part] for depth, part in enumerate(folders) if part in numbers.get(depth, {})]
@@ -329,19 +330,22 @@ class FaceReader:
         try:
             picture = open_image(source)
         except PictureTooSmallError:
-            return self.leave_out(path, ("too small", f"below {SMALLEST} pixels"))
+            reason = ("too small", f"below {SMALLEST} pixels")
         except PictureTooLargeError:
-            return self.leave_out(path, ("too large", f"more than {MOST_PIXELS / 1e6:.0f} megapixels"))
+            reason = ("too large", f"more than {MOST_PIXELS / 1e6:.0f} megapixels")
         except ImageError:
-            return self.leave_out(path, ("unreadable", "damaged or no picture"))
-        face = self._see(picture)
-        if face is None:
-            return self.leave_out(path, ("without a face", "none was found"))
-        self._enlarged += min(picture.shape[:2]) < SIDE
-        return face
+            reason = ("unreadable", "damaged or no picture")
+        else:
+            face = self._see(picture)
+            if face is not None:
+                self._enlarged += min(picture.shape[:2]) < SIDE
+                return face
+            reason = ("without a face", "none was found")
+        self.leave_out(path, reason)
+        return None
 
     def leave_out(self, path: PurePosixPath, reason: Reason) -> None:
-        """Counts a picture that is not read."""
+        """Counts an image that is not read."""
         self._reasons[reason] += 1
         self._first.setdefault(reason, shown(str(path)))
 
@@ -380,7 +384,9 @@ def hold_out(labels: Sequence) -> tuple[list[int], list[int]]:
 
     Of a label with one face none is held out.
     """
-    kept, held, chance = [], [], random.Random(0)
+    kept: list[int] = []
+    held: list[int] = []
+    chance = random.Random(0)
     for label in sorted(set(labels)):
         places = [place for place, own in enumerate(labels) if own == label]
         chance.shuffle(places)

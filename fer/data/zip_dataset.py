@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -112,7 +113,7 @@ def _of_archive(archive: zipfile.ZipFile) -> Iterator[_File]:
         if info.flag_bits & 1:
             raise OwnFacesError("The archive is locked by a password; one without would be right.")
         if not name.endswith("/"):
-            yield _File(PurePosixPath(name), info.file_size, lambda info=info: _unpacked(archive, info))
+            yield _File(PurePosixPath(name), info.file_size, partial(_unpacked, archive, info))
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -32,8 +32,8 @@ def compare(first: Predictions, second: Predictions) -> dict:
     """
     first, second = paired_correctness(first, second)
     a, b, n = first.right, second.right, len(first)
-    counts = {"both": a & b, "only_first": a & ~b, "only_second": b & ~a, "neither": ~a & ~b}
-    counts = {key: int(part.sum()) for key, part in counts.items()}
+    cells = {"both": a & b, "only_first": a & ~b, "only_second": b & ~a, "neither": ~a & ~b}
+    counts = {key: int(part.sum()) for key, part in cells.items()}
     won, lost = counts["only_first"], counts["only_second"]
     gain = (won - lost) / n
     spread = 1.959964 * sqrt(max(won + lost - (won - lost) ** 2 / n, 0)) / n
@@ -89,7 +89,13 @@ def annotator_agreement(found: Predictions) -> dict | None:
 
 
 def majority_label(found: Predictions) -> Tensor:
-    """What most taggers see, as a number of the network's labels (N,); -1: they disagree, -2: it has no such label."""
+    """FER+'s majority label of each face, an index into the labels (N,); -1: no majority, -2: not among the labels.
+
+    Raises:
+        ValueError: the votes are not known.
+    """
+    if found.votes is None:
+        raise ValueError("FER+'s votes on these faces are not known")
     return ferplus.majority_label(found.votes, found.labels)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_KEPT = ("accuracy", "n", "ci95", "accuracy_deduplicated", "n_deduplicated", "ci95_deduplicated")
-_KEPT += ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single")
+_STORED = ["accuracy", "n", "ci95", "accuracy_deduplicated", "n_deduplicated", "ci95_deduplicated"]
+_STORED += ["macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single"]
 
 
 def stored_metrics(figures: dict) -> dict:
     """Of what ``evaluation.figures`` gives, what config.json keeps, rounded."""
-    return {name: round_metrics(figures[name]) for name in _KEPT if name in figures}
+    return {name: round_metrics(figures[name]) for name in _STORED if name in figures}
 
 
 def round_metrics(value: object) -> object:

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer.data import ferplus
 from fer.data.dataset import FaceDataset
@@ -81,8 +82,9 @@ class Predictions:
         return self[self.probabilities.max(1).values >= threshold]
 
     def __getitem__(self, keep: Tensor) -> "Predictions":
-        rows = {key: getattr(self, key) for key in ("logits", "truth", "is_duplicate", "face", "votes")}
-        return replace(self, **{key: None if part is None else part[keep] for key, part in rows.items()})
+        rows: dict[str, Any] = {key: getattr(self, key) for key in ("logits", "truth", "is_duplicate", "face", "votes")}
+        rows = {key: None if part is None else part[keep] for key, part in rows.items()}
+        return replace(self, **rows)
 
     def confusion(self) -> Tensor:
         """Counts (K, K): a row a label, a column what it is read as."""
@@ -114,13 +116,15 @@ def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | N
     if logits.shape[1] != len(network.labels):
         command = f"python -m fer evaluate {network.name} --split {split}"
         raise ValueError(f"the kept answers of {network.name} are of other labels: `{command}` makes them anew")
-    votes = ferplus.load_shipped_votes(split)
-    face = (
-        torch.arange(len(votes)) if network.labels != FERPLUS else (ferplus.majority_vote(votes) >= 0).nonzero()[:, 0]
-    )
-    if len(face) != len(truth):  # a part of the split, as in a test: who voted on which is not known
-        face, votes = torch.arange(len(truth)), None
-    votes = None if votes is None else votes[face]
+    all_votes = ferplus.load_shipped_votes(split)
+    face = torch.arange(len(all_votes))
+    if network.labels == FERPLUS:
+        face = (ferplus.majority_vote(all_votes) >= 0).nonzero()[:, 0]
+    votes = None
+    if len(face) == len(truth):
+        votes = all_votes[face]
+    else:  # a part of the split, as in a test: its votes are unknown
+        face = torch.arange(len(truth))
     return Predictions(
         network.name, network.labels, network.temperature, logits, truth, is_duplicate, face, votes, faces=len(truth)
     )
@@ -172,7 +176,7 @@ def evaluate(
     )
 
 
-def predict_split(network: FERModel | Ensemble, pixels: Tensor, tta: bool = False) -> Tensor:
+def predict_split(network: nn.Module, pixels: Tensor, tta: bool = False) -> Tensor:
     """Logits (N, K) of uint8 faces (N, 48, 48) as predictions.npz keeps them, to the digit."""
     if isinstance(network, Ensemble):
         parts = [predict_split(member, pixels, tta) for member in network.members]
@@ -268,4 +272,4 @@ def read_predictions(path: Path) -> dict[str, np.ndarray]:
     return _ARTIFACT.load(path.parent)
 
 
-_ARTIFACT = Artifact(PREDICTIONS, "evaluate")
+_ARTIFACT: Artifact[dict] = Artifact(PREDICTIONS, "evaluate")

@@ -24,7 +24,7 @@ from fer.features.presets import PRESETS, Preset
 from fer.features.receptive_field import canvas_size, is_dense, last_layer, layer_names_up_to, num_units
 from fer.models.clone import clone_shared, fuse_for_inference
 from fer.models.layers import SIDE, NamedSequential
-from fer.utils.precision import autocast
+from fer.utils.precision import autocast, use_bf16
 
 MAX_STEPS = 10_000  # every step has its draws in memory from the start
 BATCH_SIZE = 64  # pictures that pass through the network together: bounds the memory that 512 filters take
@@ -134,7 +134,7 @@ class _Ascent:
 
     def _slope(self, images: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
         moved = self.preset.transform(images, draws)
-        with autocast(images.device, self.same):
+        with autocast(images.device, use_bf16(images.device, self.same)):
             values = self.stem(moved.contiguous(memory_format=torch.channels_last))
         return torch.autograd.grad(self.preset.objective(values.float(), chosen).sum(), images)[0]
 

@@ -10,19 +10,21 @@ import os
 import reprlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import fer
 from fer.data.labels import EMOTIONS
 from fer.models.config import check_fields, read_config
 from fer.models.ensemble import PREFIX, SELECTED, Ensemble
 from fer.models.layers import NamedSequential
+from fer.models.onnx import OnnxModel
 from fer.models.registry import ARCHITECTURES, build_layers
 from fer.utils import artifacts
 from fer.utils.io import atomic_write, write_text
@@ -65,6 +67,16 @@ class FERModel(
     layer's bias has added to the stored one (see ``calibration``). metrics: what ``evaluate`` measured, by split.
     """
 
+    architecture: str
+    name: str
+    labels: tuple[str, ...]
+    temperature: float
+    confidence_threshold: float
+    prediction_set: float
+    logit_adjustment: dict | None
+    train_config: dict
+    metrics: dict
+
     def __init__(
         self,
         architecture: str,
@@ -86,7 +98,8 @@ class FERModel(
         self.architecture, self.name, self.labels = architecture, name or architecture, tuple(labels)
         self.temperature, self.confidence_threshold = temperature, confidence_threshold
         self.train_config, self.metrics = train_config or {}, metrics or {}
-        self.prediction_set, self.logit_adjustment = prediction_set, None
+        self.prediction_set = prediction_set
+        self.logit_adjustment = None
         self.adjust(logit_adjustment)
 
     def offsets(self) -> Tensor:
@@ -101,8 +114,8 @@ class FERModel(
 
     def config(self) -> dict:
         """What ``config.json`` holds: the arguments that make this network again."""
-        keys = ("architecture", "name", "labels", "temperature", "confidence_threshold", "prediction_set")
-        keys += ("logit_adjustment", "train_config", "metrics")
+        keys = ["architecture", "name", "labels", "temperature", "confidence_threshold", "prediction_set"]
+        keys += ["logit_adjustment", "train_config", "metrics"]
         return {key: getattr(self, key) for key in keys}
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -130,7 +143,7 @@ class FERModel(
         return network.eval().to(map_location)
 
 
-def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel | Ensemble | nn.Module:
+def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel | Ensemble | OnnxModel:
     """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
 
     A ``Path`` is a file or folder here, never a repository. folder: what stands for ``weights/``.
@@ -145,9 +158,9 @@ def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel |
     allow_fork()
     name, folder, here = _text(name), None if folder is None else Path(folder), isinstance(name, Path)
     if name.endswith(".onnx"):
-        return _portable(Path(name))
+        return _load_onnx(Path(name))
     if name == SELECTED:
-        return _elected((folder or WEIGHTS) / f"{SELECTED}.json")
+        return load_ensemble((folder or WEIGHTS) / f"{SELECTED}.json")
     if name.startswith(PREFIX):
         return _ensemble(name, [load_model(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     path = resolve_path(name, folder)
@@ -178,16 +191,22 @@ def shown(value: object) -> str:
     return f"{reprlib.repr(value)[:40]} ({type(value).__name__})" if value is not None else "None"
 
 
-def _portable(file: Path) -> nn.Module:
-    from fer.models.onnx import OnnxModel
+def load_network(name: str | Path, folder: str | Path | None = None) -> FERModel:
+    """As `load_model`, for a single network. Raises CheckpointError for an ensemble or an ONNX file too."""
+    model = load_model(name, folder)
+    if not isinstance(model, FERModel):
+        raise CheckpointError(f"{name!r} is no single network: expected one of {', '.join(list_checkpoints())}")
+    return model
 
+
+def _load_onnx(file: Path) -> OnnxModel:
     try:
         return OnnxModel(file)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
 
 
-def _elected(path: Path, load: Callable[[str, Path], FERModel | Ensemble] = load_model) -> Ensemble:
+def load_ensemble(path: Path, load: Callable[[str, Path], Any] = load_model) -> Ensemble:
     """The ensemble that ``python -m fer ensemble`` wrote."""
     try:
         kept = json.loads(path.read_text())
@@ -207,13 +226,13 @@ def _elected(path: Path, load: Callable[[str, Path], FERModel | Ensemble] = load
     return Ensemble(members, **told).eval()
 
 
-def load_meta(name: str, folder: Path | None = None) -> FERModel | Ensemble:
+def load_meta(name: str, folder: Path | None = None) -> Any:
     """The same without its weights, which are on the device "meta": labels, figures and shapes, in milliseconds.
 
     Of the weights' file only the names and shapes are read. Raises CheckpointError as ``load`` does.
     """
     if name == SELECTED:
-        return _elected((folder or WEIGHTS) / f"{SELECTED}.json", load_meta)
+        return load_ensemble((folder or WEIGHTS) / f"{SELECTED}.json", load_meta)
     if name.startswith(PREFIX):
         return _ensemble(name, [load_meta(member, folder) for member in name.removeprefix(PREFIX).split("+")])
     if name not in list_checkpoints(folder):
@@ -238,14 +257,14 @@ def verify(name: str, folder: Path | None = None) -> None:
     """Raises CheckpointError as ``load`` would, in a small part of its time: every weight is looked at, none kept."""
     network = load_meta(name, folder)
     for member in [network] if isinstance(network, FERModel) else network.members:
-        path = resolve_path(member.name, folder) / _TENSORS
+        path = (resolve_path(member.name, folder) or Path()) / _TENSORS
         with safe_open(path, "pt") as file:
             for key in file.keys():  # noqa: SIM118 (no dict)
                 if not file.get_tensor(key).isfinite().all():
                     raise CheckpointError(f"{path} holds NaN or infinity; `{_remedy(member.name)}` makes it anew")
 
 
-def _ensemble(name: str, members: list[FERModel]) -> Ensemble:
+def _ensemble(name: str, members: list[Any]) -> Ensemble:
     try:
         return Ensemble(members).eval()
     except ValueError as error:

@@ -1,11 +1,12 @@
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 
 from fer.models.registry import register_model
 
 # Report 1's own recipe; its faces are augmented by flips alone.
-REPORT_1_RECIPE = {
+REPORT_1_RECIPE: dict[str, Any] = {
     "optimizer": "adadelta",
     "learning_rate": 1.0,
     "schedule": "constant",

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 
@@ -7,7 +8,7 @@ from fer.models.layers import fer2013_normalization
 from fer.models.registry import he_normal, register_model
 
 # Random crops of 42 pixels, and faces degraded as webcams degrade them, from the first epoch to the last.
-_RECIPE = {
+_RECIPE: dict[str, Any] = {
     "aux_votes_weight": 1.0,
     "weight_decay": 1e-3,
     "crop_size": 42,

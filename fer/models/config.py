@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from fer.models.registry import ARCHITECTURES
 
@@ -40,12 +41,12 @@ def check_fields(config: dict) -> None:
             raise ValueError(f"the {key} {str(config[key])[:80]!r}: expected {right}")
 
 
-def _are_labels(given: object) -> bool:
+def _are_labels(given: Any) -> bool:
     words = isinstance(given, list | tuple) and all(isinstance(one, str) and _LABEL.fullmatch(one) for one in given)
     return words and 2 <= len(given) <= 100 and len(set(given)) == len(given)
 
 
-def _is_number(given: object, low: float = -inf, high: float = inf) -> bool:
+def _is_number(given: Any, low: float = -inf, high: float = inf) -> bool:
     number = isinstance(given, int | float) and not isinstance(given, bool)
     return number and -1e300 < given < 1e300 and low <= given <= high
 
@@ -73,7 +74,7 @@ def _is_row(row: object) -> bool:
     )
 
 
-def _is_plain(given: object) -> bool:
+def _is_plain(given: Any) -> bool:
     """Nothing but numbers and short words on one line, without a backtick, which would end a card's code."""
     if isinstance(given, dict):
         return all(map(_is_plain, (*given, *given.values())))

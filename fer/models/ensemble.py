@@ -5,6 +5,7 @@ ensemble = checkpoint.load_model("ensemble")  # the one that `python -m fer ense
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +32,18 @@ class Ensemble(nn.Module):
         ValueError: fewer than two members, or members of different labels.
     """
 
+    name: str
+    labels: tuple[str, ...]
+    temperature: float
+    confidence_threshold: float
+    prediction_set: float
+    metrics: dict
+    members: Any
+    """An nn.ModuleList of FERModels."""
+
     def __init__(
         self,
-        members: Sequence[nn.Module],
+        members: Sequence[Any],
         temperature: float = 1.0,
         confidence_threshold: float = 0.0,
         metrics: dict | None = None,
@@ -45,7 +55,9 @@ class Ensemble(nn.Module):
         self.labels = members[0].labels
         for member in members:
             if member.labels != self.labels:
-                raise ValueError(f"{member.name} tells {', '.join(member.labels)}, not {', '.join(self.labels)}")
+                raise ValueError(
+                    f"{member.name} has the labels {', '.join(member.labels)}, not {', '.join(self.labels)}"
+                )
         self.members = nn.ModuleList(members)
         self.name = PREFIX + "+".join(member.name for member in members)
         self.temperature, self.confidence_threshold = temperature, confidence_threshold

@@ -1,5 +1,6 @@
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -9,7 +10,7 @@ SIDE = 48
 class NamedSequential(nn.Sequential):
     """An nn.Sequential whose layers are also picked, and sliced up to and including, by their names."""
 
-    def __getitem__(self, key: int | str | slice) -> nn.Module:
+    def __getitem__(self, key: int | str | slice) -> Any:  # type: ignore[override]
         if isinstance(key, str):
             return self._modules[self._known(key)]
         if isinstance(key, slice):
@@ -64,7 +65,7 @@ _KINDS = {
 def number_layers(modules: Iterable[nn.Module]) -> OrderedDict[str, nn.Module]:
     """Names each layer by its kind and its number among its kind, as Keras does."""
     counts: Counter[str] = Counter()
-    named = OrderedDict()
+    named: OrderedDict[str, nn.Module] = OrderedDict()
     for module in modules:
         kind = _KINDS.get(type(module), type(module).__name__.lower())
         counts[kind] += 1

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,27 +9,32 @@ _NEEDED = "export needs {}: `pip install onnxscript onnxruntime` brings it"
 
 
 class OnnxModel(nn.Module):
-    """An ONNX file as a network in eval mode: faces (B, 1, 48, 48) in 0..1 -> logarithms of its probabilities (B, K).
+    """An ONNX file as a network in eval mode: faces (B, 1, 48, 48) in 0..1 -> log-probabilities (B, K).
 
-    It has labels and a threshold of doubt, and a temperature of 1; no layers to look into, and no gradients. A copy, an
-    unpickled one and a forked process open the file anew.
+    It has labels and a confidence threshold, and a temperature of 1; no layers and no gradients. Copies, unpickled ones
+    and forked processes open the file again.
 
     Raises:
         ValueError: onnxruntime is not installed, or the file is missing, broken or was not written by `to_onnx`.
     """
 
     differentiable = False
+    name: str
+    labels: tuple[str, ...]
+    temperature: float
+    confidence_threshold: float
+    prediction_set: float
+    metrics: dict
 
     def __init__(self, file: Path) -> None:
         super().__init__()
-        self.file, self._sessions = file.absolute(), {}
+        self.file = file.absolute()
+        self._sessions: dict[int, Any] = {}
         try:
-            told = self.session.get_modelmeta().custom_metadata_map
-            self.labels, self.confidence_threshold = (
-                tuple(told["labels"].split(",")),
-                float(told["confidence_threshold"]),
-            )
-            self.prediction_set = float(told.get("prediction_set", 0.0))
+            stored = self.session.get_modelmeta().custom_metadata_map
+            self.labels = tuple(stored["labels"].split(","))
+            self.confidence_threshold = float(stored["confidence_threshold"])
+            self.prediction_set = float(stored.get("prediction_set", 0.0))
         except ModuleNotFoundError as error:
             raise ValueError(_NEEDED.format(error.name)) from error
         except Exception as error:  # onnxruntime's errors have no common class but this
@@ -37,8 +43,8 @@ class OnnxModel(nn.Module):
         self.eval()
 
     @property
-    def session(self) -> "onnxruntime.InferenceSession":  # noqa: F821 (not needed for anything else)
-        """This process's own: a forked one has none of the threads that its parent's would wait for."""
+    def session(self) -> Any:
+        """The onnxruntime.InferenceSession of this process: a forked one has none of its parent's threads."""
         process = os.getpid()
         if process not in self._sessions:
             import onnxruntime

@@ -10,6 +10,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -48,7 +49,7 @@ class Architecture:
     build: BuildLayers
     labels: tuple[str, ...] = EMOTIONS
     init: Callable[[nn.Conv2d | nn.Linear], None] = glorot_uniform
-    recipe: Mapping[str, object] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def description(self) -> str:
@@ -63,7 +64,7 @@ def register_model(
     name: str,
     labels: tuple[str, ...] = EMOTIONS,
     init: Callable[[nn.Conv2d | nn.Linear], None] = glorot_uniform,
-    **recipe: object,
+    **recipe: Any,
 ) -> Callable[[BuildLayers], BuildLayers]:
     """Registers a function from the number of classes to layers as the architecture ``name``.
 

@@ -62,7 +62,7 @@ def shipped_curve(config: TrainConfig) -> TrainingCurve | None:
     name = config.network
     if name not in checkpoint.list_checkpoints():
         return None
-    shipped, history = checkpoint.load_model(name), read_history(checkpoint.WEIGHTS / name)[: config.epochs]
+    shipped, history = checkpoint.load_network(name), read_history(checkpoint.WEIGHTS / name)[: config.epochs]
     if (
         differences(first_stage(shipped.train_config), config)
         or len(history) < config.epochs

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,10 +12,10 @@ REPORT = {"vgg16-relu": 0.66982, "vgg16-selu": 0.68180}  # report 2's scores
 
 
 @register_study("relu-against-selu")
-def relu_against_selu(settings: StudyConfig, names: tuple[str, str] = tuple(REPORT)) -> Result:
+def relu_against_selu(settings: StudyConfig, names: Sequence[str] = tuple(REPORT)) -> Result:
     """Which units of the shipped VGG16 are dead with ReLU, which with SELU, which report 2 took against dead units?"""
     require_one_seed(settings)
-    nets = [checkpoint.load_model(name) for name in names]
+    nets = [checkpoint.load_network(name) for name in names]
     counted = [redundancy.count_dead(network, settings.splits[1].pixels) for network in nets]
     rows = []
     for network, layers in zip(nets, counted, strict=True):

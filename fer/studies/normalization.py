@@ -33,7 +33,7 @@ def normalisation(settings: StudyConfig) -> Result:
         config = settings.config(architecture, **_KERAS, **asdict(NO_AUGMENTATION))
         runs = train_seeds(settings, architecture, config)
         dead = [redundancy.total(redundancy.count_dead(model, settings.splits[1].pixels)) for model in runs.models]
-        row = {"answers": max(_count_predicted_labels(model, settings.splits[1]) for model in runs.models)}
+        row: dict = {"answers": max(_count_predicted_labels(model, settings.splits[1]) for model in runs.models)}
         row |= {"units": dead[0]["units"]}
         row |= {key: mean(each[key] for each in dead) for key in ("dead", "changeless")}
         rows.append({"pixels": arm} | runs.scores | row | report_accuracies(_NORMALISATION, arm))

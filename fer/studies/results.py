@@ -1,7 +1,7 @@
 """The results of a study: rows of scores, a figure's data, and the files that are written of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -42,7 +42,7 @@ class GroupedBars:
     """What a figure of bars shows: for every series a value, or None, for every group; ``what`` is the axis."""
 
     groups: list[str]
-    series: dict[str, list[float | None]]
+    series: Mapping[str, Sequence[float | None]]
     what: str
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -29,8 +30,7 @@ from fer.training import trainer
 from fer.training.config import TrainConfig, default_config
 from fer.training.history import read_history
 
-_QUICK_FACES = {"Training": 280, "PublicTest": 140}
-_QUICK = {"epochs": 2, "batch_size": 32, "low_res_epochs": 0, "aux_votes_weight": 0.0, "ema_decay": 0.0}
+_QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 32, "low_res_epochs": 0, "aux_votes_weight": 0.0, "ema_decay": 0.0}
 _QUICK |= {"folds": 0, "full_size_epochs": 0, "crop_size": SIDE}
 # What the studies of our own networks train with: neither teachers nor crops nor degraded faces.
 PLAIN = {"folds": 0, "full_size_epochs": 0, "crop_size": SIDE, "low_res_size": 32, "weight_decay": 5e-4}
@@ -65,11 +65,10 @@ class StudyConfig:
     @cached_property
     def splits(self) -> tuple[FaceDataset, FaceDataset]:
         """Training and PublicTest; a study never holds PrivateTest. Raises DataError."""
-        names = ("Training", "PublicTest")
-        faces = fer2013.get_splits(fer2013.load_fer2013(self.root), *names)
+        training, public = fer2013.get_splits(fer2013.load_fer2013(self.root), "Training", "PublicTest")
         if not self.quick:
-            return tuple(faces)
-        return tuple(dataset.random_subset(part, _QUICK_FACES[name]) for name, part in zip(names, faces, strict=True))
+            return training, public
+        return dataset.random_subset(training, 280), dataset.random_subset(public, 140)
 
     def config(self, network: str, **changes: object) -> TrainConfig:
         """The recipe of ``network`` with ``changes``; a quick study trains a small network in its place."""
@@ -142,10 +141,10 @@ def train_or_load(settings: StudyConfig, run: str, config: TrainConfig, faces: F
         ValueError: the folder holds a run of other settings or other faces.
     """
     folder, validation = run_folder(settings, run), settings.splits[1]
-    trainer.claim(folder, {"training": fingerprint(faces), "validation": fingerprint(validation)})
+    trainer.check_same_data(folder, {"training": fingerprint(faces), "validation": fingerprint(validation)})
     if not trainer.is_finished(folder):
         trainer.fit(config, faces, validation, folder, settings.quiet)
-    network = checkpoint.load_model(str(folder))
+    network = checkpoint.load_network(str(folder))
     if changed := differences(network.train_config, config):
         raise ValueError(f"{folder} holds a run with another {', '.join(changed)}: delete it, or name another --out")
     return network

@@ -1,9 +1,10 @@
-"""The settings of a training, and each network's own: what ``python -m fer train`` does unless told otherwise."""
+"""The settings of a training, checked, and the default recipe of each architecture."""
 
 import math
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 
@@ -13,22 +14,22 @@ from fer.models.registry import ARCHITECTURES, get_architecture
 
 
 def training_commands(settings: dict) -> str:
-    """The commands of a recipe, as config.json keeps it: one, or one for each stage, each beginning where one ended."""
-    flags, earlier = dict(settings), settings.get("previous_stage")
-    name, inner = flags.pop("network"), flags.pop("augmentation")
-    usual = asdict(default_config(name))
-    usual |= usual.pop("augmentation")
-    flags, inner = asdict(TrainConfig(name)) | flags, asdict(Augmentation()) | inner  # what it does not name
+    """The commands that repeat a stored training: one, or one for each stage, each continuing the one before."""
+    flags, previous = dict(settings), settings.get("previous_stage")
+    name, augmentation = flags.pop("network"), flags.pop("augmentation")
+    default = asdict(default_config(name))
+    default |= default.pop("augmentation")
+    flags = asdict(TrainConfig(name)) | flags | asdict(Augmentation()) | augmentation
     del flags["augmentation"]
-    if earlier:
+    if previous:
         flags |= {key: "EARLIER" for key in ("init_from", "teacher") if flags.get(key) == flags["init_from"]}
-    changed = {key: value for key, value in (flags | inner).items() if key in usual and value != usual[key]}
-    told = (_flag(key.replace("_", "-"), value) for key, value in changed.items())
-    line = " ".join([f"python -m fer train {name}", *told])
-    return f"{training_commands(earlier)} --out EARLIER\n{line}" if earlier else line
+    changed = {key: value for key, value in flags.items() if key in default and value != default[key]}
+    line = " ".join([f"python -m fer train {name}", *(_flag(key, value) for key, value in changed.items())])
+    return f"{training_commands(previous)} --out EARLIER\n{line}" if previous else line
 
 
-def _flag(name: str, value: object) -> str:
+def _flag(key: str, value: object) -> str:
+    name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {shlex.quote(str(value))}"
@@ -39,7 +40,7 @@ def _constant(progress: float) -> float:
 
 
 def _one_cycle(progress: float) -> float:
-    """Up from a twentieth within the first 15 %, then down a cosine to nothing."""
+    """Linear warm-up from a twentieth within the first 15 %, then a cosine to 0 (Smith and Topin 2017)."""
     if progress < 0.15:
         return 0.05 + 0.95 * progress / 0.15
     return 0.5 + 0.5 * math.cos(math.pi * (progress - 0.15) / 0.85)
@@ -50,13 +51,13 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "one-cy
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that a training's result follows from. Stored whole in the checkpoint's config.json."""
+    """The settings that determine a training's result. Stored in the checkpoint's config.json."""
 
     network: str
-    """The architecture, as `python -m fer networks` lists it."""
+    """The architecture, as it is registered."""
     init_from: str = ""
-    """A checkpoint of the same layers, or of fewer or narrower ones, whose weights the training begins with (the last
-    layer's only if the labels are the same too); drawn afresh if empty."""
+    """A checkpoint with the same layers, or fewer or narrower ones, whose weights are transferred (Net2Net; the last
+    layer's only if the labels are the same); fresh weights if empty."""
     epochs: int = 60
     """Passes over Training."""
     batch_size: int = 128
@@ -64,43 +65,43 @@ class TrainConfig:
     optimizer: str = "sgd"
     """sgd (Nesterov, momentum .9), adamw, or adadelta as in Keras."""
     learning_rate: float = 0.1
-    """The schedule's highest."""
+    """The highest of the schedule."""
     schedule: str = "one-cycle"
     """one-cycle or constant."""
     weight_decay: float = 5e-4
     """On the weights of convolutions and dense layers only."""
     label_smoothing: float = 0.1
-    """Share of a label spread over all labels."""
+    """Probability mass that is spread over all labels."""
     aux_votes_weight: float = 0.0
-    """Weight of a second head that learns FER+'s votes of the training faces; it is not shipped."""
+    """Weight of an auxiliary loss: a second head, not saved, predicts FER+'s votes on the training faces."""
     teacher: str = ""
-    """A checkpoint whose answers to the training faces are learnt beside the labels (Hinton et al. 2015), or none."""
+    """A checkpoint whose predictions on the training faces are soft targets (distillation, Hinton et al. 2015)."""
     distill_weight: float = 0.7
-    """The teacher's share in that."""
+    """Weight of the teacher's soft targets against the labels, 0 to 1."""
     ema_decay: float = 0.998
-    """Decay of the moving average of the weights, which is what is measured and shipped; 0 for none."""
+    """Decay of the moving average of the weights, which is evaluated and saved; 0 for none."""
     clip_grad_norm: float = 2.0
     """Largest norm of the gradient; 0 for no limit."""
     low_res_epochs: int = 0
-    """First epochs that train on faces of small_size pixels (progressive resizing), a cheap start."""
+    """First epochs that train on faces of low_res_size pixels (progressive resizing), which is cheap."""
     low_res_size: int = 32
     """Side of those faces, in pixels."""
     mirror: bool = False
-    """Each epoch holds every face twice, as it is and mirrored."""
+    """Every epoch has each face twice, as it is and mirrored."""
     crop_size: int = SIDE
-    """Side of the random crops, in pixels of a face of 48, that all epochs but the last whole_epochs train on; they
-    are measured on whole faces, at the same scale."""
+    """Side in pixels of the random crops of all epochs but the last full_size_epochs; 48 for none. Evaluation is on
+    whole faces at the same scale."""
     full_size_epochs: int = 0
     """Last epochs that train on whole faces."""
     folds: int = 0
-    """Parts of Training for out-of-fold distillation: as many teachers are trained, each on the other parts, and each
-    answers for its own part over ten views; 0 for none."""
+    """Folds for out-of-fold distillation: each fold's soft targets come from a teacher trained on the other folds, with
+    ten-crop TTA; 0 for none."""
     fold_teacher: str = "compact-small"
-    """The network of those teachers, which is trained by its own recipe, without degradation."""
+    """The architecture of those teachers, trained with its default recipe without degradation."""
     compile: bool = False
-    """Compile the network (torch.compile): a minute's wait, then more faces a second on a GPU."""
+    """Compile the network with torch.compile: slower to start, faster on a GPU."""
     seed: int = 0
-    """Of weights, order, dropout and augmentation."""
+    """Random seed of weights, order, dropout and augmentation."""
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -116,7 +117,9 @@ class TrainConfig:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected more than 0")
         if not (0 <= self.label_smoothing < 1 and 0 <= self.ema_decay < 1):
-            raise ValueError(f"label_smoothing {self.label_smoothing} and ema {self.ema_decay}: expected 0 to below 1")
+            raise ValueError(
+                f"label_smoothing {self.label_smoothing} and ema_decay {self.ema_decay}: expected 0 to below 1"
+            )
         if not 0 <= self.distill_weight <= 1:
             raise ValueError(f"distill_weight is {self.distill_weight}: expected a share, 0 to 1")
         if not 16 <= self.low_res_size <= SIDE or not 0 <= self.low_res_epochs < self.epochs:
@@ -132,12 +135,12 @@ class TrainConfig:
                 f"folds is {self.folds}, teacher {self.teacher!r}: expected 0, or 2 or more and no teacher"
             )
 
-    def size(self, epoch: int) -> int:
-        """Side of the faces that ``epoch``, counted from 0, trains on."""
+    def input_size(self, epoch: int) -> int:
+        """Side in pixels of the faces that ``epoch``, counted from 0, trains on."""
         return self.low_res_size if epoch < self.low_res_epochs else SIDE
 
-    def kept(self, epoch: int) -> float:
-        """The share of a face's side that the crops of ``epoch``, counted from 0, keep."""
+    def crop_fraction(self, epoch: int) -> float:
+        """Side of the random crops of ``epoch``, counted from 0, as a fraction of the face's side."""
         return 1.0 if epoch >= self.epochs - self.full_size_epochs else self.crop_size / SIDE
 
 
@@ -165,7 +168,7 @@ def default_config(network: str, **changes: object) -> TrainConfig:
     Raises:
         ValueError: no such network or field, or a value that makes no sense.
     """
-    settings = {"augmentation": _AUGMENTATION, **get_architecture(network).recipe, **changes}
+    settings: dict[str, Any] = {"augmentation": _AUGMENTATION, **get_architecture(network).recipe, **changes}
     inner = settings.pop("augmentation")
     inner = asdict(inner) if isinstance(inner, Augmentation) else dict(inner)
     inner |= {key: settings.pop(key) for key in list(settings) if key in Augmentation.__annotations__}

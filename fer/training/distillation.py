@@ -30,7 +30,7 @@ from fer.utils.artifacts import Artifact
 from fer.utils.precision import autocast
 
 SOFT_TARGETS = "soft_targets.npz"
-_ARTIFACT = Artifact(SOFT_TARGETS, "train")
+_ARTIFACT: Artifact[dict] = Artifact(SOFT_TARGETS, "train")
 
 
 def fit(
@@ -42,17 +42,16 @@ def fit(
     teachers: Path | None = None,
     fold: int | None = None,
 ) -> FERModel | None:
-    """Trains a network by its whole recipe, the teachers included, or goes on where it was stopped.
+    """Trains a network by its whole recipe, the teachers included, or resumes.
 
-    teachers: where the folds' teachers are, or come to be; by default in ``folder``. Runs that differ in their seed
-    can share them.
-    fold: trains this fold's teacher and nothing else, so that several processes can share the work.
+    teachers: the folder of the folds' teachers, by default in ``folder``. Runs with different seeds can share them.
+    fold: trains this fold's teacher alone, so that several processes can share the work.
 
     Returns:
-        As ``training.fit``; None for a single fold.
+        As ``trainer.fit``; None for a single fold.
 
     Raises:
-        ValueError: as ``training.fit``; or there is no such fold, or a teacher is of other settings or faces.
+        ValueError: as ``trainer.fit``; or there is no such fold, or a teacher is of other settings or faces.
     """
     if fold is not None and not 0 <= fold < config.folds:
         raise ValueError(f"fold is {fold}: expected 0 to below {config.folds}, the folds of this recipe")
@@ -60,10 +59,10 @@ def fit(
         return trainer.fit(config, faces, validation, folder, quiet)
     teachers = teachers or folder / "teachers"
     parts = split_folds(faces.pixels, config.folds)
-    with distributed_context() as team:
+    with distributed_context() as context:
         soft = torch.empty(len(faces), len(label_set(config.network)))
         for part in range(config.folds) if fold is None else [fold]:
-            soft[parts == part] = _answers(config, part, parts, faces, validation, teachers, quiet, team)
+            soft[parts == part] = _fold_targets(config, part, parts, faces, validation, teachers, quiet, context)
         if fold is not None:
             return None
         return trainer.fit(config, replace(faces, teacher_probs=soft), validation, folder, quiet)
@@ -98,11 +97,11 @@ def load_out_of_fold(teachers: Path, faces: FaceDataset) -> Tensor:
 
 
 def teacher_config(config: TrainConfig, fold: int) -> TrainConfig:
-    """The recipe of a fold's teacher. It answers for faces as they are, so it is trained on no degraded ones."""
+    """The recipe of a fold's teacher: without degradation, since it predicts undegraded faces."""
     return default_config(config.fold_teacher, degrade_prob=0.0, folds=0, seed=fold)
 
 
-def _answers(
+def _fold_targets(
     config: TrainConfig,
     fold: int,
     parts: Tensor,
@@ -110,36 +109,37 @@ def _answers(
     validation: FaceDataset,
     teachers: Path,
     quiet: bool,
-    team: DistributedContext,
+    context: DistributedContext,
 ) -> Tensor:
-    """What the fold's faces are by the teacher trained on all others: shares of the labels, float (n, K)."""
+    """Soft targets of the fold's faces, float (n, K), by the teacher trained on the other folds."""
     folder, settings = teachers / str(fold), teacher_config(config, fold)
     others, own = faces[parts != fold], faces[parts == fold]
-    trainer.claim(folder, {"training": fingerprint(others), "validation": fingerprint(validation)})
+    trainer.check_same_data(folder, {"training": fingerprint(others), "validation": fingerprint(validation)})
     if not trainer.is_finished(folder):
-        with outputs.one_writer(folder) if team.leads else nullcontext():
+        with outputs.one_writer(folder) if context.is_main else nullcontext():
             trainer.fit(settings, others, validation, folder, quiet)
-    if team.leads:
-        _write_answers(settings, own, folder)
-    team.wait()
+    if context.is_main:
+        _write_soft_targets(settings, own, folder)
+    context.barrier()
     return torch.from_numpy(_ARTIFACT.load(folder)["probabilities"]).float()
 
 
-def _write_answers(settings: TrainConfig, faces: FaceDataset, folder: Path) -> None:
-    """soft_targets.npz of a finished teacher, stamped with its weights and its faces; a current one is kept."""
-    teacher = checkpoint.load_model(str(folder))
+def _write_soft_targets(settings: TrainConfig, faces: FaceDataset, folder: Path) -> None:
+    """Writes soft_targets.npz of a finished teacher, with the digests of its weights and data, unless it is current."""
+    teacher = checkpoint.load_network(str(folder))
     if changed := [key for key, value in asdict(settings).items() if teacher.train_config.get(key) != value]:
         raise ValueError(f"{folder} holds a teacher with another {', '.join(changed)}: delete it")
     known = _ARTIFACT.load_or_none(folder)
     if known and str(known.get("faces")) == fingerprint(faces):
         return
-    probabilities = (answer(teacher, faces.pixels) / teacher.temperature).softmax(1)  # (n, K)
+    probabilities = (teacher_logits(teacher, faces.pixels) / teacher.temperature).softmax(1)  # (n, K)
     content = {"probabilities": probabilities.half().numpy(), "faces": np.array(fingerprint(faces))}
     _ARTIFACT.save(folder, content)
 
 
-def answer(teacher: FERModel, pixels: Tensor) -> Tensor:
-    """The teacher's logits (N, K) over ten views of each face, on a GPU if there is one."""
+def teacher_logits(teacher: FERModel, pixels: Tensor) -> Tensor:
+    """The teacher's logits (N, K) by ten-crop TTA, on a GPU if there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with autocast(device):
-        return predict_logits(teacher.to(device, memory_format=torch.channels_last), pixels, tta=True)
+        teacher = teacher.to(device).to(memory_format=torch.channels_last)
+        return predict_logits(teacher, pixels, tta=True)

@@ -2,11 +2,11 @@
 
     python -m fer train cnn                 # the report's recipe: Adadelta, 25 epochs, batches of 128, flips
     python -m fer train compact --epochs 90 # any field of TrainConfig and Augmentation is a flag
-    torchrun --nproc-per-node=2 -m fer train compact    # every batch is shared out among the processes
+    torchrun --nproc-per-node=2 -m fer train compact    # every batch is split among the processes
 
-The whole set stays in memory as bytes and is augmented by the batch. An epoch's random numbers follow from the seed
-and the epoch alone, so a run that is killed goes on from its last finished epoch to the result of an unbroken one.
-Epochs are chosen on PublicTest without duplicates; PrivateTest is never handed to this module.
+The data set stays in memory as uint8 and is augmented by batches. The random numbers of an epoch depend on the seed and
+the epoch alone, so a run that is killed resumes after its last finished epoch and gives the result of an unbroken one.
+The best epoch is chosen on PublicTest without duplicates; this module never sees PrivateTest.
 """
 
 import copy
@@ -39,18 +39,15 @@ from fer.training.distributed import DistributedContext, distributed_context
 from fer.training.targets import add_teacher_probs, make_batch
 from fer.training.weight_transfer import transfer_weights
 from fer.utils.io import atomic_write, write_text
-from fer.utils.precision import autocast
+from fer.utils.precision import autocast, use_bf16
 
 RESUME_FILE = "resume.pt"
 
 
-# ------------------------------------------------------------------------------------------------ one run
-
-
 class ModelWithAuxHead(nn.Module):
-    """A network and, where FER+'s votes teach it too, a second head on what its last layer sees.
+    """A network and, with auxiliary targets from FER+'s votes, a second linear head on the input of its last layer.
 
-    Faces (B, 1, S, S) -> logits (B, K) and those of the votes (B, 10), or None.
+    Faces (B, 1, S, S) -> logits (B, K), and logits of the votes (B, 10) or None.
     """
 
     def __init__(self, network: FERModel, votes: bool) -> None:
@@ -66,40 +63,41 @@ class ModelWithAuxHead(nn.Module):
 
 
 class TrainState:
-    """What changes while a network trains, and what has to be kept to go on after a stop."""
+    """What changes in a training, and what ``resume.pt`` stores: the number format too, which is timed at the start."""
 
-    def __init__(self, config: TrainConfig, team: DistributedContext, pixels: Tensor | None = None) -> None:
+    def __init__(self, config: TrainConfig, context: DistributedContext, pixels: Tensor | None = None) -> None:
         torch.manual_seed(config.seed)
-        network = _init_model(config, pixels).to(team.device, memory_format=torch.channels_last)
-        self.learner = ModelWithAuxHead(network, votes=config.aux_votes_weight > 0).to(team.device)
-        self.forward = team.share(torch.compile(self.learner) if config.compile else self.learner)
-        self.average = None
+        network = _init_model(config, pixels).to(context.device).to(memory_format=torch.channels_last)
+        self.model = ModelWithAuxHead(network, votes=config.aux_votes_weight > 0).to(context.device)
+        self.forward = context.wrap_ddp(torch.compile(self.model) if config.compile else self.model)
+        self.ema: AveragedModel | None = None
         if config.ema_decay:
-            self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
-        groups = _groups(self.learner, config.weight_decay)
+            self.ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+        groups = _parameter_groups(self.model, config.weight_decay)
         self.optimizer = OPTIMIZERS[config.optimizer](groups, config.learning_rate)
+        self.bf16 = use_bf16(context.device)
         self.history: list[dict] = []
         self.best: dict[str, Tensor] = {}
 
     @property
-    def measured(self) -> nn.Module:
-        """The network that is measured and shipped."""
-        return self.learner.network if self.average is None else self.average.module
+    def eval_network(self) -> nn.Module:
+        """The network that is evaluated and saved: the moving average of the weights if there is one."""
+        return self.model.network if self.ema is None else self.ema.module
 
     def _parts(self) -> dict:
-        parts = {"learner": self.learner, "average": self.average, "optimizer": self.optimizer}
+        parts = {"model": self.model, "ema": self.ema, "optimizer": self.optimizer}
         return {name: part for name, part in parts.items() if part is not None}
 
     def save(self, path: Path, config: TrainConfig) -> None:
-        """Written beside and moved into place, so that a kill at any moment leaves a whole file."""
+        """Writes ``resume.pt`` atomically, so that a kill at any moment leaves a complete file."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"history": self.history, "best": self.best, "config": asdict(config)}
+        state |= {"history": self.history, "best": self.best, "config": asdict(config), "bf16": self.bf16}
         with atomic_write(path) as partial:
             torch.save(state, partial)
 
     def restore(self, path: Path, config: TrainConfig) -> None:
         try:
-            state = torch.load(path, weights_only=True, map_location=next(self.learner.parameters()).device)
+            state = torch.load(path, weights_only=True, map_location=next(self.model.parameters()).device)
             begun = dict(state["config"])
         except Exception as error:  # torch's reader raises anything on foreign bytes; it unpickles nothing but tensors
             raise ValueError(f"{path} is broken ({type(error).__name__}): --restart begins anew") from error
@@ -108,45 +106,44 @@ class TrainState:
             raise ValueError(f"{path} was begun with another {', '.join(changed)}: repeat its settings, or delete it")
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.history, self.best = state["history"], state["best"]
+        self.history, self.best, self.bf16 = state["history"], state["best"], state["bf16"]
 
 
 def _init_model(config: TrainConfig, pixels: Tensor | None) -> FERModel:
-    """The network before its first step, in training mode; one that inherits sees a batch of ``pixels`` for that."""
+    """The network before its first step; weight transfer calibrates batch normalisation on a batch of ``pixels``."""
     network = FERModel(config.network, label_set(config.network))
-    if config.init_from:
-        transfer_weights(network, checkpoint.load_model(config.init_from), to_unit(pixels[: config.batch_size]))
+    if config.init_from and pixels is not None:
+        transfer_weights(network, checkpoint.load_network(config.init_from), to_unit(pixels[: config.batch_size]))
     return network
 
 
-def _groups(learner: ModelWithAuxHead, decay: float) -> list[dict]:
-    """Weights decay; norms and biases do not."""
-    parameters = list(learner.parameters())
+def _parameter_groups(model: ModelWithAuxHead, decay: float) -> list[dict]:
+    """Weight decay applies to weights, not to normalisation and biases."""
+    parameters = list(model.parameters())
     return [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": decay},
         {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
 
 
-# ------------------------------------------------------------------------------------------------ the loop
-
-
 def fit(
     config: TrainConfig, training: FaceDataset, validation: FaceDataset, folder: Path, quiet: bool = False
 ) -> FERModel | None:
-    """Trains, or goes on with a run that was stopped, and writes the best epoch to ``folder``.
+    """Trains, or resumes a run that was stopped, and writes the best epoch to ``folder``.
 
-    The best epoch is the one with the highest accuracy on the faces of ``validation`` without a duplicate, among those
-    trained on whole faces. ``folder`` gets config.json, model.safetensors and history.csv; while the run is under way
-    it holds ``resume.pt``. Under torchrun only the first process measures and writes; the others return None.
+    The best epoch has the highest accuracy on the faces of ``validation`` without duplicates, among epochs at full
+    resolution. ``folder`` gets config.json, model.safetensors and history.csv, and holds ``resume.pt`` until the end.
+
+    Returns:
+        The best network, in eval mode; None under torchrun in all processes but the first, which alone evaluates.
 
     Raises:
-        ValueError: ``folder`` holds a run begun with other settings, FER+'s votes are wanted and not there, or no face
-            of ``validation`` is without a duplicate, or ``folder`` cannot be written to.
+        ValueError: ``folder`` holds a run with other settings or is not writable, FER+'s votes are missing, or all
+            validation faces are duplicates of training faces.
     """
     if validation.is_duplicate.all():
         raise ValueError(
-            f"all {len(validation)} faces to choose on are in Training as well: put others into validation/<emotion>/"
+            f"all {len(validation)} validation faces are also in Training: put others into validation/<emotion>/"
         )
     if config.aux_votes_weight and training.votes is None:
         raise ValueError(
@@ -155,24 +152,24 @@ def fit(
         )
     if config.folds and training.teacher_probs is None:
         raise ValueError(f"folds is {config.folds}, but there are no soft targets: distillation.fit makes them")
-    _keep_memory()
+    _keep_freed_memory()
     check_writable(folder)
     training = add_teacher_probs(config, training)
-    with distributed_context() as team:
-        run, state = TrainState(config, team, training.pixels), folder / RESUME_FILE
-        _check_batches(run.learner, len(training) * (1 + config.mirror), config.batch_size, team.size)
-        if state.exists():
-            run.restore(state, config)
-        _train(run, config, team, training, validation, state, quiet)
-    if not team.leads:
+    with distributed_context() as context:
+        state, resume_file = TrainState(config, context, training.pixels), folder / RESUME_FILE
+        _check_batch_size(state.model, len(training) * (1 + config.mirror), config.batch_size, context.world_size)
+        if resume_file.exists():
+            state.restore(resume_file, config)
+        _train(state, config, context, training, validation, resume_file, quiet)
+    if not context.is_main:
         return None
-    network = _finish(run, config, len(training), validation, folder)
-    state.unlink(missing_ok=True)
+    network = _save_best(state, config, len(training), validation, folder)
+    resume_file.unlink(missing_ok=True)
     return network
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether ``folder`` holds a training that has come to its end."""
+    """Whether ``folder`` holds a finished training."""
     return (folder / "config.json").exists() and not (folder / RESUME_FILE).exists()
 
 
@@ -186,8 +183,8 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"{folder} cannot be written to ({error.strerror}): name another --out") from None
 
 
-def claim(folder: Path, faces: dict[str, str]) -> None:
-    """Notes in ``folder`` which faces its run is of, by their fingerprints, or stops where it is of others."""
+def check_same_data(folder: Path, faces: dict[str, str]) -> None:
+    """Records the fingerprints of a run's data in ``folder``. Raises ValueError if the run there used other data."""
     path = folder / "faces.json"
     if path.exists() and (known := json.loads(path.read_text())) != faces:
         raise ValueError(f"{folder} holds a run on {known}, not {faces}: delete it, or name another --out")
@@ -196,51 +193,51 @@ def claim(folder: Path, faces: dict[str, str]) -> None:
 
 
 def _train(
-    run: TrainState,
+    state: TrainState,
     config: TrainConfig,
-    team: DistributedContext,
+    context: DistributedContext,
     training: FaceDataset,
     validation: FaceDataset,
-    state: Path,
+    resume_file: Path,
     quiet: bool,
 ) -> None:
-    """The epochs that are left, each measured and kept."""
-    faces = FaceDataset(*(None if part is None else part.to(team.device) for part in vars(training).values()))
+    """Trains the remaining epochs; evaluates and saves after each."""
+    faces = training.map(lambda part: part.to(context.device))
     faces = with_mirror_images(faces) if config.mirror else faces
-    done, total = len(run.history) * len(faces), config.epochs * len(faces)
-    hidden = quiet or not team.leads
+    done, total = len(state.history) * len(faces), config.epochs * len(faces)
+    hidden = quiet or not context.is_main
     with tqdm(total=total, initial=done, unit=" faces", unit_scale=True, disable=hidden, smoothing=0.05) as bar:
-        for epoch in range(len(run.history), config.epochs):
-            row = _train_epoch(run, config, team, epoch, faces, bar)
-            if team.leads:
-                row |= eval_model(run.measured, validation, config.size(epoch))
-                _keep_best(run, config, epoch, row)
-                run.save(state, config)
+        for epoch in range(len(state.history), config.epochs):
+            row = _train_epoch(state, config, context, epoch, faces, bar)
+            if context.is_main:
+                row |= eval_model(state.eval_network, validation, config.input_size(epoch))
+                _keep_best(state, config, epoch, row)
+                state.save(resume_file, config)
             if not hidden:
-                bar.write(_line(row), file=sys.stderr)
+                bar.write(_epoch_line(row), file=sys.stderr)
 
 
 def _train_epoch(
-    run: TrainState, config: TrainConfig, team: DistributedContext, epoch: int, faces: FaceDataset, bar: tqdm
+    state: TrainState, config: TrainConfig, context: DistributedContext, epoch: int, faces: FaceDataset, bar: tqdm
 ) -> dict:
-    """One pass over ``faces``; the epoch's row of the history, as far as training goes."""
+    """One pass over ``faces``; the training columns of the epoch's row of the history."""
     seed = config.seed * 100_003 + epoch
-    torch.manual_seed(seed + 10_007 * team.rank)  # dropout
-    generator = Generator(team.device).manual_seed(seed)  # order and augmentation: the same in every process
-    run.learner.train()
-    steps = len(_batch_sizes(len(faces), config.batch_size, team.size))
-    sums = torch.zeros(2, device=team.device)  # loss, right answers
-    for step, batch in enumerate(_batches(faces, config.batch_size, generator, team.size)):
-        rate = _set_rate(run.optimizer, config, (epoch + step / steps) / config.epochs)
-        sums += train_step(run, config, team, batch, epoch, generator)
+    torch.manual_seed(seed + 10_007 * context.rank)  # dropout
+    generator = Generator(context.device).manual_seed(seed)  # order and augmentation: the same in every process
+    state.model.train()
+    steps = len(_batch_sizes(len(faces), config.batch_size, context.world_size))
+    sums = torch.zeros(2, device=context.device)  # loss, correct predictions
+    for step, batch in enumerate(_batches(faces, config.batch_size, generator, context.world_size)):
+        rate = _set_learning_rate(state.optimizer, config, (epoch + step / steps) / config.epochs)
+        sums += train_step(state, config, context, batch, epoch, generator)
         if step % 10 == 9 and not bar.disable:
-            loss, accuracy = (sums * team.size / (config.batch_size * (step + 1))).tolist()
+            loss, accuracy = (sums * context.world_size / (config.batch_size * (step + 1))).tolist()
             bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}")
         bar.update(len(batch))
-    loss, accuracy = (team.total(sums) / len(faces)).tolist()
+    loss, accuracy = (context.all_reduce_sum(sums) / len(faces)).tolist()
     if not math.isfinite(loss):
         raise ValueError(f"the loss of epoch {epoch + 1} is {loss}: begin anew with a lower --learning-rate")
-    return {"epoch": epoch + 1, "size": config.size(epoch), "lr": rate, "loss": loss, "accuracy": accuracy}
+    return {"epoch": epoch + 1, "size": config.input_size(epoch), "lr": rate, "loss": loss, "accuracy": accuracy}
 
 
 def _batches(faces: FaceDataset, size: int, generator: Generator, processes: int = 1) -> Iterator[FaceDataset]:
@@ -249,20 +246,20 @@ def _batches(faces: FaceDataset, size: int, generator: Generator, processes: int
 
 
 def _batch_sizes(faces: int, size: int, processes: int = 1) -> list[int]:
-    """How many faces each batch of an epoch has. A last one that would give a process fewer than two faces is added to
-    the one before it: batch normalisation has no variance of a single face.
+    """The number of faces in each batch of an epoch. A last batch that leaves a process fewer than two faces is merged
+    into the one before: batch normalisation cannot use a single face.
     """
-    whole_batches, rest = divmod(faces, size)
-    sizes = [size] * whole_batches + ([rest] if rest else [])
+    full_batches, rest = divmod(faces, size)
+    sizes = [size] * full_batches + ([rest] if rest else [])
     if len(sizes) > 1 and sizes[-1] < min(2 * processes, size):
         sizes[-2:] = [sum(sizes[-2:])]
     return sizes
 
 
-def _check_batches(learner: ModelWithAuxHead, faces: int, size: int, processes: int) -> None:
+def _check_batch_size(model: ModelWithAuxHead, faces: int, size: int, processes: int) -> None:
     """Raises ValueError where a batch gives a process a single face, which batch normalisation of vectors refuses."""
     smallest = min(_batch_sizes(faces, size, processes)) // processes
-    if smallest < 2 and any(isinstance(part, nn.BatchNorm1d) for part in learner.modules()):
+    if smallest < 2 and any(isinstance(part, nn.BatchNorm1d) for part in model.modules()):
         raise ValueError(
             f"batch_size is {size} for {faces} faces and {processes} processes: batch normalisation needs two faces "
             "in each process's share"
@@ -270,28 +267,33 @@ def _check_batches(learner: ModelWithAuxHead, faces: int, size: int, processes: 
 
 
 def train_step(
-    run: TrainState, config: TrainConfig, team: DistributedContext, batch: FaceDataset, epoch: int, generator: Generator
+    state: TrainState,
+    config: TrainConfig,
+    context: DistributedContext,
+    batch: FaceDataset,
+    epoch: int,
+    generator: Generator,
 ) -> Tensor:
-    """One step on this process's share of ``batch``: the sum of its losses, and of its right answers, (2,).
+    """One step on this process's part of ``batch``: the sums of its losses and of its correct predictions, (2,).
 
-    A blended face counts as right if it is read as the one that has the larger share in it.
+    A face blended by mixup is correct if it is classified as the face with the larger weight.
     """
     faces, targets, votes = make_batch(config, batch, epoch, generator)
-    mine = slice(team.rank, None, team.size)
+    mine = slice(context.rank, None, context.world_size)
     faces, targets, votes, labels = (part[mine] for part in (faces, targets, votes, batch.labels))
-    with autocast(faces.device):
-        logits, guesses = run.forward(faces)  # (B, K), (B, 10)
+    with autocast(faces.device, state.bf16):
+        logits, aux_logits = state.forward(faces)  # (B, K), (B, 10)
     loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
     total = loss
-    if guesses is not None:
-        total = loss + config.aux_votes_weight * functional.cross_entropy(guesses.float(), votes, reduction="sum")
-    run.optimizer.zero_grad()
-    (total * team.size / len(batch)).backward()  # the processes' gradients are averaged
+    if aux_logits is not None:
+        total = loss + config.aux_votes_weight * functional.cross_entropy(aux_logits.float(), votes, reduction="sum")
+    state.optimizer.zero_grad()
+    (total * context.world_size / len(batch)).backward()  # the processes' gradients are averaged
     if config.clip_grad_norm:
-        nn.utils.clip_grad_norm_(run.learner.parameters(), config.clip_grad_norm)
-    run.optimizer.step()
-    if run.average is not None:
-        run.average.update_parameters(run.learner.network)
+        nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_grad_norm)
+    state.optimizer.step()
+    if state.ema is not None:
+        state.ema.update_parameters(state.model.network)
     return torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
 
 
@@ -306,52 +308,52 @@ def eval_model(network: nn.Module, faces: FaceDataset, size: int = SIDE) -> dict
     }
 
 
-def _keep_best(run: TrainState, config: TrainConfig, epoch: int, row: dict) -> None:
-    candidates = [old for old in run.history if old["size"] == SIDE]
+def _keep_best(state: TrainState, config: TrainConfig, epoch: int, row: dict) -> None:
+    candidates = [old for old in state.history if old["size"] == SIDE]
     key = "public_accuracy_deduplicated"
-    if config.size(epoch) == SIDE and all(row[key] > old[key] for old in candidates):
-        run.best = copy.deepcopy(run.measured.state_dict())
-    run.history.append(row)
+    if config.input_size(epoch) == SIDE and all(row[key] > old[key] for old in candidates):
+        state.best = copy.deepcopy(state.eval_network.state_dict())
+    state.history.append(row)
 
 
-def _finish(run: TrainState, config: TrainConfig, faces: int, validation: FaceDataset, folder: Path) -> FERModel:
-    """Writes the best epoch, calibrated, and the history; ``faces`` is how many were trained on."""
-    recipe, name = _whole_recipe(config, faces), folder.absolute().name  # by which weights/ knows it
+def _save_best(state: TrainState, config: TrainConfig, faces: int, validation: FaceDataset, folder: Path) -> FERModel:
+    """Writes the best epoch, calibrated, and the history; ``faces`` is the number of training faces."""
+    recipe, name = _train_config_record(config, faces), folder.absolute().name  # by which weights/ knows it
     network = FERModel(config.network, label_set(config.network), name, train_config=recipe)
-    network.load_state_dict(run.best)
+    network.load_state_dict(state.best)
     network.eval()
     alone = validation[~validation.is_duplicate]
     logits = predict_logits(network, alone.pixels)
     network.temperature = fit_temperature(logits, alone.labels)
     network.confidence_threshold = fit_rejection_threshold((logits / network.temperature).softmax(1), alone.labels)
-    _write_history(run.history, config.init_from, folder)
+    _write_history(state.history, config.init_from, folder)
     checkpoint.save_model(network, folder)
     return network
 
 
-def _whole_recipe(config: TrainConfig, faces: int) -> dict:
-    """The settings, how many faces they were put to, and those of the checkpoint that the training began with."""
-    earlier = {"previous_stage": checkpoint.load_model(config.init_from).train_config} if config.init_from else {}
+def _train_config_record(config: TrainConfig, faces: int) -> dict:
+    """What config.json stores: the settings, the number of training faces, and the settings of a previous stage."""
+    earlier = {"previous_stage": checkpoint.load_network(config.init_from).train_config} if config.init_from else {}
     return asdict(config) | {"num_train_images": faces} | earlier
 
 
 def _write_history(rows: list[dict], start: str, folder: Path) -> None:
-    """history.csv of this run, below that of the checkpoint it began with, whose epochs it goes on counting."""
+    """history.csv: the rows of the checkpoint in ``init_from``, then those of this run with epochs counted on."""
     begun = checkpoint.resolve_path(start) if start else None
     earlier = history.read_history(begun) if begun else []
     rows = earlier + [row | {"epoch": len(earlier) + row["epoch"]} for row in rows]
     history.write_rows(rows, folder / "history.csv")
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float) -> float:
+def _set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, progress: float) -> float:
     rate = config.learning_rate * SCHEDULES[config.schedule](progress)
     for group in optimizer.param_groups:
         group["lr"] = rate
     return rate
 
 
-def _keep_memory() -> None:
-    """Has glibc keep freed memory for the next step: to give it back costs a page fault for every 4 kB of a layer."""
+def _keep_freed_memory() -> None:
+    """Makes glibc keep freed memory for the next step: returning it costs a page fault for every 4 kB."""
     try:
         libc = ctypes.CDLL("libc.so.6")
         for setting, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
@@ -360,6 +362,6 @@ def _keep_memory() -> None:
         pass  # not glibc: only slower
 
 
-def _line(row: dict) -> str:
+def _epoch_line(row: dict) -> str:
     public = f"{row['public_accuracy']:.4f}, without duplicates {row['public_accuracy_deduplicated']:.4f}"
     return f"epoch {row['epoch']:3}: loss {row['loss']:.3f}, accuracy {row['accuracy']:.3f}; PublicTest {public}"

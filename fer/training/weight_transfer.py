@@ -8,6 +8,7 @@ far from 0 it is a line to the right and a constant to the left.
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,14 +55,15 @@ def _has(network: nn.Sequential, kind: type[nn.Module]) -> bool:
 # ------------------------------------------------------------------------------------------------ which from which
 
 
-def _partners(network: FERModel, earlier: FERModel) -> dict[nn.Module, nn.Module | None]:
+def _partners(network: FERModel, earlier: FERModel) -> dict[Any, Any]:
     """For each layer of ``network`` that holds numbers that of ``earlier``, None if it is new.
 
     The last layers are left out where the labels differ, and where what goes into them does too.
     """
     mine, theirs = _weighted(network), _weighted(earlier)
     last, other = mine[-1].pop(), theirs[-1].pop()
-    partners = dict(pair for blocks in zip_longest(mine, theirs, fillvalue=()) for pair in _paired(*blocks))
+    blocks = zip_longest(mine, theirs, fillvalue=list[Any]())
+    partners: dict[Any, Any] = dict(pair for block in blocks for pair in _paired(*block))
     if sum(value is not None for value in partners.values()) < sum(map(len, theirs)):
         raise ValueError(f"init_from is a {earlier.architecture}: its layers are not those of {network.architecture}")
     if network.labels == earlier.labels and last.in_features >= other.in_features:
@@ -69,9 +71,9 @@ def _partners(network: FERModel, earlier: FERModel) -> dict[nn.Module, nn.Module
     return partners
 
 
-def _weighted(network: nn.Sequential) -> list[list[nn.Module]]:
+def _weighted(network: nn.Sequential) -> list[list[Any]]:
     """The layers that hold numbers, a list for each stretch between two poolings."""
-    blocks = [[]]
+    blocks: list[list[Any]] = [[]]
     for layer in network:
         if isinstance(layer, nn.MaxPool2d | nn.AdaptiveAvgPool2d | nn.Flatten):
             blocks.append([])
@@ -80,13 +82,13 @@ def _weighted(network: nn.Sequential) -> list[list[nn.Module]]:
     return blocks
 
 
-def _paired(mine: list[nn.Module], theirs: list[nn.Module]) -> Iterator[tuple[nn.Module, nn.Module | None]]:
+def _paired(mine: list[Any], theirs: list[Any]) -> Iterator[tuple[Any, Any]]:
     waiting = list(theirs)
     for layer in mine:
         yield layer, waiting.pop(0) if waiting and _fits(layer, waiting[0]) else None
 
 
-def _fits(layer: nn.Module, other: nn.Module) -> bool:
+def _fits(layer: Any, other: Any) -> bool:
     """Whether ``layer`` can take over the numbers of ``other``: dense in its own shape, others in a larger too."""
     shapes, others = ({key: value.shape for key, value in each.state_dict().items()} for each in (layer, other))
     if type(layer) is not type(other) or not others.keys() <= shapes.keys():
@@ -108,7 +110,7 @@ def _copy_overlap(layer: nn.Module, other: nn.Module) -> None:
         state[key][tuple(slice(length) for length in value.shape)] = value
 
 
-def _normalise_within(layer: nn.Conv2d, pixels: Normalize) -> None:
+def _normalise_within(layer: Any, pixels: Normalize) -> None:
     """The convolution of normalised pixels as one of plain pixels."""
     with torch.no_grad():
         layer.weight /= pixels.deviation
@@ -123,7 +125,7 @@ def _begin_as_identities(network: nn.Sequential, taken: dict, fresh: set[nn.Modu
     """
     middle, mean = torch.zeros(3, 3), torch.full((3, 3), 1 / 9)
     middle[1, 1] = 1
-    weighted = [layer for layer in network if isinstance(layer, nn.Conv2d | nn.Linear)]
+    weighted: list[Any] = [layer for layer in network if isinstance(layer, nn.Conv2d | nn.Linear)]
     last, channels = [layer for layer in weighted if isinstance(layer, nn.Conv2d)][-1:], 0
     for layer in weighted:
         if layer in taken:
@@ -141,7 +143,8 @@ def _relu_to_selu(network: nn.Sequential, fresh: set[nn.Module], stretch: float 
     What enters the activations grows by s = ``stretch``, and so do the means and deviations that the next normalisation
     expects, which takes it back; no weight of a convolution changes.
     """
-    scale, chain = 1.0, list(network)
+    scale = 1.0
+    chain: list[Any] = list(network)
     for layer, below in zip(chain, [*chain[1:], None], strict=True):
         if layer in fresh:
             continue  # the identity, or soon
@@ -152,6 +155,7 @@ def _relu_to_selu(network: nn.Sequential, fresh: set[nn.Module], stretch: float 
         elif isinstance(layer, nn.SELU):
             scale *= _SLOPE
         elif isinstance(layer, _Norm):
+            assert layer.running_mean is not None and layer.running_var is not None
             layer.running_mean *= scale
             layer.running_var *= scale**2
             scale = 1.0 if isinstance(below, nn.Linear) else stretch
@@ -163,8 +167,10 @@ def _calibrate_batchnorm(network: nn.Sequential, fresh: set[nn.Module], faces: T
     """Every new normalisation becomes the identity: it restores the mean and the deviation (C,) that it takes away."""
     values = faces
     with torch.no_grad():
+        layer: Any
         for layer in network:
             if layer in fresh and isinstance(layer, _Norm):
+                assert layer.running_mean is not None and layer.running_var is not None
                 others = [axis for axis in range(values.ndim) if axis != 1]
                 layer.running_mean.copy_(values.mean(others))
                 layer.running_var.copy_(values.var(others))

@@ -26,8 +26,8 @@ WEIGHTS_FILE = "model.safetensors"
 STAMP = "weights"  # the name that the digest has in a file
 
 # What a file that was altered, or made by somebody who means harm, raises when it is read and taken apart.
-_BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, ZeroDivisionError)
-_BROKEN += (RecursionError,)
+_BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+_BROKEN += (OverflowError, ZeroDivisionError, RecursionError)
 
 
 class ArtifactError(ValueError):
@@ -49,7 +49,7 @@ class Artifact(Generic[T]):
 
     name: str
     command: str
-    parse: Callable[[dict[str, Any]], T] = dict
+    parse: Callable[[dict[str, Any]], T] = dict  # type: ignore[assignment]
 
     def save(self, folder: Path, content: dict[str, Any], digest: str | None = None) -> None:
         """Writes the file whole or not at all. digest: of the weights that it was made with, those in ``folder`` by
@@ -81,7 +81,7 @@ class Artifact(Generic[T]):
             content = self._content(folder / self.name)
         except FileNotFoundError:
             raise
-        except (OSError, *_BROKEN) as error:
+        except _BROKEN as error:
             raise ArtifactError(self._broken(folder, error)) from error
         stamp = content.pop(STAMP, None)
         if (digest := digest_or_none(folder)) and str(stamp) != digest:
@@ -91,7 +91,7 @@ class Artifact(Generic[T]):
             return self.parse(content)
         except ArtifactError:
             raise
-        except (OSError, *_BROKEN) as error:
+        except _BROKEN as error:
             raise ArtifactError(self._broken(folder, error)) from error
 
     def load_or_none(self, folder: Path) -> T | None:

@@ -13,8 +13,8 @@ import numpy as np
 from safetensors import SafetensorError
 
 # Whatever NumPy and zipfile raise on a file that is none of theirs; ValueError is also its refusal to unpickle.
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, TypeError, KeyError, AttributeError)
-_BROKEN += (NotImplementedError, RuntimeError, MemoryError, SyntaxError)
+_BROKEN: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, SyntaxError)
+_BROKEN += (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RuntimeError, MemoryError)
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:

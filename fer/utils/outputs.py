@@ -16,7 +16,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
     import msvcrt
 
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
@@ -148,7 +148,7 @@ def _hold(lock: int) -> None:
                 raise  # else a file system without locks
     else:
         os.lseek(lock, 1 << 30, os.SEEK_SET)  # beyond the number, which others may then read
-        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         os.lseek(lock, 0, os.SEEK_SET)
 
 

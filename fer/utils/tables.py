@@ -21,8 +21,8 @@ class Number(str):
 
 def inert(cell: object) -> object:
     """Text that no spreadsheet takes for a formula; a number stays as it is."""
-    text = isinstance(cell, str) and not isinstance(cell, Number)
-    return f"'{cell}" if text and _FORMULA.match(cell) else cell
+    is_text = isinstance(cell, str) and not isinstance(cell, Number)
+    return f"'{cell}" if is_text and _FORMULA.match(str(cell)) else cell
 
 
 def original(cell: str) -> str:

@@ -66,12 +66,12 @@ def usual(faces: dataset.FaceDataset, config: TrainConfig, workers: int) -> floa
 
 def ours(faces: dataset.FaceDataset, config: TrainConfig) -> float:
     """Faces a second of the laboratory's own epoch, average of the weights included."""
-    team = DistributedContext(CPU)
-    run, generator = trainer.TrainState(config, team), torch.Generator().manual_seed(0)
-    run.learner.train()
+    context = DistributedContext(CPU)
+    state, generator = trainer.TrainState(config, context), torch.Generator().manual_seed(0)
+    state.model.train()
     start = time.perf_counter()
     for batch in trainer._batches(faces, config.batch_size, generator):
-        trainer.train_step(run, config, team, batch, 0, generator)
+        trainer.train_step(state, config, context, batch, 0, generator)
     return len(faces) / (time.perf_counter() - start)
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     faces = dataset.FaceDataset(pixels, torch.arange(count) % 7, None, torch.zeros(count).bool())
     config = default_config(arguments.network, aux_votes_weight=0.0, low_res_epochs=0)
     plain = usual(faces, config, arguments.workers)
-    trainer._keep_memory()
+    trainer._keep_freed_memory()
     mine = ours(faces, config)
     print(f"{config.network}, {torch.get_num_threads()} threads: DataLoader and PIL {plain:.0f} faces a second, "
           f"ours {mine:.0f}: {mine / plain:.2f} times as many")  # fmt: skip

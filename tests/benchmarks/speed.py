@@ -45,14 +45,14 @@ def training_speed(name: str) -> float:
     """Faces a second of whole training steps (augmentation, forward, backward, optimiser, average), batch 128."""
     config = default_config(name, aux_votes_weight=0.0, low_res_epochs=0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    team = DistributedContext(device)
-    run = trainer.TrainState(config, team)
+    context = DistributedContext(device)
+    state = trainer.TrainState(config, context)
     generator = torch.Generator(device).manual_seed(0)
     pixels = torch.randint(0, 256, (128, 48, 48), dtype=torch.uint8, device=device)
     labels, votes = torch.arange(128, device=device) % 7, torch.ones(128, 10, dtype=torch.uint8, device=device)
     batch = dataset.FaceDataset(pixels, labels, votes, torch.zeros(128, device=device).bool())
-    run.learner.train()
-    return 128_000 / milliseconds(lambda: trainer.train_step(run, config, team, batch, 0, generator), 5)
+    state.model.train()
+    return 128_000 / milliseconds(lambda: trainer.train_step(state, config, context, batch, 0, generator), 5)
 
 
 def photograph() -> np.ndarray:
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--read-with", default="compact")
     arguments = parser.parse_args()
     print(f"training, batch 128, {torch.get_num_threads()} threads:")
-    trainer._keep_memory()
+    trainer._keep_freed_memory()
     for name in arguments.networks:
         print(f"  {name:12} {training_speed(name):8.0f} faces a second", flush=True)
     torch.set_num_threads(1)

@@ -33,16 +33,16 @@ def made_up(count: int, device: torch.device) -> FaceDataset:
 
 def faces_a_second(config: TrainConfig, epoch: int, steps: int, warm: int, device: torch.device) -> float:
     """Of ``steps`` whole training steps as ``epoch`` takes them, after ``warm`` that are not timed."""
-    team = DistributedContext(device)
-    run, generator = trainer.TrainState(config, team), torch.Generator(device).manual_seed(0)
-    run.learner.train()
+    context = DistributedContext(device)
+    state, generator = trainer.TrainState(config, context), torch.Generator(device).manual_seed(0)
+    state.model.train()
     faces = made_up(4 * config.batch_size, device)
     for step in range(warm + steps):
         if step == warm:
             wait(device)
             began = time.perf_counter()
         part = faces[config.batch_size * (step % 4) : config.batch_size * (step % 4 + 1)]
-        trainer.train_step(run, config, team, part, epoch, generator)
+        trainer.train_step(state, config, context, part, epoch, generator)
     wait(device)
     return steps * config.batch_size / (time.perf_counter() - began)
 
@@ -66,7 +66,7 @@ def main() -> None:
     steps, warm = (1, 0) if arguments.quick else (40, 10)
     kinds = {}  # epochs at each size of face
     for epoch in range(config.epochs):
-        kinds.setdefault((config.size(epoch), config.kept(epoch)), []).append(epoch)
+        kinds.setdefault((config.input_size(epoch), config.crop_fraction(epoch)), []).append(epoch)
     seconds = 0.0
     for (size, kept), epochs in kinds.items():
         rate = faces_a_second(config, epochs[0], steps, warm, device)

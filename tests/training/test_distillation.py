@@ -55,7 +55,7 @@ def test_every_face_is_answered_for_by_the_teacher_that_did_not_see_it(
         folder = tmp_path / "teachers" / str(fold)
         teacher, kept = checkpoint.load_model(str(folder)), np.load(folder / distillation.SOFT_TARGETS)["probabilities"]
         assert teacher.train_config["num_train_images"] == int((parts != fold).sum())
-        expected = (distillation.answer(teacher, faces.pixels[parts == fold]) / teacher.temperature).softmax(1)
+        expected = (distillation.teacher_logits(teacher, faces.pixels[parts == fold]) / teacher.temperature).softmax(1)
         assert np.abs(kept - expected.numpy()).max() < 0.005
     found = distillation.load_out_of_fold(tmp_path / "teachers", faces)
     assert torch.allclose(found[parts == 2], expected.float(), atol=0.005)
@@ -108,4 +108,4 @@ def test_the_shipped_recipe_is_distilled_from_three_folds_of_teachers_that_see_c
     assert (config.folds, config.augmentation.degrade_prob > 0, config.full_size_epochs > 0) == (3, True, True)
     assert distillation.teacher_config(config, 2).augmentation.degrade_prob == 0
     assert distillation.teacher_config(config, 2).seed == 2
-    assert [config.kept(epoch) for epoch in (0, config.epochs - 1)] == [42 / 48, 1.0]
+    assert [config.crop_fraction(epoch) for epoch in (0, config.epochs - 1)] == [42 / 48, 1.0]

@@ -1,4 +1,4 @@
-"""team: several processes learn what one learns."""
+"""Distributed training: several processes learn what one learns."""
 
 import itertools
 import os
@@ -29,7 +29,7 @@ def one_of_two(rank: int, port: int, out: Path) -> None:
 
 
 def three_steps(out: Path) -> None:
-    """Three steps of dnn without dropout, in float32; the process that leads writes the weights."""
+    """Three steps of dnn without dropout, in float32; the main process writes the weights."""
     config = default_config(
         "dnn", aux_votes_weight=1.0, optimizer="sgd", learning_rate=0.05, degrees=10.0, erase_prob=0.5, mixup_alpha=0.2
     )
@@ -38,17 +38,19 @@ def three_steps(out: Path) -> None:
     votes = torch.randint(0, 10, (30, 10), dtype=torch.uint8, generator=generator)
     batch = dataset.FaceDataset(pixels, torch.arange(30) % 7, votes, torch.zeros(30).bool())
     with (
-        distributed_context() as team,
-        patch.object(trainer, "autocast", nullcontext),
+        distributed_context() as context,
+        patch.object(trainer, "autocast", lambda *_: nullcontext()),
     ):  # bfloat16 rounds with the batch
-        run = trainer.TrainState(config, team)
-        for layer in run.learner.modules():
+        state = trainer.TrainState(config, context)
+        for layer in state.model.modules():
             if isinstance(layer, nn.Dropout):
                 layer.p = 0.0
-        sums = [trainer.train_step(run, config, team, batch, 0, Generator().manual_seed(step)) for step in range(3)]
-        totals = [team.total(value).tolist() for value in sums]
-        if team.leads:
-            torch.save({"weights": run.measured.state_dict(), "totals": totals}, out)
+        sums = [
+            trainer.train_step(state, config, context, batch, 0, Generator().manual_seed(step)) for step in range(3)
+        ]
+        totals = [context.all_reduce_sum(value).tolist() for value in sums]
+        if context.is_main:
+            torch.save({"weights": state.eval_network.state_dict(), "totals": totals}, out)
 
 
 def free_port() -> int:
@@ -64,7 +66,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path):
     one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
     start = trainer.TrainState(
         default_config("dnn", aux_votes_weight=1.0), DistributedContext(torch.device("cpu"))
-    ).measured.state_dict()
+    ).eval_network.state_dict()
     for key, value in one["weights"].items():
         assert torch.allclose(value, two["weights"][key], atol=1e-6)
     assert not torch.allclose(one["weights"]["dense_4.weight"], start["dense_4.weight"], atol=1e-5)

@@ -65,7 +65,7 @@ def test_one_batch_can_be_learnt_by_heart(splits: dict, tmp_path: Path):
 def test_faces_that_are_all_trained_on_are_nothing_to_choose_on(splits: dict, tmp_path: Path):
     """If every held-out face has a duplicate in Training, no epoch can honestly be chosen."""
     seen = replace(splits["PublicTest"], is_duplicate=torch.ones(28, dtype=torch.bool))
-    with pytest.raises(ValueError, match="all 28 faces to choose on are in Training as well"):
+    with pytest.raises(ValueError, match="all 28 validation faces are also in Training"):
         trainer.fit(default_config("dnn", **QUICK), splits["Training"], seen, tmp_path, quiet=True)
 
 
@@ -161,9 +161,31 @@ def test_killed_twice_and_resumed_gives_the_unbroken_history(folder_data: Path, 
     assert not (killed / trainer.RESUME_FILE).exists()
 
 
+def test_a_resumed_run_keeps_its_number_format(splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Begun in bfloat16 and stopped after 1 of 2 epochs, it goes on in bfloat16 though float32 is now timed faster."""
+    formats, save = [], trainer.TrainState.save
+    autocast = trainer.autocast
+
+    def save_and_stop(*given: object) -> None:
+        save(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "autocast", lambda device, bf16: formats.append(bf16) or autocast(device, False))
+    monkeypatch.setattr(trainer, "use_bf16", lambda device: True)
+    monkeypatch.setattr(trainer.TrainState, "save", save_and_stop)
+    config = default_config("dnn", **QUICK | {"epochs": 2})
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, splits, tmp_path)
+    first, _ = len(formats), formats.clear()
+    monkeypatch.setattr(trainer, "use_bf16", lambda device: False)
+    monkeypatch.setattr(trainer.TrainState, "save", save)
+    fit(config, splits, tmp_path)
+    assert formats == [True] * first
+
+
 def test_a_run_is_not_mixed_with_other_settings(splits: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A half-finished run stays as it is when called with another learning rate, and the change is named."""
-    monkeypatch.setattr(trainer, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(trainer, "_save_best", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fit(default_config("dnn", **QUICK), splits, tmp_path)
     with pytest.raises(ValueError, match="begun with another learning_rate"):
@@ -184,7 +206,7 @@ def test_the_reports_settings_are_the_defaults_of_their_networks():
         ({"optimizer": "adam"}, "optimizer is 'adam': expected one of sgd"),
         ({"network": "resnet"}, "network is 'resnet': expected one of cnn"),
         ({"epochs": 0}, "epochs is 0: expected more than 0"),
-        ({"ema_decay": 1.0}, "ema 1.0"),
+        ({"ema_decay": 1.0}, "ema_decay 1.0"),
         ({"low_res_epochs": 100}, "low_res_epochs 100"),
         ({"crop_size": 20}, "crop_size 20"),
         ({"folds": 1}, "folds is 1"),

@@ -88,17 +88,17 @@ def test_an_ensemble_of_earlier_weights_is_left_out(folder: Path):
     train_anew(other, 2)
     for split in predictions.SPLITS:
         predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
-    ensemble_selection.write(["dnn", "cnn"], weights)
+    ensemble_selection.write_ensemble(["dnn", "cnn"], weights)
     assert not any(trouble.network == "ensemble" for trouble in integrity.look(weights))
     train_anew(other, 3)
     for load in (checkpoint.load_model, checkpoint.load_meta):
         with pytest.raises(checkpoint.CheckpointError, match="other weights of cnn: `python -m fer ensemble`"):
             load("ensemble", weights)
     with pytest.raises(ValueError, match="other weights"):
-        ensemble_selection.write(["dnn", "cnn"], weights)
+        ensemble_selection.write_ensemble(["dnn", "cnn"], weights)
     for split in predictions.SPLITS:
         predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
-    assert ensemble_selection.write(["dnn", "cnn"], weights).name == "ensemble:dnn+cnn"
+    assert ensemble_selection.write_ensemble(["dnn", "cnn"], weights).name == "ensemble:dnn+cnn"
     path = weights / "ensemble.json"
     path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "weights"}))
     with pytest.raises(checkpoint.CheckpointError, match="other weights of dnn, cnn"):
