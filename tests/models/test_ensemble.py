@@ -40,7 +40,7 @@ def test_certainty_does_not_become_infinite():
 @pytest.mark.parametrize("members", [[Says(0.0, 1.0)], [Says(0.0, 1.0), Says(0.0, 1.0, labels=("yes", "no"))]])
 def test_members_must_be_two_and_of_the_same_labels(members: list):
     """One is no ensemble, and an order of labels is part of the labels."""
-    with pytest.raises(ValueError, match="expected at least two|tells yes, no"):
+    with pytest.raises(ValueError, match="expected at least two|has the labels yes, no"):
         Ensemble(members)
 
 
