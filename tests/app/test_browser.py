@@ -674,3 +674,35 @@ def test_the_maps_follow_the_webcam_which_is_released_with_the_tab(visit):
     turn_to(page, "Saliency")
     page.wait_for_function("window.camera.getTracks().every(track => track.readyState === 'ended')")
     assert sorted(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*")) == before
+
+
+def test_training_faces_concepts_and_suspect_labels_open_and_a_weakened_concept_changes_the_prediction(visit, weights):
+    """Without files each says its command; with concepts, one that is weakened changes the prediction at once."""
+    import torch
+
+    from fer.attribution import concept_benchmark
+    from fer.models import checkpoint
+
+    page = visit()
+    page.get_by_role("tab", name="Saliency").click()
+    page.get_by_role("button", name="Training faces").click()
+    page.locator("#training-faces .empty", has_text="fer influence --benchmark").wait_for()
+    name = page.locator("#concepts-fold")
+    name.get_by_role("button", name="Concepts").click()
+    page.locator("#concepts .empty", has_text="fer concepts").wait_for()
+    page.get_by_role("tab", name="Confusion").click()
+    page.get_by_role("button", name="Suspect labels").click()
+    page.locator("#suspects .empty", has_text="fer suspects").wait_for()
+    pixels = torch.randint(0, 256, (40, 48, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    found = concept_benchmark.measure(
+        checkpoint.load_model(weights / "compact"), pixels, torch.arange(40) % 7, pixels, 3
+    )
+    concept_benchmark.write(found, weights / "compact")
+    page.get_by_role("tab", name="Saliency").click()
+    name.get_by_role("button", name="Concepts").click()
+    name.get_by_role("button", name="Concepts").click()
+    page.locator("#concepts img").nth(2).wait_for()
+    page.locator("#concepts-weakened input").click()
+    page.get_by_role("option", name="Concept 1").click()
+    page.locator("#concepts", has_text="weakened (tick: before)").wait_for()
+    (weights / "compact" / concept_benchmark.FILE).unlink()
