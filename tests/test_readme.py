@@ -59,6 +59,8 @@ SHORT = {
     "regions": "--each 1",
     "redundancy": "--faces 28",
     "ascend": "--steps 2",
+    "concepts": "--rank 2 --faces 16",
+    "influence": "--faces 2",
 }
 WORDS = {"NETWORK": "compact", "NAME": "cnn", "COMMAND": "networks", "VIDEO": "clip.mp4", "IMAGE": "photo.jpg"}
 
