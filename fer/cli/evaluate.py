@@ -36,7 +36,7 @@ def evaluate(
     figures = _measured(trained, split, faces, tta, corruptions, folder, keep)
     if folder is not None:
         if not tta and not corruptions:
-            model_card.record_metrics(trained, folder, predictions.kept_figures(trained, split, folder))
+            model_card.record_metrics(trained, folder, predictions.metrics_from_stored(trained, split, folder))
         elif keep or not model_card.is_recorded(trained, figures):
             model_card.record_metrics(trained, folder, figures)
         if speed:
@@ -66,10 +66,10 @@ def _measured(
 ) -> dict:
     if not corrupted:
         return predictions.evaluate(trained, split, faces, tta, folder, keep)
-    from fer.evaluation.corruptions import corrupted_logits, robust_figures
+    from fer.evaluation.corruptions import corrupted_logits, robust_metrics
 
     logits = corrupted_logits(trained, faces.pixels)
-    figures = robust_figures(logits, faces, trained.temperature, trained.prediction_set)
+    figures = robust_metrics(logits, faces, trained.temperature, trained.prediction_set)
     return {"network": trained.name, "split": f"{split}-C", "tta": False} | figures
 
 

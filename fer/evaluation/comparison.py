@@ -6,32 +6,30 @@ from torch import Tensor
 from fer.data import ferplus
 from fer.data.labels import EMOTIONS
 from fer.evaluation import metrics
-from fer.evaluation.predictions import Predictions, mistakes
+from fer.evaluation.predictions import Predictions
 
 
 def report(found: Predictions, other: Predictions | None = None) -> dict:
-    """All that the Confusion tab says in numbers, for JSON; ``other`` is the network that it is compared with."""
-    read_as = [None if mistake is None else found.labels[mistake[0]] for mistake in mistakes(found)]
-    facts = {"network": found.name, "labels": list(found.labels), **found.figures()}
+    """Metrics, most frequent confusions and annotator agreement, for JSON; with ``other`` also the comparison."""
+    confused = metrics.top_confusion(found.confusion())
+    read_as = [None if top is None else found.labels[top[0]] for top in confused]
+    facts = {"network": found.name, "labels": list(found.labels), **found.compute_metrics()}
     facts |= {"ece_before": metrics.calibration_error(found.logits.softmax(1), found.truth)}
     facts |= {"mistaken_for": dict(zip(found.labels, read_as, strict=True)), "taggers": annotator_agreement(found)}
     return facts if other is None else facts | {"compared": compare(found, other)}
 
 
-# ------------------------------------------------------------------------------------------------ against others
-
-
 def compare(first: Predictions, second: Predictions) -> dict:
-    """Two networks on the faces that both answer: who is right where, the gain of the first, McNemar's exact test.
+    """Two networks on the faces that both predict: counts of correct ones, gain of the first, McNemar's exact test.
 
-    ``p`` is the chance of so uneven a split of the faces that only one reads right if both were equally good
-    (McNemar 1947, two-sided, exact); ``ci95`` is the interval of the gain in accuracy.
+    ``p`` is the two-sided exact p-value of the faces that only one network predicts correctly (McNemar 1947); ``ci95``
+    is the interval of the gain in accuracy.
 
     Raises:
         ValueError: other labels, or no face in common.
     """
     first, second = paired_correctness(first, second)
-    a, b, n = first.right, second.right, len(first)
+    a, b, n = first.correct, second.correct, len(first)
     cells = {"both": a & b, "only_first": a & ~b, "only_second": b & ~a, "neither": ~a & ~b}
     counts = {key: int(part.sum()) for key, part in cells.items()}
     won, lost = counts["only_first"], counts["only_second"]
@@ -44,20 +42,22 @@ def compare(first: Predictions, second: Predictions) -> dict:
 
 
 def paired_correctness(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
-    """Both networks' answers on the faces that both answer, in the same order. ValueError as of ``compare``."""
+    """Both networks' predictions on the faces that both have, in the same order. Raises as `compare` does."""
     if first.labels != second.labels:
-        raise ValueError(f"{first.name} and {second.name} tell other labels apart, so they cannot be compared")
+        raise ValueError(f"{first.name} and {second.name} have different labels, so they cannot be compared")
     mine, theirs = torch.isin(first.face, second.face), torch.isin(second.face, first.face)
     if not mine.any():
         raise ValueError(f"{first.name} and {second.name} answer no face in common: lower the threshold")
     first, second = first[mine], second[theirs]
     if not torch.equal(first.truth, second.truth):
-        raise ValueError(f"{first.name} and {second.name} were measured on other faces, so they cannot be compared")
+        raise ValueError(
+            f"{first.name} and {second.name} were evaluated on different faces, so they cannot be compared"
+        )
     return first, second
 
 
 def mcnemar(won: int, lost: int) -> float:
-    """The two-sided chance of a split at least as uneven as this one in fair coin tosses; 1 without any."""
+    """The two-sided exact p-value of ``won`` against ``lost`` under a fair coin; 1 if both are 0."""
     tosses, ways, total = won + lost, 1, 0
     for k in range(min(won, lost) + 1):
         total += ways  # of k heads
@@ -66,17 +66,17 @@ def mcnemar(won: int, lost: int) -> float:
 
 
 def annotator_agreement(found: Predictions) -> dict | None:
-    """A network of FER-2013's labels judged by FER+'s taggers, on the faces on which most of them agree.
+    """Agreement of a network with FER+'s annotators, on the faces with a majority.
 
-    n: those faces. label: the share that carries what the taggers see. accuracy: the share that the network reads as
-    the taggers do, with ci95. mistakes: how many of them the network reads other than labelled; as_taggers: how many of
-    those it reads as the taggers do. None where nothing is known, or where the labels are the taggers' own.
+    n: those faces. label: the share whose label is the majority's. accuracy: the share whose prediction is, with ci95.
+    mistakes: the number of predictions other than the label; as_taggers: how many of these are the majority's label.
+    None where the votes are unknown, or where the labels are FER+'s own.
     """
     if found.votes is None or found.labels != EMOTIONS:
         return None
     seen = majority_label(found)
     found, seen = found[seen != -1], seen[seen != -1]
-    hits, wrong = found.read == seen, ~found.right
+    hits, wrong = found.predicted == seen, ~found.correct
     n = len(found)
     return {
         "n": n,
@@ -100,7 +100,7 @@ def majority_label(found: Predictions) -> Tensor:
 
 
 def risk_coverage(found: Predictions) -> tuple[Tensor, Tensor, Tensor]:
-    """How much is right if only the surest are answered: threshold, share answered, share right of them, (N,) each."""
+    """The risk-coverage curve: threshold of confidence, coverage, and accuracy above the threshold, (N,) each."""
     sure, order = found.probabilities.max(1).values.sort(descending=True)
     answered = torch.arange(1, len(found) + 1)
-    return sure, answered / len(found), found.right[order].cumsum(0) / answered
+    return sure, answered / len(found), found.correct[order].cumsum(0) / answered

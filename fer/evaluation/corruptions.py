@@ -1,9 +1,9 @@
-"""FER-2013-C: how well a model holds on pictures that are worse than FER-2013's, after Hendrycks and Dietterich 2019.
+"""FER-2013-C: accuracy on corrupted faces, after Hendrycks and Dietterich 2019.
 
     python -m fer evaluate compact --split PublicTest --corruptions
 
-Eleven corruptions at three strengths each, made on the fly from a split and the same for every model, machine and
-batch size. The mean accuracy over all 33 is what is called robust accuracy.
+Eleven corruptions at three strengths each, computed from a split with fixed seeds, equal for every model, machine and
+batch size. Robust accuracy is the mean over all 33.
 """
 
 import math
@@ -24,12 +24,12 @@ STRENGTHS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way to spoil faces: its setting at each of three strengths, in ``unit``."""
+    """A kind of corruption, and its setting at each of three strengths, in ``unit``."""
 
     unit: str
     settings: tuple[float, float, float]
     apply: Callable[[Tensor, float, Generator], Tensor]
-    """Faces (B, 1, 48, 48) in 0..1, a setting, a generator -> the same, spoilt."""
+    """Faces (B, 1, 48, 48) in 0..1, a setting, a generator -> corrupted faces."""
 
 
 def corrupt(pixels: Tensor, name: str, strength: int) -> Tensor:
@@ -48,9 +48,6 @@ def corrupt(pixels: Tensor, name: str, strength: int) -> Tensor:
     return torch.cat([(block[:, 0] * 255).round().clamp(0, 255).byte() for block in blocks])
 
 
-# ------------------------------------------------------------------------------------------------ measuring
-
-
 def corrupted_logits(network: nn.Module, pixels: Tensor) -> Tensor:
     """Logits (33, N, K) of uint8 faces (N, 48, 48) under every corruption at every strength, in CORRUPTIONS' order."""
     return torch.stack(
@@ -58,11 +55,11 @@ def corrupted_logits(network: nn.Module, pixels: Tensor) -> Tensor:
     )
 
 
-def robust_figures(logits: Tensor, faces: FaceDataset, temperature: float = 1.0, prediction_set: float = 0.0) -> dict:
-    """The figures of ``evaluation.figures`` over all corruptions, and a row for each; logits (33, N, K).
+def robust_metrics(logits: Tensor, faces: FaceDataset, temperature: float = 1.0, prediction_set: float = 0.0) -> dict:
+    """`classification_metrics` over all corruptions, and a row for each; logits (33, N, K).
 
-    ``n`` is the number of faces. A face counts by the share of its 33 pictures that are read right, so that the 95 %
-    intervals are those of N independent faces, not of 33 N pictures.
+    ``n`` is the number of faces. A face counts by the share of its 33 images that are predicted correctly, so that the
+    95 % intervals are those of N independent faces, not of 33 N images.
     """
     count, total = logits.shape[:2]
     labels, is_duplicate = faces.labels.repeat(count), faces.is_duplicate.repeat(count)
@@ -87,10 +84,7 @@ def _interval(shares: Tensor) -> list[float]:
     return [max(0.0, shares.mean().item() - half), min(1.0, shares.mean().item() + half)]
 
 
-# ------------------------------------------------------------------------------------------------ the corruptions
-
-
-def _same(faces: Tensor, value: float) -> Tensor:
+def _for_each(faces: Tensor, value: float) -> Tensor:
     return torch.full((len(faces),), float(value))
 
 
@@ -99,43 +93,43 @@ def _sign(faces: Tensor, generator: Generator) -> Tensor:
 
 
 def _noise(faces: Tensor, deviation: float, generator: Generator) -> Tensor:
-    return degradations.gaussian_noise(faces, _same(faces, deviation / 255), generator)
+    return degradations.gaussian_noise(faces, _for_each(faces, deviation / 255), generator)
 
 
 def _gaussian_blur(faces: Tensor, sigma: float, generator: Generator) -> Tensor:
-    return degradations.gaussian_blur(faces, _same(faces, sigma))
+    return degradations.gaussian_blur(faces, _for_each(faces, sigma))
 
 
 def _motion_blur(faces: Tensor, length: float, generator: Generator) -> Tensor:
     angle = math.pi * torch.rand(len(faces), generator=generator)
-    return degradations.motion_blur(faces, _same(faces, length), angle)
+    return degradations.motion_blur(faces, _for_each(faces, length), angle)
 
 
 def _jpeg(faces: Tensor, quality: float, generator: Generator) -> Tensor:
-    return degradations.jpeg(faces, _same(faces, quality))
+    return degradations.jpeg(faces, _for_each(faces, quality))
 
 
 def _low_resolution(faces: Tensor, side: float, generator: Generator) -> Tensor:
-    return degradations.low_resolution(faces, _same(faces, side).long())
+    return degradations.low_resolution(faces, _for_each(faces, side).long())
 
 
 def _brightness(faces: Tensor, factor: float, generator: Generator) -> Tensor:
-    return degradations.brightness(faces, _same(faces, factor))
+    return degradations.brightness(faces, _for_each(faces, factor))
 
 
 def _contrast(faces: Tensor, factor: float, generator: Generator) -> Tensor:
-    return degradations.contrast(faces, _same(faces, factor))
+    return degradations.contrast(faces, _for_each(faces, factor))
 
 
 def _rotation(faces: Tensor, degrees: float, generator: Generator) -> Tensor:
     angle = math.radians(degrees) * _sign(faces, generator)
-    return resampled(faces, angle, _same(faces, 1), torch.zeros(len(faces), 2))
+    return resampled(faces, angle, _for_each(faces, 1), torch.zeros(len(faces), 2))
 
 
 def _shift_zoom(faces: Tensor, share: float, generator: Generator) -> Tensor:
     direction = 2 * math.pi * torch.rand(len(faces), generator=generator)
     offset = 2 * share * torch.stack([direction.cos(), direction.sin()], 1)
-    return resampled(faces, _same(faces, 0), 1 + share * _sign(faces, generator), offset)
+    return resampled(faces, _for_each(faces, 0), 1 + share * _sign(faces, generator), offset)
 
 
 def _occlusion(faces: Tensor, side: float, generator: Generator) -> Tensor:

@@ -16,8 +16,8 @@ _TTA_SHIFT = 3  # pixels
 def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, tta: bool = False) -> Tensor:
     """Logits (N, K) of uint8 faces (N, 48, 48), on the CPU. Puts ``network`` into eval mode.
 
-    size: side to which the faces are shrunk first, for a network that is being trained on small ones.
-    tta: the mean of the logits of ten views of each face (test-time augmentation).
+    size: side in pixels to which the faces are shrunk first, for low-resolution epochs of a training.
+    tta: the mean of the logits of ten-crop test-time augmentation.
     """
     network.eval()
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
@@ -33,7 +33,7 @@ def predict_logits(network: nn.Module, pixels: Tensor, size: int = SIDE, tta: bo
 
 
 def ten_crop(faces: Tensor) -> Iterator[Tensor]:
-    """The face, and the face shifted towards its four corners, each as it is and mirrored: ten of (B, 1, 48, 48)."""
+    """Ten-crop test-time augmentation: the face and four shifted by 3 pixels, each also mirrored, (B, 1, 48, 48)."""
     side, shift = faces.shape[-1], _TTA_SHIFT
     padded = functional.pad(faces, [shift] * 4, mode="replicate")
     for top, left in ((shift, shift), (0, 0), (0, 2 * shift), (2 * shift, 0), (2 * shift, 2 * shift)):
@@ -42,10 +42,7 @@ def ten_crop(faces: Tensor) -> Iterator[Tensor]:
 
 
 def measure_latency(network: nn.Module, repeats: int = 100) -> float:
-    """Median time of one face (1, 1, 48, 48) through ``network`` in float32 on one core, in milliseconds.
-
-    It is the core's own time, so that another program's turn on it does not count.
-    """
+    """Median CPU time of one face (1, 1, 48, 48) through ``network`` in float32 on one core, in milliseconds."""
     face, times = torch.full((1, 1, SIDE, SIDE), 0.5), []
     with one_thread(), torch.inference_mode():
         for _ in range(repeats):

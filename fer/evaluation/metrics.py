@@ -1,7 +1,6 @@
-"""Logits -> accuracy with its interval, per-class figures, confusion, calibration: ``python -m fer evaluate NETWORK``.
+"""Logits -> accuracy with its interval, per-class metrics, confusion, calibration: ``python -m fer evaluate NETWORK``.
 
-Every figure is computed on all faces (comparable with publications) and on those without a duplicate in Training
-(honest). This is the only module that reads PrivateTest, and no decision comes back from it.
+Accuracy is computed on all faces, comparable with publications, and on those without a duplicate in Training.
 """
 
 import numpy as np
@@ -13,7 +12,7 @@ _STORED += ["macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", 
 
 
 def stored_metrics(figures: dict) -> dict:
-    """Of what ``evaluation.figures`` gives, what config.json keeps, rounded."""
+    """Those of `classification_metrics` that config.json stores, rounded."""
     return {name: round_metrics(figures[name]) for name in _STORED if name in figures}
 
 
@@ -26,41 +25,38 @@ def round_metrics(value: object) -> object:
     return round(value, 5) if isinstance(value, float) else value
 
 
-# ------------------------------------------------------------------------------------------------ figures
-
-
 def classification_metrics(
     logits: Tensor, labels: Tensor, is_duplicate: Tensor, temperature: float = 1.0, prediction_set: float = 0.0
 ) -> dict:
-    """What is printed of a network on one split; logits (N, K), labels (N,), is_duplicate (N,) bool.
+    """The metrics of one split; logits (N, K), labels int64 (N,), is_duplicate bool (N,).
 
     ``ci95`` are Wilson intervals; ``ece`` is the calibration error of softmax(logits / temperature); the confusion
-    has a row for every true label. All are of all faces, but for those named ``_deduplicated``. prediction_set: the
-    probability from which on a label is in a face's set; with 0, nothing is told of sets.
+    matrix has a row for every true label. All faces count, except for keys with ``_deduplicated``. prediction_set: the
+    probability threshold of prediction sets; with 0 there are no metrics of sets.
     """
     matrix = confusion_matrix(logits.argmax(1), labels, logits.shape[1])
     probabilities = (logits / temperature).softmax(1)
-    right = logits.argmax(1) == labels
-    alone = right[~is_duplicate]
+    correct = logits.argmax(1) == labels
+    deduplicated = correct[~is_duplicate]
     per_class = per_class_metrics(matrix)
     return {
-        "accuracy": right.float().mean().item(),
-        "n": len(right),
-        "ci95": wilson_interval(int(right.sum()), len(right)),
-        "accuracy_deduplicated": alone.float().mean().item(),
-        "n_deduplicated": len(alone),
-        "ci95_deduplicated": wilson_interval(int(alone.sum()), len(alone)),
+        "accuracy": correct.float().mean().item(),
+        "n": len(correct),
+        "ci95": wilson_interval(int(correct.sum()), len(correct)),
+        "accuracy_deduplicated": deduplicated.float().mean().item(),
+        "n_deduplicated": len(deduplicated),
+        "ci95_deduplicated": wilson_interval(int(deduplicated.sum()), len(deduplicated)),
         "macro_f1": float(np.mean([row["f1"] for row in per_class])),
         "balanced_accuracy": float(np.mean([row["recall"] for row in per_class if row["support"]])),
         "ece": calibration_error(probabilities, labels),
-        **(set_figures(probabilities, labels, prediction_set) if prediction_set else {}),
+        **(prediction_set_metrics(probabilities, labels, prediction_set) if prediction_set else {}),
         "per_class": per_class,
         "confusion": matrix.tolist(),
     }
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Counts, int64 (K, K): how many faces of the row's label were read as the column's."""
+    """Counts, int64 (K, K): faces of the row's label that are predicted as the column's."""
     return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
@@ -75,7 +71,7 @@ def per_class_metrics(matrix: Tensor) -> list[dict]:
 
 
 def wilson_interval(right: int, total: int, z: float = 1.959964) -> list[float]:
-    """The 95 % interval of a share (Wilson 1927), which stays within 0..1 for small counts too."""
+    """The 95 % interval of a proportion (Wilson 1927), within 0..1 for small counts too."""
     if total == 0:
         return [0.0, 1.0]
     share = right / total
@@ -84,11 +80,8 @@ def wilson_interval(right: int, total: int, z: float = 1.959964) -> list[float]:
     return [centre - half, centre + half]
 
 
-# ------------------------------------------------------------------------------------------------ calibration
-
-
 def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> list[dict]:
-    """For each of 15 equal bins of confidence that holds a face: how many, their mean confidence, their accuracy."""
+    """The reliability diagram: for each of 15 equal bins of confidence with faces, n, mean confidence and accuracy."""
     confidence, answer = probabilities.max(1)
     right = (answer == labels).float()
     which = (confidence * bins).long().clamp(max=bins - 1)  # (N,)
@@ -110,13 +103,13 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
 
 def prediction_sets(probabilities: Tensor, threshold: float) -> Tensor:
-    """Which labels each face's set holds, bool (N, K): those that reach the threshold, and the most probable always."""
+    """The labels in each face's set, bool (N, K): those that reach the threshold, and always the most probable."""
     best = probabilities == probabilities.amax(1, keepdim=True)
     return (probabilities >= threshold) | best
 
 
-def set_figures(probabilities: Tensor, labels: Tensor, threshold: float) -> dict:
-    """The share of faces whose set holds the true label, the sets' mean size, and the share with a single label."""
+def prediction_set_metrics(probabilities: Tensor, labels: Tensor, threshold: float) -> dict:
+    """Coverage of the sets, their mean size, and the share of sets with a single label."""
     sets = prediction_sets(probabilities, threshold)
     sizes = sets.sum(1).double()
     covered = sets.gather(1, labels[:, None]).double().mean().item()
@@ -125,7 +118,7 @@ def set_figures(probabilities: Tensor, labels: Tensor, threshold: float) -> dict
 
 
 def top_confusion(matrix: Tensor) -> list[tuple[int, int] | None]:
-    """For every label the one it is most often read as by mistake, and how often; None if it never is."""
+    """For every label the label it is most often confused with, and how often; None if never."""
     wrong = matrix.clone().fill_diagonal_(0)
     most, answer = wrong.max(1)
     return [(int(a), int(n)) if n else None for a, n in zip(answer, most, strict=True)]

@@ -1,10 +1,9 @@
-"""What a network answered on labelled faces, and what follows from it: ``python -m fer confusion NETWORK``.
+"""Predictions on labelled faces, stored beside the weights by ``evaluate``, and their metrics.
 
-found = kept(checkpoint.outline("compact"), "PrivateTest")     # neither weights nor data are needed
+found = load_predictions(checkpoint.load_meta("compact"), "PrivateTest")    # needs neither weights nor data
 found = found.select(without_duplicates=True).above_confidence(0.8)
-found.figures()                     # the figures of `python -m fer evaluate`, of these faces
-compare(found, other)               # McNemar's test
-judged(found)                       # by FER+'s ten taggers in place of the label
+found.compute_metrics()                                                     # as `python -m fer evaluate` prints
+comparison.compare(found, other)                                            # McNemar's test
 """
 
 from collections.abc import Sequence
@@ -36,11 +35,11 @@ SPLITS = ("PrivateTest", "PublicTest")
 
 @dataclass(frozen=True)
 class Predictions:
-    """A network's answers, a row a face.
+    """A network's predictions on N labelled faces.
 
     logits: (N, K). truth: int64 (N,), indices into labels. is_duplicate: bool (N,). face: int64 (N,), each face's
-    number in its split. votes: FER+'s counts (N, 10), or None where they are not known. faces: how many were asked
-    about before unsure answers were left out.
+    index in its split. votes: FER+'s counts (N, 10), or None where they are unknown. faces: the number of faces before
+    predictions of low confidence were left out.
     """
 
     name: str
@@ -62,16 +61,17 @@ class Predictions:
         return (self.logits / self.temperature).softmax(1)
 
     @cached_property
-    def read(self) -> Tensor:
-        """What each face is read as, (N,)."""
+    def predicted(self) -> Tensor:
+        """The label with the highest logit, int64 (N,)."""
         return self.logits.argmax(1)
 
     @property
-    def right(self) -> Tensor:
-        return self.read == self.truth
+    def correct(self) -> Tensor:
+        """Whether each prediction is the label, bool (N,)."""
+        return self.predicted == self.truth
 
     def select(self, without_duplicates: bool) -> "Predictions":
-        """All of them, or those on faces without a duplicate in Training."""
+        """All of them, or those of faces without a duplicate in Training."""
         kept = self[~self.is_duplicate] if without_duplicates else self
         return replace(kept, faces=len(kept))
 
@@ -87,24 +87,24 @@ class Predictions:
         return replace(self, **rows)
 
     def confusion(self) -> Tensor:
-        """Counts (K, K): a row a label, a column what it is read as."""
-        return metrics.confusion_matrix(self.read, self.truth, len(self.labels))
+        """Counts (K, K): a row for each true label, a column for each predicted one."""
+        return metrics.confusion_matrix(self.predicted, self.truth, len(self.labels))
 
-    def figures(self) -> dict:
-        """The figures of ``evaluate``, and the share of the faces that got an answer. At least one must have."""
+    def compute_metrics(self) -> dict:
+        """The metrics of ``evaluate``, and the coverage as ``answered``. Raises ValueError without any prediction."""
         if not len(self):
-            raise ValueError("no answer is as sure as that: lower the threshold")
+            raise ValueError("no prediction reaches that confidence: lower the threshold")
         figures = metrics.classification_metrics(self.logits, self.truth, self.is_duplicate, self.temperature)
         return {"answered": len(self) / self.faces, **figures}
 
 
 def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | None = None) -> Predictions:
-    """What ``evaluate`` left of a network of ``weights/``; of an ensemble, what its members' answers come to.
+    """The predictions that ``evaluate`` stored of a network of ``weights/``; an ensemble's follow from its members'.
 
-    network: as ``checkpoint.outline`` or ``load`` gives it; its weights are not needed.
+    network: as ``checkpoint.load_meta`` or ``load_model`` gives it; its weights are not needed.
 
     Raises:
-        ValueError: no such split, or the network was not measured on it yet.
+        ValueError: no such split, or the network was not evaluated on it yet.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {str(split)[:40]!r}: expected one of {', '.join(SPLITS)}")
@@ -115,7 +115,7 @@ def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | N
         logits, truth, is_duplicate = load_logits(folder / network.name, split)
     if logits.shape[1] != len(network.labels):
         command = f"python -m fer evaluate {network.name} --split {split}"
-        raise ValueError(f"the kept answers of {network.name} are of other labels: `{command}` makes them anew")
+        raise ValueError(f"the stored predictions of {network.name} have other labels: `{command}` makes them anew")
     all_votes = ferplus.load_shipped_votes(split)
     face = torch.arange(len(all_votes))
     if network.labels == FERPLUS:
@@ -131,22 +131,17 @@ def load_predictions(network: FERModel | Ensemble, split: str, weights: Path | N
 
 
 def predict_own_faces(own: LabelledFaces, network: FERModel | Ensemble, logits: Tensor) -> Predictions:
-    """A network's logits (N, K) on somebody's own faces, without those whose label it does not tell.
+    """Predictions of logits (N, K) on a user's labelled faces, without faces whose label the network does not have.
 
     Raises:
-        ValueError: it tells none of their labels.
+        ValueError: it has none of their labels.
     """
     truth = torch.tensor([network.labels.index(name) if name in network.labels else -1 for name in own.names])
     known = (truth >= 0).nonzero()[:, 0]
     if not len(known):
-        raise ValueError(f"{network.name} tells none of {', '.join(sorted(set(own.names)))} apart")
+        raise ValueError(f"{network.name} has none of the labels {', '.join(sorted(set(own.names)))}")
     rows = (logits[known], truth[known], torch.zeros(len(known), dtype=torch.bool), known)
     return Predictions(network.name, network.labels, network.temperature, *rows, votes=None, faces=len(known))
-
-
-def mistakes(found: Predictions) -> Sequence[tuple[int, int] | None]:
-    """For every label the one it is most often read as by mistake, and how often."""
-    return metrics.top_confusion(found.confusion())
 
 
 PREDICTIONS = "predictions.npz"
@@ -154,18 +149,15 @@ _ROUNDING = 0.05  # between the logits of two machines
 
 
 class NotMeasuredError(ValueError):
-    """A network that was not measured on a split yet. One line, with the command that does it."""
-
-
-# ------------------------------------------------------------------------------------------------ keeping
+    """A network that was not evaluated on a split yet. One line, with the command that does it."""
 
 
 def evaluate(
     network: FERModel, split: str, faces: FaceDataset, tta: bool = False, folder: Path | None = None, keep: bool = False
 ) -> dict:
-    """The figures of ``network`` on a split's faces; with ``folder``, keeps the plain logits in its predictions.npz.
+    """The metrics of ``network`` on a split's faces; with ``folder``, stores logits without TTA in predictions.npz.
 
-    keep: also where nothing that matters has changed, see ``keep_predictions``.
+    keep: store them even if nothing but rounding has changed, see ``save_predictions``.
     """
     digest = artifacts.digest_or_none(folder) if folder else None  # before the minutes in which others may train
     logits = predict_split(network, faces.pixels, tta)
@@ -177,7 +169,7 @@ def evaluate(
 
 
 def predict_split(network: nn.Module, pixels: Tensor, tta: bool = False) -> Tensor:
-    """Logits (N, K) of uint8 faces (N, 48, 48) as predictions.npz keeps them, to the digit."""
+    """Logits (N, K) of uint8 faces (N, 48, 48), rounded to float16 as predictions.npz stores them."""
     if isinstance(network, Ensemble):
         parts = [predict_split(member, pixels, tta) for member in network.members]
         return average_probabilities(parts, [member.temperature for member in network.members])
@@ -187,11 +179,10 @@ def predict_split(network: nn.Module, pixels: Tensor, tta: bool = False) -> Tens
 def save_predictions(
     path: Path, split: str, logits: Tensor, faces: FaceDataset, digest: str | None = None, always: bool = False
 ) -> None:
-    """Puts a split's logits (float16), labels and duplicates into ``path``, stamped with the digest of the weights
-    there.
+    """Stores a split's logits (float16), labels and duplicates in ``path``, with the digest of the weights beside it.
 
-    What is there of other weights goes. Where the weights, the labels and the duplicates are as before, and no logit
-    differs by more than a machine's rounding may make it (_ROUNDING), nothing is written, unless ``always``.
+    Predictions of other weights are dropped. Unless ``always``, nothing is written where weights, labels and duplicates
+    are unchanged and no logit differs by more than _ROUNDING.
     """
     old = _ARTIFACT.load_or_none(path.parent) or {}
     rows = {
@@ -200,11 +191,11 @@ def save_predictions(
         "is_duplicate": faces.is_duplicate.numpy(),
     }
     new = {f"{split}_{key}": value for key, value in rows.items()}
-    if always or not all(key in old and _same(old[key], value) for key, value in new.items()):
+    if always or not all(key in old and _equal_but_for_rounding(old[key], value) for key, value in new.items()):
         _ARTIFACT.save(path.parent, old | new, digest)
 
 
-def _same(old: np.ndarray, new: np.ndarray) -> bool:
+def _equal_but_for_rounding(old: np.ndarray, new: np.ndarray) -> bool:
     if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
         return False
     if new.dtype.kind != "f":
@@ -213,11 +204,11 @@ def _same(old: np.ndarray, new: np.ndarray) -> bool:
 
 
 def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (N, K), labels (N,) and duplicates (N,) that ``evaluate`` left in a checkpoint's folder.
+    """Logits (N, K), labels (N,) and is_duplicate (N,) that ``evaluate`` stored in a checkpoint's folder.
 
     Raises:
-        NotMeasuredError: the network was not measured on this split yet.
-        ValueError: what was kept is broken, or of other weights. One line, with the command that mends it.
+        NotMeasuredError: the network was not evaluated on this split yet.
+        ArtifactError: the file is broken, or of other weights. One line, with the command that makes it anew.
     """
     artifact = Artifact(PREDICTIONS, f"evaluate {{}} --split {split}", lambda stored: _of_split(stored, split))
     with suppress(FileNotFoundError):
@@ -227,8 +218,8 @@ def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
     raise NotMeasuredError(f"{folder.name} has not been measured on {split} yet: `{command}` does that")
 
 
-def kept_figures(network: FERModel, split: str, folder: Path) -> dict:
-    """The figures that follow from what ``kept`` gives: the same on every machine."""
+def metrics_from_stored(network: FERModel, split: str, folder: Path) -> dict:
+    """Metrics of the stored predictions: the same on every machine."""
     found = classification_metrics(*load_logits(folder, split), network.temperature, network.prediction_set)
     return {"network": network.name, "split": split, "tta": False} | found
 
@@ -236,11 +227,11 @@ def kept_figures(network: FERModel, split: str, folder: Path) -> dict:
 def _of_split(stored: dict[str, np.ndarray], split: str) -> tuple[Tensor, Tensor, Tensor] | None:
     if f"{split}_logits" not in stored:
         return None
-    return _sound(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "is_duplicate")))
+    return _to_tensors(*(stored[f"{split}_{key}"] for key in ("logits", "labels", "is_duplicate")))
 
 
-def _sound(logits: np.ndarray, labels: np.ndarray, is_duplicate: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """The same as tensors. Raises ValueError for shapes, types or values that no measurement has."""
+def _to_tensors(logits: np.ndarray, labels: np.ndarray, is_duplicate: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """The arrays as tensors. Raises ValueError for shapes, types or values that cannot be predictions."""
     count, classes = logits.shape if logits.ndim == 2 else (0, 0)
     kinds = (logits.dtype.kind, labels.dtype.kind, is_duplicate.dtype.kind)
     if (
@@ -257,11 +248,13 @@ def _sound(logits: np.ndarray, labels: np.ndarray, is_duplicate: np.ndarray) -> 
 
 
 def load_ensemble_logits(members: Sequence[FERModel], split: str, weights: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """What the answers that were kept of several networks come to as an ensemble's; as ``kept`` gives and raises."""
+    """The ensemble's logits from the stored ones of its members; returns and raises as `load_logits`."""
     parts = [load_logits(weights / member.name, split) for member in members]
     for member, (_, labels, _) in zip(members, parts, strict=True):
         if not torch.equal(labels, parts[0][1]):
-            raise ValueError(f"{members[0].name} and {member.name} were measured on other faces: they are no ensemble")
+            raise ValueError(
+                f"{members[0].name} and {member.name} were evaluated on different faces: they cannot be an ensemble"
+            )
     logits = average_probabilities([logits for logits, _, _ in parts], [member.temperature for member in members])
     return logits, *parts[0][1:]
 

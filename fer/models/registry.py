@@ -100,8 +100,13 @@ def build_layers(name: str, classes: int) -> OrderedDict[str, nn.Module]:
     architecture = get_architecture(name)
     layers = number_layers(architecture.build(classes))
     for layer in layers.values():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            architecture.init(layer)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+        init_layer(layer, architecture)
     return layers
+
+
+def init_layer(layer: nn.Module, architecture: Architecture) -> None:
+    """Draws the weights of a convolution or dense layer as the architecture does; biases become 0."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        architecture.init(layer)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -120,7 +120,7 @@ def test_predictions_below_the_confidence_threshold_are_left_out(weights):
 
 def test_the_table_names_the_most_frequent_mistake_beside_that_of_report_2(weights):
     found = request().predictions(weights)
-    rows = matrix.class_rows(found.figures(), found.labels, metrics.top_confusion(found.confusion()))
+    rows = matrix.class_rows(found.compute_metrics(), found.labels, metrics.top_confusion(found.confusion()))
     assert rows[SAD] == ["sad", "4", "1.000", "0.250", "0.400", "neutral (3, 75%)", "neutral"]
     assert rows[HAPPY] == ["happy", "4", "1.000", "1.000", "1.000", "-", "neutral"]
 
@@ -252,9 +252,9 @@ def test_own_faces_get_the_same_page_and_nothing_goes_before_they_are_uploaded(w
     shown = rendered(weights, split=OWN, own_faces=own)
     expected = predictions.predict_split(checkpoint.load_model("compact", weights), pixels).argmax(1)[[0, 1, 3]]
     found = request(split=OWN, own_faces=own).predictions(weights)
-    assert torch.equal(found.read, expected) and "n 3;" in shown["summary"]
+    assert torch.equal(found.predicted, expected) and "n 3;" in shown["summary"]
     assert sum(int(cell) for cell in cells(shown["matrix"])) == 3
-    cell = int(found.truth[0]) * 7 + int(found.read[0])
+    cell = int(found.truth[0]) * 7 + int(found.predicted[0])
     faces = handlers.render_faces(request(split=OWN, own_faces=own), cell, weights)["faces"]["value"]
     assert 'class="faces"' in faces
 

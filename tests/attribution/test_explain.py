@@ -158,9 +158,8 @@ def shrunk(architecture: str) -> NamedSequential:
             layer = nn.Linear(layer.in_features // 8, max(7, layer.out_features // 8))
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             layer = type(layer)(layer.num_features // 8)
-        models_registry._initialise(
-            layer, architecture
-        )  # PyTorch's own lets faces make no difference that could be shared out
+        # With PyTorch's own initialisation the output hardly depends on the face.
+        models_registry.init_layer(layer, models_registry.get_architecture(architecture))
         layers.append(layer)
     return chain(*layers)
 

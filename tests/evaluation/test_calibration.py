@@ -75,7 +75,7 @@ def test_prediction_sets_hold_the_true_label_for_nine_faces_in_ten():
     fresh, labels = random_logits(4000, 1.0, seed=1)
     threshold = calibration.fit_prediction_sets(fresh.softmax(1), labels)
     others, answers = random_logits(4000, 1.0, seed=2)
-    assert 0.885 < metrics.set_figures(others.softmax(1), answers, threshold)["set_coverage"] < 0.915
+    assert 0.885 < metrics.prediction_set_metrics(others.softmax(1), answers, threshold)["set_coverage"] < 0.915
 
 
 def test_a_set_is_never_empty_and_holds_what_reaches_the_threshold():
@@ -83,7 +83,7 @@ def test_a_set_is_never_empty_and_holds_what_reaches_the_threshold():
     probabilities = torch.tensor([[0.9, 0.05, 0.05], [0.42, 0.55, 0.03], [0.33, 0.35, 0.32]])
     sets = metrics.prediction_sets(probabilities, 0.4)
     assert sets.tolist() == [[True, False, False], [True, True, False], [False, True, False]]
-    found = metrics.set_figures(probabilities, torch.zeros(3).long(), 0.4)
+    found = metrics.prediction_set_metrics(probabilities, torch.zeros(3).long(), 0.4)
     assert found == pytest.approx({"set_coverage": 2 / 3, "set_size": 4 / 3, "set_single": 2 / 3})
 
 

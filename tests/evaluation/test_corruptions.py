@@ -67,7 +67,7 @@ def test_robust_figures_count_faces_and_not_pictures():
     logits[:, :, 6] = 1
     logits[:, 0, 0] = logits[:11, 1, 1] = 2
     faces = dataset.FaceDataset(torch.zeros(4, 48, 48).byte(), labels, None, is_duplicate)
-    found = corruptions.robust_figures(logits, faces)
+    found = corruptions.robust_metrics(logits, faces)
     assert (found["accuracy"], found["n"]) == (pytest.approx(1 / 3), 4)
     assert (found["accuracy_deduplicated"], found["n_deduplicated"]) == (pytest.approx(1 / 3), 3)
     low, high = found["ci95"]  # the shares are 1, 1/3, 0, 0: deviation .4714, and 1.96 / 2 of it to either side

@@ -41,7 +41,7 @@ def test_the_matrix_of_private_test_has_the_counts_of_fer_2013(name):
 def test_shipped_answers_have_the_figures_that_evaluate_wrote_into_config_json(name, split):
     """Rounded to five digits, as config.json keeps them."""
     network = checkpoint.load_meta(name)
-    figures = predictions.kept_figures(network, split, checkpoint.WEIGHTS / name)
+    figures = predictions.metrics_from_stored(network, split, checkpoint.WEIGHTS / name)
     for key, value in network.metrics[split.replace("Test", "_test").lower()].items():
         assert np.round(figures[key], 5) == pytest.approx(value, abs=1e-9), key
 
@@ -55,7 +55,7 @@ def test_shipped_answers_agree_with_scikit_learn(name):
         .select(without_duplicates=True)
         .above_confidence(0.5)
     )
-    ours, truth, read = found.figures(), found.truth, found.read
+    ours, truth, read = found.compute_metrics(), found.truth, found.predicted
     assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(truth, read))
     assert ours["macro_f1"] == pytest.approx(metrics.f1_score(truth, read, average="macro"))
     assert ours["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, read))
@@ -103,12 +103,12 @@ def test_a_threshold_leaves_out_what_is_less_sure():
     logits = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55]]).log()
     found = replace(made(logits, torch.tensor([0, 1, 1])), labels=("a", "b"))
     kept = found.above_confidence(0.599)
-    assert kept.figures()["answered"] == pytest.approx(2 / 3) and kept.figures()["accuracy"] == 0.5
+    assert kept.compute_metrics()["answered"] == pytest.approx(2 / 3) and kept.compute_metrics()["accuracy"] == 0.5
     for wrong in (1.0, -0.1, float("nan"), "high"):
         with pytest.raises(ValueError, match="threshold is"):
             found.above_confidence(wrong)
     with pytest.raises(ValueError, match="lower the threshold"):
-        found.above_confidence(0.95).figures()
+        found.above_confidence(0.95).compute_metrics()
 
 
 @pytest.mark.parametrize("won, lost", [(0, 0), (5, 5), (1, 9), (490, 225), (0, 30), (0, 1)])
@@ -129,7 +129,7 @@ def test_two_networks_are_compared_on_the_faces_that_both_answer():
     assert facts["gain"] == pytest.approx(0.4) and facts["p"] == 0.5
     low, high = facts["ci95"]
     assert (low + high) / 2 == pytest.approx(0.4) and high - low == pytest.approx(2 * 1.959964 * 1.2**0.5 / 5)
-    with pytest.raises(ValueError, match="other labels"):
+    with pytest.raises(ValueError, match="different labels"):
         comparison.compare(first, replace(second, labels=ferplus.FERPLUS))
     with pytest.raises(ValueError, match="no face in common"):
         comparison.compare(first, replace(second, face=second.face + 10))
@@ -160,8 +160,8 @@ def test_own_faces_whose_label_a_network_does_not_tell_are_left_out():
     own = LabelledFaces("x", torch.zeros(4, 48, 48), ("happy", "contempt", "sad", "happy"))
     network = checkpoint.FERModel("dnn")
     found = predictions.predict_own_faces(own, network, torch.eye(7)[[3, 3, 3, 4]])
-    assert (found.truth.tolist(), found.read.tolist(), found.face.tolist()) == ([3, 4, 3], [3, 3, 4], [0, 2, 3])
-    with pytest.raises(ValueError, match="tells none of contempt"):
+    assert (found.truth.tolist(), found.predicted.tolist(), found.face.tolist()) == ([3, 4, 3], [3, 3, 4], [0, 2, 3])
+    with pytest.raises(ValueError, match="has none of the labels contempt"):
         predictions.predict_own_faces(
             replace(own, pixels=own.pixels[:1], names=("contempt",)), network, torch.eye(7)[:1]
         )
@@ -184,5 +184,5 @@ def test_networks_that_were_measured_on_other_faces_are_not_compared():
     """Three faces each, of other labels, as of a network that was trained on faces of one's own."""
     logits = torch.eye(7)[:3]
     first, second = made(logits, torch.tensor([0, 1, 2])), made(logits, torch.tensor([0, 1, 3]), "mine")
-    with pytest.raises(ValueError, match="a and mine were measured on other faces"):
+    with pytest.raises(ValueError, match="a and mine were evaluated on different faces"):
         comparison.compare(first, second)

@@ -36,12 +36,12 @@ def select_rows(found: Predictions, other: Predictions | None, selected: int) ->
     cells = len(found.labels) ** 2
     if selected < cells:
         row, column = divmod(selected, len(found.labels))
-        mask = (found.truth == row) & (found.read == column)
+        mask = (found.truth == row) & (found.predicted == column)
     elif other is None:
         mask = torch.zeros(len(found), dtype=torch.bool)
     else:
         found, other = comparison.paired_correctness(found, other)
-        mask = found.right & ~other.right if selected == cells else other.right & ~found.right
+        mask = found.correct & ~other.correct if selected == cells else other.correct & ~found.correct
     rows = mask.nonzero()[:, 0]
     confidence = found.probabilities[rows].max(1).values
     return found, rows[confidence.argsort(descending=True, stable=True)]
@@ -88,7 +88,7 @@ def face_buttons(found: Predictions, rows: Tensor, pixels: Tensor | str, selecte
 
 
 def _button(found: Predictions, row: int, face: Tensor, place: int, pressed: bool, entry: bool) -> str:
-    truth, predicted = found.labels[found.truth[row]], found.labels[found.read[row]]
+    truth, predicted = found.labels[found.truth[row]], found.labels[found.predicted[row]]
     confidence = found.probabilities[row].max().item()
     label = escape(f"Face {found.face[row]}, true {truth}, predicted {predicted}, {confidence:.0%}")
     return (
@@ -100,7 +100,7 @@ def _button(found: Predictions, row: int, face: Tensor, place: int, pressed: boo
 
 def face_card(found: Predictions, row: int, face: np.ndarray) -> str:
     """One face, enlarged, with its label, the model's probabilities and the FER+ votes."""
-    truth, predicted = escape(found.labels[found.truth[row]]), escape(found.labels[found.read[row]])
+    truth, predicted = escape(found.labels[found.truth[row]]), escape(found.labels[found.predicted[row]])
     votes = "" if found.votes is None else f"<p>FER+ votes: {_votes_text(found.votes[row])}.</p>"
     bars = class_bars(found.labels, found.probabilities[row].tolist())
     alt = f"The selected face, labelled {truth}"

@@ -16,7 +16,7 @@ from fer.app.confusion.request import NO_MODEL, OWN, SPLIT_NAMES, ConfusionReque
 from fer.app.errors import user_error
 from fer.app.events import fill_choices, validated_index, visible_if
 from fer.app.model_cache import load_any
-from fer.evaluation import comparison, metrics, predictions
+from fer.evaluation import comparison, metrics
 from fer.evaluation.predictions import Predictions
 from fer.models import checkpoint
 from fer.plotting import evaluation
@@ -32,7 +32,7 @@ def render(request: ConfusionRequest, selected: int | None, weights: Path) -> di
     try:
         request = request.comparable(weights)
         found, other = request.predictions(weights), request.other_predictions(weights)
-        figures = found.figures()
+        figures = found.compute_metrics()
         compared = None if other is None else comparison.compare(found, other)
         if request.normalize not in matrix.NORMALIZE:
             raise user_error(f"There is no normalisation {str(request.normalize)[:40]!r}.")
@@ -95,7 +95,7 @@ def _render_selection(
 
 
 def _class_table(request: ConfusionRequest, found: Predictions, figures: dict) -> str:
-    rows = matrix.class_rows(figures, found.labels, predictions.mistakes(found))
+    rows = matrix.class_rows(figures, found.labels, metrics.top_confusion(found.confusion()))
     return components.table(matrix.CLASS_HEADERS, rows, f"{_file_name(request)}-classes", "Figures of each class")
 
 

@@ -54,7 +54,7 @@ def _annotators_text(found: Predictions, inside: Tensor, row: int, column: int) 
 
 def cell_mask(found: Predictions, row: int, column: int) -> Tensor:
     """Which faces are in a cell, bool (N,)."""
-    return (found.truth == row) & (found.read == column)
+    return (found.truth == row) & (found.predicted == column)
 
 
 def summary(found: Predictions, figures: dict) -> str:
