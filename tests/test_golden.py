@@ -35,33 +35,33 @@ MEASURED = {"seconds", "bytes"}  # keys whose values are no result: of those onl
 
 FACE = "{examples}/happy.png"
 COMMANDS = {
-    "networks": "networks",
+    "models": "models",
     "summary-cnn": "summary cnn",
     "summary-vgg19-selu": "summary vgg19-selu",
     "confusion": "confusion compact --against cnn",
     "confusion-ensemble": "confusion ensemble:compact+cnn --split PublicTest --no-duplicates --threshold 0.6",
     "confusion-faces": "confusion cnn --faces {faces}/test",
     "ensemble": "ensemble",
-    "predict": "predict {examples} --network compact",
-    "predict-cnn": "predict {examples} --network cnn --whole",
-    "predict-ferplus": f"predict {FACE} --network compact-ferplus",
-    "predict-ensemble": f"predict {FACE} --network ensemble:compact+cnn",
+    "predict": "predict {examples} --model compact",
+    "predict-cnn": "predict {examples} --model cnn --no-detect",
+    "predict-ferplus": f"predict {FACE} --model compact-ferplus",
+    "predict-ensemble": f"predict {FACE} --model ensemble:compact+cnn",
     "predict-table": "predict {examples} --out {out}/read.csv",
-    "predict-film": "predict {film} --films {out}",
+    "predict-film": "predict {film} --video-out {out}",
     "crop": "crop {photographs} {out}/faces",
-    "saliency": f"saliency {FACE} --target sad --against fear --keep 0.3 --out {{out}}/why.png",
-    "saliency-grad-cam": f"saliency {FACE} --network cnn --method grad-cam --out {{out}}/why.png",
-    "activations": f"activations {FACE} conv2d_1 --network cnn --out {{out}}/maps.png",
-    "activations-dense": f"activations {FACE} dense_2 --network cnn --whole --common --out {{out}}/maps.png",
+    "saliency": f"saliency {FACE} --target sad --against fear --top-fraction 0.3 --out {{out}}/why.png",
+    "saliency-grad-cam": f"saliency {FACE} --model cnn --method grad-cam --out {{out}}/why.png",
+    "activations": f"activations {FACE} conv2d_1 --model cnn --out {{out}}/maps.png",
+    "activations-dense": f"activations {FACE} dense_2 --model cnn --no-detect --common --out {{out}}/maps.png",
     "ascend-clear": "ascend compact conv2d_3 --filters 0-2 --steps 4 --out {out}/grown.png",
     "ascend-report": "ascend cnn conv2d_1 --filters 0-2 --preset report --out {out}/grown.png",
     "ascend-classes": "ascend compact dense_1 --steps 4 --seed 1 --out {out}/grown.png",
     "ascend-parts": "ascend dnn dense_1 --filters 3,5 --steps 4 --parametrise waves --loop plain --out {out}/grown.png",
     "train": "train dnn --data {faces} --epochs 1 --batch-size 64 --out {out}/dnn",
     "evaluate": "evaluate {weights}/dnn --data {faces} --split PublicTest --tta",
-    "trust": "trust {weights}/dnn --data {faces} --faces 4",
-    "regions": "regions {weights}/dnn --data {faces} --each 2",
-    "redundancy": "redundancy {weights}/cnn --data {faces} --faces 20 --thin conv2d_1",
+    "benchmark-saliency": "benchmark-saliency {weights}/dnn --data {faces} --faces 4",
+    "benchmark-regions": "benchmark-regions {weights}/dnn --data {faces} --per-class 2",
+    "redundancy": "redundancy {weights}/cnn --data {faces} --faces 20 --prune-layers conv2d_1",
     "atlas": "atlas {weights}/dnn --data {faces}",
     "export": "export {weights}/dnn --data {faces} --out {out}/dnn.onnx",
     "study": "study cnn-against-dnn --quick --data {faces} --out {out}/study",
@@ -70,7 +70,7 @@ COMMANDS = {
 ONLY_KEYS = {"train", "study", "export"}  # numbers of a training, or of rounding errors, differ from machine to machine
 REAL = {
     "data-evaluate": "evaluate {weights}/dnn --split PublicTest",
-    "data-regions": "regions {weights}/dnn --each 5",
+    "data-benchmark-regions": "benchmark-regions {weights}/dnn --per-class 5",
 }
 METHODS = (
     *("integrated-gradients", "occlusion", "gradient", "input-x-gradient", "smoothgrad", "gradient-shap", "deeplift"),
@@ -205,7 +205,7 @@ def faces() -> torch.Tensor:
 def test_a_command_gives_its_golden_result(name: str, places, weights: Path, tmp_path: Path, capsys, monkeypatch):
     """Its JSON, and the names of its files; of pictures their size and brightness too."""
     if name == "ensemble":
-        monkeypatch.setattr(checkpoint, "WEIGHTS", shutil.copytree(weights, tmp_path.with_name("elected")))
+        monkeypatch.setattr(checkpoint, "WEIGHTS", shutil.copytree(weights, tmp_path.with_name("selected")))
     monkeypatch.chdir(tmp_path)
     check(name, ran(COMMANDS[name], places, tmp_path, capsys), name in ONLY_KEYS)
 
@@ -220,7 +220,7 @@ def test_a_command_on_fer2013_gives_its_golden_result(name: str, fer2013, places
 @pytest.mark.parametrize("network", ["compact", "cnn"])
 def test_saliency_maps_are_the_golden_ones(network: str):
     """Of every method that holds for the network, for two faces; the others refuse with the same sentence."""
-    chain, found = fer.load(network), {}
+    chain, found = fer.load_model(network), {}
     for method in METHODS:
         try:
             found[method] = statistics(fer.explain(chain, faces(), method, target=3, against=4))
@@ -234,7 +234,7 @@ def test_ascents_grow_as_the_golden_ones():
     found = {}
     asked = (("compact", "conv2d_1", [0, 1]), ("compact", "conv2d_8", [5]), ("cnn", "dense_3", [3]))
     for network, layer, filters in asked:
-        frames = list(fer.ascend(fer.load(network), layer, filters, seed=0, steps=4, every=2))
+        frames = list(fer.visualize(fer.load_model(network), layer, filters, seed=0, steps=4, every=2))
         found[f"{network} {layer}"] = [
             {"step": frame.step, "values": frame.values.tolist(), "image": statistics(frame.images)} for frame in frames
         ]
@@ -243,9 +243,9 @@ def test_ascents_grow_as_the_golden_ones():
 
 def test_feature_maps_are_the_golden_ones():
     """Of a convolution, an activation and a dense layer, for two faces."""
-    chain, found = fer.load("cnn"), {}
+    chain, found = fer.load_model("cnn"), {}
     for layer in ("conv2d_1", "activation_2", "dense_1"):
-        maps = fer.feature_maps(chain, layer, faces()).float()
+        maps = fer.activation_maps(chain, layer, faces()).float()
         found[layer] = {"shape": list(maps.shape)} | statistics(maps.reshape(2, 1, maps[0].shape[0], -1))
     check("feature-maps", found)
 

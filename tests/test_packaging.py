@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from fer.models import checkpoint
+from fer.utils import model_files
 from tests import lock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def test_the_wheel_reads_a_face_from_any_folder(wheel: Path, tmp_path: Path):
     example = tmp_path / "site" / "fer" / "data" / "assets" / "examples" / "happy.png"
     code = (
         "import sys; from fer import Predictor; from fer.models import checkpoint; from fer.cli.main import program\n"
-        f"print(Predictor('compact')({str(example)!r}).faces[0].emotion, checkpoint.available())\n"
+        f"print(Predictor('compact')({str(example)!r}).faces[0].emotion, checkpoint.list_checkpoints())\n"
         f"sys.argv = ['fer', 'predict', {str(example)!r}, '--json']\n"
         "sys.exit(program())"
     )
@@ -89,10 +90,10 @@ def test_networks_are_found_in_the_named_folder_then_in_the_package(tmp_path: Pa
 def test_where_there_is_no_checkout_weights_are_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Training with an installed package does not write into the package."""
     monkeypatch.delenv("FER_WEIGHTS", raising=False)
-    assert checkpoint._usual_folder(tmp_path / "site-packages" / "fer") == Path("weights")
-    assert checkpoint._usual_folder(ROOT / "fer") == ROOT / "weights"
+    assert model_files.weights_folder(tmp_path / "site-packages" / "fer") == Path("weights")
+    assert model_files.weights_folder(ROOT / "fer") == ROOT / "weights"
     monkeypatch.setenv("FER_WEIGHTS", str(tmp_path))
-    assert checkpoint._usual_folder(ROOT / "fer") == tmp_path
+    assert model_files.weights_folder(ROOT / "fer") == tmp_path
 
 
 def test_requirements_have_bounds_and_the_lock_file_keeps_them():

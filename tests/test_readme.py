@@ -22,9 +22,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 from torch import nn
 
-from fer.cli.commands import COMMANDS
-from fer.cli.flags import parser_for
-from fer.cli.main import main
+from fer.cli.main import COMMANDS, main, parser_for
 from fer.data import fer2013, labels
 from fer.evaluation import predictions
 from fer.models import checkpoint
@@ -49,20 +47,27 @@ RUN_BY = {
     "pip install git+": "test_packaging.py",
 }
 # Commands that other tests run: with a stand-in for the Hub, the page started, several processes, or slow ones.
-ELSEWHERE = {"push": "release/test_hub.py", "space": "release/test_space.py", "web": "release/test_web.py",
+ELSEWHERE = {"push": "release/test_hub.py", "check-space": "release/test_space.py", "web": "release/test_web.py",
              "torchrun": "training/test_distributed.py",
              "study": "studies/test_registry.py", "export": "release/test_onnx.py", "atlas": "features/test_atlas.py",
              "data": "cli/test_main.py"}  # fmt: skip
 SHORT = {
     "train": "--epochs 1 --low-res-epochs 0 --batch-size 70",
-    "trust": "--faces 2",
-    "regions": "--each 1",
+    "benchmark-saliency": "--faces 2",
+    "benchmark-regions": "--per-class 1",
     "redundancy": "--faces 28",
     "ascend": "--steps 2",
     "concepts": "--rank 2 --faces 16",
     "influence": "--faces 2",
 }
-WORDS = {"NETWORK": "compact", "NAME": "cnn", "COMMAND": "networks", "VIDEO": "clip.mp4", "IMAGE": "photo.jpg"}
+WORDS = {
+    "NETWORK": "compact",
+    "NAME": "cnn",
+    "COMMAND": "models",
+    "MODEL": "compact",
+    "VIDEO": "clip.mp4",
+    "IMAGE": "photo.jpg",
+}
 
 
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -117,11 +122,10 @@ def test_blocks_and_commands_are_found_however_they_are_written():
 @pytest.mark.parametrize("document", [*DOCUMENTS, *CARDS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_is_one_that_the_parser_knows(document: Path):
     """With flags that it has; what a training is told to do is checked as well. Benchmarks and demo.py's flags too."""
-    parser = parser_for(COMMANDS)
     for line in commands(document.read_text()):
         words = shlex.split(line)
         if asked := fer_words(line):
-            arguments = vars(parser.parse_args(asked))
+            arguments = vars(parser_for(asked[0]).parse_args(asked))
             if asked[0] == "train":
                 names = {key: value for key, value in arguments.items() if value is not None}
                 assert training_config.default_config(**{key: value for key, value in names.items() if key not in OWN})
@@ -133,7 +137,7 @@ def test_every_command_is_one_that_the_parser_knows(document: Path):
             assert words[0] == "hf", line
 
 
-OWN = ("command", "as_json", "root", "out", "restart")
+OWN = ("command", "run", "json", "data", "out", "restart", "teachers", "fold")
 
 
 def demo_flags() -> set[str]:
@@ -217,6 +221,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("compact", "cnn"):
             patch.setitem(models_registry.ARCHITECTURES, name, models_registry.Architecture(tiny))
         patch.setattr(checkpoint, "WEIGHTS", folder / "weights")
+        patch.setenv("FER_WEIGHTS", str(folder / "weights"))
         patch.setenv("FER2013_ROOT", str(splits_of_noise(folder / "fer2013")))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.delenv("FER_YUNET", raising=False)
@@ -250,5 +255,5 @@ def test_every_command_of_the_program_is_in_the_readme():
 def test_a_wrong_word_would_be_found(place: Path):
     """A flag that is not there, and a network."""
     with pytest.raises(SystemExit):
-        parser_for(COMMANDS).parse_args(["train", "cnn", "--epoch-count", "3"])
+        parser_for("train").parse_args(["train", "cnn", "--epoch-count", "3"])
     assert main(["evaluate", "nothing"]) == 2

@@ -7,7 +7,7 @@ from gradio.components import Component
 
 from fer.app.errors import user_error
 from fer.app.session import Listener, Session
-from fer.models.ensemble import SELECTED
+from fer.utils.model_files import SELECTED
 
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 

@@ -18,8 +18,8 @@ from fer.evaluation import predictions
 from fer.features import atlas, redundancy
 from fer.models import checkpoint
 from fer.models.checkpoint import CheckpointError
-from fer.models.ensemble import SELECTED
 from fer.training import history
+from fer.utils.model_files import SELECTED
 
 # What is measured of a network and kept beside it, but for its predictions and its atlas.
 _MEASURED = (benchmark.ARTIFACT, region_benchmark.ARTIFACT, redundancy.ARTIFACT)

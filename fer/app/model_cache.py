@@ -12,7 +12,8 @@ from fer.app.session import log
 from fer.faces import detector
 from fer.inference import predictor
 from fer.models import checkpoint
-from fer.models.ensemble import PREFIX, Ensemble
+from fer.models.ensemble import Ensemble
+from fer.utils.model_files import PREFIX
 
 
 def load_network(weights: Path, name: str) -> checkpoint.FERModel:

@@ -1,4 +1,4 @@
-"""Benchmark of the saliency methods on a network: ``python -m fer trust NETWORK``.
+"""Benchmark of the saliency methods on a model: ``python -m fer benchmark-saliency MODEL``.
 
 The maps of each method, for the network's own predictions on faces of PublicTest, are scored by the faithfulness
 correlation and the infidelity score (see `faithfulness.py`). A parameter randomisation test (Adebayo et al. 2018)
@@ -119,4 +119,4 @@ def _is_valid(row: dict) -> bool:
     return isinstance(row["method"], str) and all(isfinite(number) for number in numbers)
 
 
-ARTIFACT = Artifact(FILE, "trust", _parse)
+ARTIFACT = Artifact(FILE, "benchmark-saliency", _parse)

@@ -1,4 +1,4 @@
-"""Where on the face a network looks, emotion by emotion: ``python -m fer regions NETWORK``.
+"""Where on the face a network looks, emotion by emotion: ``python -m fer benchmark-regions MODEL``.
 
 Report 2 says that eyes, nose, mouth and cheeks matter, hair and plain skin do not. Here that is a number: the share of
 a map's size that lies in each part of FER-2013's frame, over the share of pixels that the part has. What is found
@@ -75,7 +75,7 @@ class RegionAttribution:
 def sample_faces(validation: FaceDataset, each: int) -> FaceDataset:
     """Up to ``each`` faces of every label, without duplicates in Training, always the same ones."""
     if each < 1:
-        raise ValueError(f"each is {each}: expected 1 or more faces of a label")
+        raise ValueError(f"per_class is {each}: expected 1 or more faces of a label")
     alone = validation[~validation.is_duplicate]
     shuffled = dataset.random_subset(alone, len(alone))
     chosen = [(shuffled.labels == label).nonzero()[:each, 0] for label in shuffled.labels.unique()]
@@ -172,4 +172,4 @@ def _is_valid(look: RegionAttribution) -> bool:
     return shapes == right and all(np.isfinite(part).all() for part in numbers) and look.counts.sum() > 0
 
 
-ARTIFACT = Artifact(FILE, "regions", _parse)
+ARTIFACT = Artifact(FILE, "benchmark-regions", _parse)

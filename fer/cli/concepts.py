@@ -1,5 +1,6 @@
 """The command concepts: what a network's last activation maps are made of."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,34 +8,52 @@ import torch
 from torch import Tensor
 
 from fer.cli.output import file_for, files_of, largest_face, print_json
+from fer.cli.settings import DataSettings, Subparsers, add_command, argument
 from fer.data import fer2013
-from fer.data.dataset import FaceDataset, random_subset
+from fer.data.dataset import FaceDataset, random_subset, to_unit
 from fer.data.labels import EMOTIONS
 from fer.models import checkpoint
 from fer.utils import tables
 
 
-def concepts(
-    network: str, image: str | None, rank: int, faces: int, whole: bool, out: str | None, root: str | None,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Finds what a network's last maps are made of; with a photograph, each concept's share in its answer."""
+@dataclass(frozen=True, kw_only=True)
+class ConceptsSettings(DataSettings):
+    model: str
+    """A model in weights/, or a folder."""
+    image: str | None = argument(None, "IMAGE", positional=True)
+    """A photograph whose prediction is split into the concepts' shares. By default the concepts are found anew."""
+    rank: int = 20
+    """How many concepts."""
+    faces: int = 3000
+    """How many faces of Training they are found in."""
+    no_detect: bool = False
+    """Take the whole picture as the face, without face detection."""
+    out: str | None = argument(None, "FILE")
+    """Also write a picture of the concepts, each an average of faces."""
+
+
+def concepts(settings: ConceptsSettings) -> None:
+    """Find the concepts in a model's last activation maps; with a photograph, each one's share in its prediction."""
     from fer.attribution import concept_benchmark
 
-    trained, folder = checkpoint.load_model(network), checkpoint.resolve_path(network)
-    if image:
-        known = _known(folder, network)
-        found = _concepts_of(largest_face(image, trained, whole), trained, known)
-        return print_json(found) if as_json else print("\n".join(_share_lines(found)))
-    file = file_for(out, f"concepts-{trained.name}.png", files_of(network)) if out else None
-    training, others = _concept_faces(root, faces)
-    made = concept_benchmark.measure(trained, training.pixels, training.labels, others.pixels, rank, quiet=as_json)
+    model, folder = checkpoint.load_model(settings.model), checkpoint.resolve_path(settings.model)
+    if settings.image:
+        known = _known(folder, settings.model)
+        crop = largest_face(settings.image, model, settings.no_detect).crop
+        found = _concepts_of(to_unit(torch.from_numpy(crop.copy())[None]), model, known)  # (1, 1, 48, 48)
+        return print_json(found) if settings.json else print("\n".join(_share_lines(found)))
+    out = settings.out
+    file = file_for(out, f"concepts-{model.name}.png", files_of(settings.model)) if out else None
+    training, others = _concept_faces(settings.data, settings.faces)
+    made = concept_benchmark.measure(
+        model, training.pixels, training.labels, others.pixels, settings.rank, quiet=settings.json
+    )
     if folder:
         concept_benchmark.write(made, folder)
     if file:
         _write_sheet(made.mean_faces, file)
     rows = made.rows(EMOTIONS)
-    if as_json:
+    if settings.json:
         return print_json({"concepts": rows, "figures": made.figures} | ({"file": str(file)} if file else {}))
     print("\n".join([*map(_concept_line, rows), *_figure_lines(made.figures)]))
     return None
@@ -72,7 +91,7 @@ def _concepts_of(face: Tensor, trained: checkpoint.FERModel, known) -> dict:
     rows = {row["concept"]: row for row in known.rows(trained.labels)}
     without = [factors.without(shares, _all_but(len(each), number))[0].softmax(0)[answer].item() for number in order]
     return {
-        "network": trained.name,
+        "model": trained.name,
         "prediction": trained.labels[answer],
         "logit": round(float(shares.logits[0, answer]), 4),
         "constant": round(float(shares.constant[answer]), 4),
@@ -98,7 +117,7 @@ def _all_but(count: int, number: int) -> Tensor:
 
 
 def _share_lines(found: dict) -> list[str]:
-    lines = [f"{found['network']} reads {found['prediction']}, {found['probability']:.0%}: its logit is the sum of"]
+    lines = [f"{found['model']} reads {found['prediction']}, {found['probability']:.0%}: its logit is the sum of"]
     for row in found["concepts"]:
         place = max(row["regions"], key=row["regions"].get)
         where = f"{place} {row['regions'][place]:.0%}"
@@ -128,3 +147,7 @@ def _write_sheet(mean_faces: np.ndarray, file: Path) -> None:
     from fer.plotting import encode, maps
 
     encode.save_image(maps.tile_images(mean_faces.astype(float), columns=5, scale=3), file)
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    add_command(subparsers, concepts, ConceptsSettings)

@@ -1,122 +1,126 @@
+"""Commands that measure models: evaluate, confusion, ensemble."""
+
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
+from fer.cli.output import print_json, print_metrics, print_report, with_interval
+from fer.cli.settings import DataSettings, Settings, Subparsers, add_command, argument
 
-from fer.cli.output import _print_figures, _with_interval, print_json, print_report
-from fer.data import fer2013
-from fer.data.dataset import DataError, FaceDataset, with_label_set
-from fer.data.image_folder import LabelledFaces
-from fer.data.read_report import ReadReport
-from fer.evaluation import inference, predictions
-from fer.models import checkpoint
-from fer.release import model_card
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fer.data.dataset import FaceDataset
+    from fer.data.image_folder import LabelledFaces
+    from fer.data.read_report import ReadReport
+    from fer.models.checkpoint import FERModel
+
+Split = Literal["PublicTest", "PrivateTest"]
 
 
-def evaluate(
-    network: str, split: str, tta: bool, corruptions: bool, calibrate: bool, speed: bool, keep: bool,
-    root: str | None, as_json: bool,
-) -> None:  # fmt: skip
-    """Measures a network on real data; keeps its logits in predictions.npz and its figures in config.json and card.
+# ------------------------------------------------------------------------------------------------ evaluate
 
-    What was kept of the same weights and faces stays as it is where only rounding differs, unless --keep is given.
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(DataSettings):
+    model: str
+    """A model in weights/, a folder, OWNER/NAME on the Hub, an .onnx file, or an ensemble as in ensemble:a+b."""
+    split: Split = "PublicTest"
+    """PublicTest for choices, PrivateTest once they are made."""
+    tta: bool = False
+    """Average over ten crops of each face (ten-crop TTA)."""
+    corruptions: bool = False
+    """Measure under the eleven corruptions of FER-2013-C, at three strengths each."""
+    calibrate: bool = False
+    """First fit temperature, thresholds and logit adjustment anew, on PublicTest and PublicTest-C."""
+    speed: bool = False
+    """Also time one face on one core, for the model card."""
+    rewrite: bool = False
+    """Also rewrite stored predictions and metrics that differ from the new ones by rounding alone."""
+
+    def __post_init__(self) -> None:
+        if self.tta and self.corruptions:
+            raise ValueError("--tta and --corruptions exclude each other: robust accuracy is that of one view")
+
+
+def evaluate(settings: EvaluateSettings) -> None:
+    """Measure a model on FER-2013 or on faces of your own.
+
+    Stores its logits in predictions.npz, its metrics in config.json and the model card, all beside the weights. What
+    was stored of the same weights and faces stays as it is where only rounding differs, unless --rewrite is given.
     """
-    if tta and corruptions:
-        raise ValueError("--tta and --corruptions exclude each other: robust accuracy is that of one view")
-    trained = checkpoint.load_model(network)
-    (faces,), report = _labelled_splits(root, trained.labels, split)
-    folder = checkpoint.resolve_path(network)
-    if calibrate:
-        before = trained.offsets()
-        _calibrate(trained, root)
-        if folder is not None and not torch.equal(before, trained.offsets()):
-            _forget_measurements(trained, folder)
-    figures = _measured(trained, split, faces, tta, corruptions, folder, keep)
+    import torch
+
+    from fer.evaluation import inference
+    from fer.models import checkpoint
+    from fer.release import model_card
+
+    model = checkpoint.load_model(settings.model)
+    (faces,), report = labelled_splits(settings.data, model.labels, settings.split)
+    folder = checkpoint.resolve_path(settings.model)
+    if settings.calibrate:
+        before = model.offsets()
+        calibrate(model, settings.data)
+        if folder is not None and not torch.equal(before, model.offsets()):
+            _forget_measurements(model, folder)
+    metrics = _measure(settings, model, faces, folder)
     if folder is not None:
-        if not tta and not corruptions:
-            model_card.record_metrics(trained, folder, predictions.metrics_from_stored(trained, split, folder))
-        elif keep or not model_card.is_recorded(trained, figures):
-            model_card.record_metrics(trained, folder, figures)
-        if speed:
-            model_card.record_speed(trained, folder, inference.measure_latency(trained))
-    _print_figures(figures, trained.labels, as_json)
+        _record(settings, model, folder, metrics)
+        if settings.speed:
+            model_card.record_speed(model, folder, inference.measure_latency(model))
+    print_metrics(metrics, model.labels, settings.json)
     print_report(report)
 
 
-def _calibrate(trained: checkpoint.FERModel, root: str | None) -> None:
-    """Fits what makes the network's answers honest on PublicTest and PublicTest-C."""
+def calibrate(model: "FERModel", root: str | None) -> None:
+    """Fits temperature, thresholds and logit adjustment on PublicTest and PublicTest-C."""
+    from fer.data import fer2013
     from fer.evaluation import calibration
 
     splits = fer2013.get_splits(fer2013.load_fer2013(root), "Training", "PublicTest")
-    faces, validation = (fer2013.labelled_by_most(split, trained.labels) for split in splits)
-    prior = calibration.label_frequencies(faces.labels, len(trained.labels))
-    calibration.calibrate_network(trained, validation, prior)
+    faces, validation = (fer2013.labelled_by_most(split, model.labels) for split in splits)
+    prior = calibration.label_frequencies(faces.labels, len(model.labels))
+    calibration.calibrate_network(model, validation, prior)
 
 
-def _forget_measurements(trained: checkpoint.FERModel, folder: Path) -> None:
+def _forget_measurements(model: "FERModel", folder: Path) -> None:
     """Takes out what was measured of the logits before their adjustment, on either split."""
+    from fer.evaluation import predictions
+    from fer.release import model_card
+
     (folder / predictions.PREDICTIONS).unlink(missing_ok=True)
-    trained.metrics = {key: value for key, value in trained.metrics.items() if key == model_card.LATENCY_KEY}
+    model.metrics = {key: value for key, value in model.metrics.items() if key == model_card.LATENCY_KEY}
 
 
-def _measured(
-    trained: nn.Module, split: str, faces: FaceDataset, tta: bool, corrupted: bool, folder: Path | None, keep: bool
-) -> dict:
-    if not corrupted:
-        return predictions.evaluate(trained, split, faces, tta, folder, keep)
+def _measure(settings: EvaluateSettings, model: "nn.Module", faces: "FaceDataset", folder: Path | None) -> dict:
+    if not settings.corruptions:
+        from fer.evaluation import predictions
+
+        return predictions.evaluate(model, settings.split, faces, settings.tta, folder, settings.rewrite)
     from fer.evaluation.corruptions import corrupted_logits, robust_metrics
 
-    logits = corrupted_logits(trained, faces.pixels)
-    figures = robust_metrics(logits, faces, trained.temperature, trained.prediction_set)
-    return {"network": trained.name, "split": f"{split}-C", "tta": False} | figures
+    logits = corrupted_logits(model, faces.pixels)
+    metrics = robust_metrics(logits, faces, model.temperature, model.prediction_set)
+    return {"model": model.name, "split": f"{settings.split}-C", "tta": False} | metrics
 
 
-def confusion(
-    network: str, split: str, without_duplicates: bool, threshold: float, against: str | None, faces: str | None,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Prints what the Confusion tab says, from the kept answers or on faces of your own: no data set is needed."""
-    from fer.evaluation import comparison, predictions
+def _record(settings: EvaluateSettings, model: "FERModel", folder: Path, metrics: dict) -> None:
+    """Puts metrics into config.json and the card; plain ones as they follow from the stored logits."""
+    from fer.evaluation import predictions
+    from fer.release import model_card
 
-    own = _own_faces(faces) if faces else None
-
-    def found(name: str) -> predictions.Predictions:
-        if own is None:
-            kept = predictions.load_predictions(checkpoint.load_meta(name), split)
-        else:
-            trained = checkpoint.load_model(name)
-            kept = predictions.predict_own_faces(own, trained, predictions.predict_split(trained, own.pixels))
-        return kept.select(without_duplicates).above_confidence(threshold)
-
-    report = comparison.report(found(network), found(against) if against else None)
-    if as_json:
-        print_json(report)
-    else:
-        _print_figures(report | {"split": own.title if own else split, "tta": False}, report["labels"], as_json)
-        for name in ("taggers", "compared"):
-            if facts := report.get(name):
-                print(f"  {name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items()))
-    if own is not None:
-        print_report(own.report.restricted(report["labels"]))
+    if not settings.tta and not settings.corruptions:
+        model_card.record_metrics(model, folder, predictions.metrics_from_stored(model, settings.split, folder))
+    elif settings.rewrite or not model_card.is_recorded(model, metrics):
+        model_card.record_metrics(model, folder, metrics)
 
 
-def _own_faces(place: str) -> LabelledFaces:
-    """The faces of a folder or a zip."""
-    from fer.data import image_folder, zip_dataset
-    from fer.data.labels import ALL_LABELS
-
-    if not Path(place).is_dir():
-        return zip_dataset.read(place)
-    own = image_folder.read_labelled(Path(place), ALL_LABELS)
-    if not own.names:
-        raise ValueError(f"there is no face in {place}: {own.report.line()}")
-    return own
-
-
-def _labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tuple[list[FaceDataset], ReadReport]:
+def labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tuple[list["FaceDataset"], "ReadReport"]:
     """The named splits, their faces that carry one of ``labels``, and what was read and left out."""
+    from fer.data import fer2013
+    from fer.data.dataset import DataError, with_label_set
+
     dataset = fer2013.read_dataset(root)
     try:
         splits = fer2013.get_splits(dataset.splits, *names)
@@ -130,21 +134,93 @@ def _labelled_splits(root: str | None, labels: Sequence[str], *names: str) -> tu
     return kept, report
 
 
-def ensemble(as_json: bool) -> None:
-    """Elects the default ensemble on PublicTest without duplicates, by the kept answers; writes
-    weights/ensemble.json."""
+# ------------------------------------------------------------------------------------------------ confusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusionSettings(Settings):
+    model: str
+    """A model in weights/ that was evaluated, or an ensemble of such as in ensemble:a+b."""
+    split: Split = "PrivateTest"
+    """The split whose stored predictions are taken."""
+    no_duplicates: bool = False
+    """Leave out faces that have a duplicate in Training."""
+    threshold: float = argument(0.0, "P")
+    """Leave out predictions whose confidence is below P."""
+    against: str | None = argument(None, "MODEL")
+    """Compare with another model, by McNemar's test."""
+    faces: str | None = argument(None, "PATH")
+    """Measure on a folder or zip of your own instead, with a folder for each emotion."""
+
+
+def confusion(settings: ConfusionSettings) -> None:
+    """Print the confusion matrix of a model from its stored predictions, or on faces of your own.
+
+    Needs no data set: `evaluate` stored the predictions.
+    """
+    from fer.evaluation import comparison, predictions
+    from fer.models import checkpoint
+
+    own = _own_faces(settings.faces) if settings.faces else None
+
+    def found(name: str) -> predictions.Predictions:
+        if own is None:
+            stored = predictions.load_predictions(checkpoint.load_meta(name), settings.split)
+        else:
+            model = checkpoint.load_model(name)
+            stored = predictions.predict_own_faces(own, model, predictions.predict_split(model, own.pixels))
+        return stored.select(settings.no_duplicates).above_confidence(settings.threshold)
+
+    report = comparison.report(found(settings.model), found(settings.against) if settings.against else None)
+    if settings.json:
+        print_json(report)
+    else:
+        title = own.title if own else settings.split
+        print_metrics(report | {"split": title, "tta": False}, report["labels"], as_json=False)
+        for name in ("annotators", "compared"):
+            if facts := report.get(name):
+                print(f"  {name}: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items()))
+    if own is not None:
+        print_report(own.report.restricted(report["labels"]))
+
+
+def _own_faces(place: str) -> "LabelledFaces":
+    """The faces of a folder or a zip."""
+    from fer.data import image_folder, zip_dataset
+    from fer.data.labels import ALL_LABELS
+
+    if not Path(place).is_dir():
+        return zip_dataset.read(place)
+    own = image_folder.read_labelled(Path(place), ALL_LABELS)
+    if not own.names:
+        raise ValueError(f"there is no face in {place}: {own.report.line()}")
+    return own
+
+
+# ------------------------------------------------------------------------------------------------ ensemble
+
+
+def ensemble(settings: Settings) -> None:
+    """Select the ensemble that is most accurate on PublicTest without duplicates; writes weights/ensemble.json."""
     from fer.evaluation import ensemble_selection
+    from fer.models import checkpoint
 
     rows = ensemble_selection.rank_ensembles(checkpoint.WEIGHTS)
-    elected = ensemble_selection.select_ensemble(rows, checkpoint.WEIGHTS)
-    if as_json:
-        figures = {"elected": elected.name, **elected.metrics} if elected else {"elected": None}
-        return print_json(figures | {"sets": rows})
-    print(f"{'PublicTest without duplicates':>24}  {'all faces':>9}")
+    selected = ensemble_selection.select_ensemble(rows, checkpoint.WEIGHTS)
+    if settings.json:
+        metrics = {"selected": selected.name, **selected.metrics} if selected else {"selected": None}
+        return print_json(metrics | {"candidates": rows})
+    print(f"{'PublicTest without duplicates':>29}  {'all faces':>9}")
     for row in rows:
-        print(f"{row['accuracy_deduplicated']:24.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
-    if elected is None:
-        print(f"none is elected: {rows[0]['members'][0]} alone reads more than any of them together")
+        print(f"{row['accuracy_deduplicated']:29.4f}  {row['accuracy']:9.4f}  {' + '.join(row['members'])}")
+    if selected is None:
+        print(f"none is selected: {rows[0]['members'][0]} alone is more accurate than any ensemble")
     else:
-        print(f"elected: {elected.name}; PrivateTest {_with_interval(elected.metrics['private_test'])}")
+        print(f"selected: {selected.name}; PrivateTest {with_interval(selected.metrics['private_test'])}")
     return None
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    add_command(subparsers, evaluate, EvaluateSettings)
+    add_command(subparsers, confusion, ConfusionSettings)
+    add_command(subparsers, ensemble, Settings)

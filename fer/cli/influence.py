@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fer.cli.output import largest_face, print_json
+from fer.cli.settings import DataSettings, Subparsers, add_command, argument
 from fer.data import fer2013
 from fer.data.dataset import FaceDataset, random_subset, to_unit
 from fer.data.ferplus import given_votes
@@ -17,22 +18,44 @@ from fer.utils import tables
 _TRAINING = "Training"
 
 
-def influence(
-    image: str | None, network: str, target: str | None, checkpoints: list[str], against: str | None, benchmark: bool,
-    faces: int, count: int, whole: bool, root: str | None, as_json: bool,
-) -> None:  # fmt: skip
-    """Names the training faces that made an answer, by TracIn of the last layer, and those most like the face."""
-    if benchmark == bool(image):
-        raise ValueError("expected a photograph, or --benchmark without one")
-    if benchmark:
-        return _benchmark_influence(network, against, faces, root, as_json)
-    began = time.perf_counter()
-    models = [checkpoint.load_model(name) for name in [*checkpoints, network]]
-    face = largest_face(image, models[-1], whole)
-    seen = [_seen(model, name, root, as_json) for model, name in zip(models, [*checkpoints, network], strict=True)]
-    found = _influence_of(face, models, seen, target, count)
+@dataclass(frozen=True, kw_only=True)
+class InfluenceSettings(DataSettings):
+    image: str | None = argument(None, "IMAGE", positional=True)
+    """A photograph; its largest face is taken."""
+    model: str = "compact"
+    """A model in weights/, or a folder."""
+    target: str | None = argument(None, "LABEL")
+    """The emotion that is explained. By default the model's prediction."""
+    checkpoints: list[str] = argument((), "FOLDER")
+    """Earlier checkpoints of the same training."""
+    count: int = 10
+    """How many training faces of each kind."""
+    no_detect: bool = False
+    """Take the whole picture as the face, without face detection."""
+    benchmark: bool = False
+    """In place of IMAGE: measure what training without the proponents does."""
+    faces: int = 20
+    """How many misclassified faces of PublicTest the benchmark takes."""
+    against: str | None = argument(None, "MODEL")
+    """Another model whose proponents the benchmark compares."""
+
+    def __post_init__(self) -> None:
+        if self.benchmark == bool(self.image):
+            raise ValueError("expected a photograph, or --benchmark without one")
+
+
+def influence(settings: InfluenceSettings) -> None:
+    """Name the training faces that made a prediction, by TracIn of the last layer, and those most like the face."""
+    if settings.benchmark:
+        return _benchmark_influence(settings.model, settings.against, settings.faces, settings.data, settings.json)
+    began, names = time.perf_counter(), [*settings.checkpoints, settings.model]
+    models = [checkpoint.load_model(name) for name in names]
+    crop = largest_face(settings.image, models[-1], settings.no_detect).crop
+    face = to_unit(torch.from_numpy(crop.copy())[None])  # (1, 1, 48, 48)
+    seen = [_seen(model, name, settings.data, settings.json) for model, name in zip(models, names, strict=True)]
+    found = _influence_of(face, models, seen, settings.target, settings.count)
     found["seconds"] = round(time.perf_counter() - began, 2)
-    return print_json(found) if as_json else print("\n".join(_influence_lines(found)))
+    return print_json(found) if settings.json else print("\n".join(_influence_lines(found)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +100,7 @@ def _influence_of(
     prototypes = training_examples.prototypes(checkpoints[-1], table.labels)
     shares = {"influence": evidence.total}
     return {
-        "network": trained.name,
+        "model": trained.name,
         "prediction": EMOTIONS[answer],
         "target": EMOTIONS[wanted],
         "checkpoints": len(models),
@@ -118,7 +141,7 @@ def _controls(seen, labels: Tensor, features: Tensor, target: int, rows: list[in
 
 
 def _influence_lines(found: dict) -> list[str]:
-    lines = [f"{found['network']} reads {found['prediction']}; influence on {found['target']}"]
+    lines = [f"{found['model']} reads {found['prediction']}; influence on {found['target']}"]
     if found["checkpoints"] == 1:
         lines.append("one checkpoint, the final weights: --checkpoints adds earlier ones of the same training")
     for name in ("proponents", "opponents", "nearest", "nearest_unlike", "prototypes"):
@@ -170,3 +193,7 @@ def _misread(trained: checkpoint.FERModel, validation: FaceDataset, count: int) 
     wrong = random_subset(FaceDataset(alone.pixels, answers, None, answers != alone.labels), len(alone))
     wrong = wrong[wrong.is_duplicate][:count]
     return to_unit(wrong.pixels), wrong.labels
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    add_command(subparsers, influence, InfluenceSettings)

@@ -1,55 +1,49 @@
-"""What commands print for programs, and where they write."""
+"""What commands print for people and programs, and where they write."""
 
 import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from fer.data.dataset import to_unit
 from fer.data.read_report import ReadReport
-from fer.models import checkpoint, summary
-from fer.models.ensemble import PREFIX, SELECTED
-from fer.release import model_card
 from fer.utils import outputs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fer.faces.detector import Detector
+    from fer.inference.predictor import FacePrediction
 
 # ------------------------------------------------------------------------------------------------ printing
 
 
-def _describe(network: checkpoint.FERModel) -> dict:
-    measured = {
-        key: network.metrics.get(key)
-        for key in ("public_test", "private_test", "private_test_tta", model_card.LATENCY_KEY)
-    }
-    return {"name": network.name, "parameters": summary.count_parameters(network), "labels": network.labels, **measured}
+def share(metrics: dict | None, key: str = "accuracy") -> str:
+    """A share of 0 to 1 among the metrics of a split, with four digits; a dash where the split was not measured."""
+    return f"{metrics[key]:.4f}" if metrics else "-"
 
 
-def _share(figures: dict | None, key: str = "accuracy") -> str:
-    return f"{figures[key]:.4f}" if figures else "-"
+def with_interval(metrics: dict | None) -> str:
+    """An accuracy with its 95 % interval."""
+    return "{:.4f} ({:.3f} to {:.3f})".format(metrics["accuracy"], *metrics["ci95"]) if metrics else "-"
 
 
-def _with_interval(figures: dict | None) -> str:
-    return "{:.4f} ({:.3f} to {:.3f})".format(figures["accuracy"], *figures["ci95"]) if figures else "-"
-
-
-def _print_figures(figures: dict, labels: Iterable[str], as_json: bool) -> None:
+def print_metrics(metrics: dict, labels: Iterable[str], as_json: bool) -> None:
+    """What `evaluate` measured: accuracies with n and interval, then precision, recall and confusion by label."""
     if as_json:
-        return print_json(figures)
-    print(f"{figures['network']} on {figures['split']}{', ten views' if figures['tta'] else ''}")
+        return print_json(metrics)
+    print(f"{metrics['model']} on {metrics['split']}{', ten-crop TTA' if metrics['tta'] else ''}")
     for suffix, words in (("", "all faces"), ("_deduplicated", "without duplicates")):
-        low, high = figures[f"ci95{suffix}"]
-        print(f"  {words:14} {figures[f'accuracy{suffix}']:.4f}  (n {figures[f'n{suffix}']}, {low:.4f} to {high:.4f})")
+        low, high = metrics[f"ci95{suffix}"]
+        print(f"  {words:18} {metrics[f'accuracy{suffix}']:.4f}  (n {metrics[f'n{suffix}']}, {low:.4f} to {high:.4f})")
     for key in ("macro_f1", "balanced_accuracy", "ece", "set_coverage", "set_size", "set_single"):
-        if key in figures:
-            print(f"  {key.replace('_', ' '):17} {figures[key]:.4f}")
-    print(f"  {'':10} precision  recall      F1  support   read as")
-    for label, row, counts in zip(labels, figures["per_class"], figures["confusion"], strict=True):
+        if key in metrics:
+            print(f"  {key.replace('_', ' '):18} {metrics[key]:.4f}")
+    print(f"  {'':10} precision  recall      F1  support   predicted as")
+    for label, row, counts in zip(labels, metrics["per_class"], metrics["confusion"], strict=True):
         numbers = f"{row['precision']:9.3f} {row['recall']:7.3f} {row['f1']:7.3f} {row['support']:8}"
         print(f"  {label:10} {numbers}   {' '.join(f'{count:4}' for count in counts)}")
-    for row in figures.get("corruptions", []):
+    for row in metrics.get("corruptions", []):
         low, high = row["ci95"]
         kind = f"{row['corruption']} {row['setting']:g} ({row['unit']})"
         print(f"  {kind:40} {row['accuracy']:.4f}  (n {row['n']}, {low:.4f} to {high:.4f})")
@@ -66,6 +60,9 @@ def print_report(report: ReadReport, unit: str = "faces") -> None:
     print(report.line(unit), file=sys.stderr)
 
 
+# ------------------------------------------------------------------------------------------------ files
+
+
 def file_for(out: str | None, usual: str, inputs: Iterable[str | Path]) -> Path:
     """The file that a command is to write, by default `usual` in this folder.
 
@@ -79,10 +76,13 @@ def file_for(out: str | None, usual: str, inputs: Iterable[str | Path]) -> Path:
     return file
 
 
-def files_of(network: str) -> list[Path]:
-    """The files here that are read for the network of that name, so that a command does not write over them."""
+def files_of(model: str) -> list[Path]:
+    """The files here that are read for the model of that name, so that a command does not write over them."""
+    from fer.models import checkpoint
+    from fer.utils.model_files import PREFIX, SELECTED
+
     files = []
-    for name in network.removeprefix(PREFIX).split("+"):
+    for name in model.removeprefix(PREFIX).split("+"):
         folder = checkpoint.resolve_path(name)
         if name.endswith(".onnx"):
             files.append(Path(name))
@@ -93,7 +93,10 @@ def files_of(network: str) -> list[Path]:
     return files
 
 
-def load_detector(quiet: bool = False):
+# ------------------------------------------------------------------------------------------------ photographs
+
+
+def load_detector(quiet: bool = False) -> "Detector":
     """The face detector, which is named on standard error: which one it is depends on what this machine has."""
     from fer.faces import detector
 
@@ -103,12 +106,12 @@ def load_detector(quiet: bool = False):
     return found
 
 
-def largest_face(image: str, trained: checkpoint.FERModel, whole: bool) -> Tensor:
-    """The largest face of a photograph, (1, 1, 48, 48) in 0..1."""
+def largest_face(image: str, model: "nn.Module", no_detect: bool) -> "FacePrediction":
+    """The largest face of a photograph; with ``no_detect`` the whole photograph is the face."""
     from fer.data import image_io
     from fer.inference import predictor
 
-    found = predictor.predict_image(image_io.open_image(image), trained, load_detector(quiet=whole), whole).faces
+    found = predictor.predict_image(image_io.open_image(image), model, load_detector(quiet=no_detect), no_detect).faces
     if not found:
-        raise ValueError(f"no face was found in {image}; --whole takes the whole picture as a face")
-    return to_unit(torch.from_numpy(np.array(found[0].crop))[None])
+        raise ValueError(f"no face was found in {image}; --no-detect takes the whole picture as a face")
+    return found[0]

@@ -1,80 +1,139 @@
-"""Commands that use a network, here and elsewhere: predict, crop, export, push, space."""
+"""Commands that take photographs and videos: predict, crop."""
 
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from fer.cli.output import files_of, load_detector, print_json, print_report
-from fer.data import image_folder
+from fer.cli.settings import Settings, Subparsers, add_command, argument
 from fer.data.read_report import counted, plain
-from fer.models import checkpoint
 from fer.utils import outputs
 
+if TYPE_CHECKING:
+    from fer.data.image_folder import Reason
+    from fer.faces.detector import Detector
+    from fer.inference.batch import ResumableResults
+    from fer.models.checkpoint import FERModel
 
-def predict(
-    paths: list[str], network: str, whole: bool, out: str | None, films: str, smoothing: float, as_json: bool,
-    fps: float | None = None,
-) -> int:  # fmt: skip
-    """Reads the emotions in photographs, folders of them, or videos; with --out, goes on where it was stopped."""
+
+# ------------------------------------------------------------------------------------------------ predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(Settings):
+    paths: list[str] = argument(metavar="PATH")
+    """Photographs, folders of them, or videos."""
+    model: str = "compact"
+    """A model in weights/, a folder, OWNER/NAME on the Hub, an .onnx file, or an ensemble as in ensemble:a+b."""
+    out: str | None = argument(None, "FILE")
+    """Write predictions to a .csv or .jsonl file; the same command again goes on where it was stopped."""
+    no_detect: bool = False
+    """Take each whole photograph as a face, without face detection."""
+    video_out: str = argument(".", "FOLDER")
+    """Where the four files of a video go: the annotated video, a timeline, CSV and JSON. By default here."""
+    fps: float | None = argument(None, "F")
+    """Read at most F frames of a second of video. By default all."""
+    smoothing: float = argument(0.5, "SECONDS")
+    """Over how long the predictions for a face in a video are averaged."""
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ValueError(f"fps is {self.fps}: expected a number of frames a second above 0")
+        if self.no_detect and (videos := _videos(self.paths)):
+            raise ValueError(f"--no-detect is for photographs, and {str(videos[0])!r} is a video: read it without")
+
+
+def predict(settings: PredictSettings) -> int:
+    """Predict the emotion of every face in photographs, folders of them, or videos."""
     from fer.data import image_folder
     from fer.inference import batch
+    from fer.models import checkpoint
 
-    if fps is not None and not 0 < fps < float("inf"):
-        raise ValueError(f"fps is {fps}: expected a number of frames a second above 0")
-    trained = checkpoint.load_model(network)
-    moving = _once(Path(path) for path in paths if Path(path).suffix.lower() in image_folder.VIDEOS)
-    if whole and moving:
-        raise ValueError(f"--whole takes photographs as faces, and {str(moving[0])!r} is a film: read it without")
-    still, left_out = batch.find_pictures(
-        path for path in paths if Path(path).suffix.lower() not in image_folder.VIDEOS
-    )
-    names = _check_outputs(moving, [*still, *files_of(network)], out, films)
-    before = 0
-    with outputs.one_writer(Path(out)) if out else nullcontext():
-        answers = batch.ResumableResults(Path(out), trained.labels) if out else None
-        if answers:
-            before = len(moving) + len(_once(still))
-            moving, still = _unanswered(moving, answers), _unanswered(still, answers)
-            before -= len(moving) + len(still)
-        detector = None if whole or not (moving or still) else load_detector()
-        rows = []
-        for path in moving:
-            settings = {"smoothing": smoothing, "fps": fps, "name": names[path]}
-            rows.append(_watch(path, Path(films), trained, detector, settings, as_json, answers))
-            if "stopped" in rows[-1]:
-                print_json(rows) if as_json else [_print_reading(row) for row in rows]
-                raise KeyboardInterrupt
-        unread = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
-        reading = batch.predict_files(still, trained, detector, whole)
-        for row in tqdm(reading, total=len(still), unit=" pictures", disable=None if len(still) > 1 else True):
-            unread += [f"{row['path']}: {row['error']}"] if "error" in row else []
-            answers.add(row) if answers else rows.append(row)
-    _tell(rows, unread, answers, as_json)
-    empty = sum(file.is_dir() for file in still)  # has a sentence of its own, and is no file
-    left_out += [("unreadable", "named above")] * (len(unread) - empty)
-    _report_pictures(len(still) + len(moving) - len(unread), left_out, before)
-    return 1 if unread or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
+    model = checkpoint.load_model(settings.model)
+    videos = _videos(settings.paths)
+    pictures, left_out = batch.find_pictures(path for path in settings.paths if not _is_video(path))
+    names = _check_outputs(videos, [*pictures, *files_of(settings.model)], settings)
+    with outputs.one_writer(Path(settings.out)) if settings.out else nullcontext():
+        stored = batch.ResumableResults(Path(settings.out), model.labels) if settings.out else None
+        count = len(videos) + len(_once(pictures))
+        if stored:
+            videos, pictures = _not_in(stored, videos), _not_in(stored, pictures)
+        before = count - len(videos) - len(pictures) if stored else 0
+        detector = None if settings.no_detect or not (videos or pictures) else load_detector()
+        rows = list(_predict_videos(videos, names, model, detector, settings, stored))
+        failed = [f"{row['path']}: {row['error']}" for row in rows if "error" in row]
+        for row in _predict_pictures(pictures, model, detector, settings):
+            failed += [f"{row['path']}: {row['error']}"] if "error" in row else []
+            stored.add(row) if stored else rows.append(row)
+    _print_predictions(rows, failed, stored, settings.json)
+    empty = sum(file.is_dir() for file in pictures)  # has a sentence of its own, and is no file
+    left_out += [("unreadable", "named above")] * (len(failed) - empty)
+    _report_pictures(len(pictures) + len(videos) - len(failed), left_out, before)
+    return 1 if failed or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
 
 
-def _check_outputs(moving: list[Path], others: list[Path], out: str | None, films: str) -> dict[Path, str]:
-    """The name that each film's files get; raises ValueError where a file that is read would be written over."""
-    files = [Path(out)] if out else []
+def _is_video(path: str) -> bool:
+    from fer.data import image_folder
+
+    return Path(path).suffix.lower() in image_folder.VIDEOS
+
+
+def _videos(paths: Iterable[str]) -> list[Path]:
+    return _once(Path(path) for path in paths if _is_video(path))
+
+
+def _predict_pictures(
+    pictures: list[Path], model: "FERModel", detector: "Detector | None", settings: PredictSettings
+) -> Iterable[dict]:
+    from tqdm import tqdm
+
+    from fer.inference import batch
+
+    rows = batch.predict_files(pictures, model, detector, settings.no_detect)
+    return tqdm(rows, total=len(pictures), unit=" pictures", disable=None if len(pictures) > 1 else True)
+
+
+def _predict_videos(
+    videos: list[Path],
+    names: dict[Path, str],
+    model: "FERModel",
+    detector: "Detector | None",
+    settings: PredictSettings,
+    stored: "ResumableResults | None",
+) -> Iterator[dict]:
+    """A row for each video; after one that Ctrl+C stopped, what was read so far is printed and the command ends."""
+    rows = []
+    for path in videos:
+        options = {"smoothing": settings.smoothing, "fps": settings.fps, "name": names[path]}
+        rows.append(_read_video(path, Path(settings.video_out), model, detector, options, settings.json, stored))
+        if "stopped" in rows[-1]:
+            print_json(rows) if settings.json else [_print_row(row) for row in rows]
+            raise KeyboardInterrupt
+        yield rows[-1]
+
+
+def _check_outputs(videos: list[Path], others: list[Path], settings: PredictSettings) -> dict[Path, str]:
+    """The name that each video's files get; raises ValueError where a file that is read would be written over."""
+    files = [Path(settings.out)] if settings.out else []
     names = {}
-    if moving:
+    if videos:
         from fer.inference import video
 
-        distinct = outputs.distinct([Path(file.name) for file in moving])
-        names = {file: str(name) for file, name in zip(moving, distinct, strict=True)}
-        files += [file for name in names.values() for file in video.output_files(Path(films), name).values()]
-    outputs.check_outputs([*moving, *others], files)
+        distinct = outputs.distinct([Path(file.name) for file in videos])
+        names = {file: str(name) for file, name in zip(videos, distinct, strict=True)}
+        files += [
+            file for name in names.values() for file in video.output_files(Path(settings.video_out), name).values()
+        ]
+    outputs.check_outputs([*videos, *others], files)
     return names
 
 
-def _unanswered(files: list[Path], answers) -> list[Path]:
-    done = {outputs.identity(Path(path)) for path in answers.done}
+def _not_in(stored: "ResumableResults", files: list[Path]) -> list[Path]:
+    done = {outputs.identity(Path(path)) for path in stored.done}
     return [file for file in _once(files) if outputs.identity(file) not in done]
 
 
@@ -86,47 +145,55 @@ def _once(files: Iterable[Path]) -> list[Path]:
     return list(kept.values())
 
 
-def _tell(rows: list[dict], unread: list[str], answers, as_json: bool) -> None:
-    """Prints what was read and what could not be."""
+def _print_predictions(rows: list[dict], failed: list[str], stored: "ResumableResults | None", as_json: bool) -> None:
+    """Prints what was predicted, and on standard error what could not be read."""
     if as_json:
-        films = {"films": rows} if rows else {}
-        print_json({"file": str(answers.file), "pictures": len(answers.done)} | films if answers else rows)
-    elif answers:
-        print(f"{answers.file} has the answers to {len(answers.done):,} pictures")
+        videos = {"videos": rows} if rows else {}
+        print_json({"file": str(stored.file), "pictures": len(stored.done)} | videos if stored else rows)
+    elif stored:
+        print(f"{stored.file} has the predictions for {len(stored.done):,} pictures")
     for row in rows if not as_json else ():
-        _print_reading(row)
-    for sentence in unread:
+        _print_row(row)
+    for sentence in failed:
         print(f"fer predict: {sentence}", file=sys.stderr)
 
 
-def _report_pictures(read: int, left_out: list[image_folder.Reason], before: int = 0) -> None:
+def _report_pictures(read: int, left_out: "list[Reason]", before: int = 0) -> None:
     remarks = [f"{before:,} more were read before"] if before else []
     print_report(plain(read, counted(left_out), remarks), "pictures")
 
 
-def _watch(
-    path: Path, out: Path, trained: checkpoint.FERModel, detector, settings: dict, quiet: bool, answers
-) -> dict:  # fmt: skip
-    """What was read off a video, with a progress bar; Ctrl-C keeps what was read so far.
+def _read_video(
+    path: Path,
+    folder: Path,
+    model: "FERModel",
+    detector: "Detector | None",
+    options: dict[str, Any],
+    quiet: bool,
+    stored: "ResumableResults | None",
+) -> dict:
+    """What was predicted for a video, with a progress bar; Ctrl+C keeps what was read so far.
 
-    Every frame is added to ``answers``, if there are any. settings: those of `video.follow`.
+    Every frame is added to ``stored``, if there is any. options: those of `video.process_video`.
     """
+    from tqdm import tqdm
+
     from fer.inference import frames, video
     from fer.utils.threads import one_thread
 
     step, stopped = None, None
-    steps = video.process_video(path, out, trained, detector, **settings)
-    try:  # one face is too little to share among threads, and the film is being written beside it
+    steps = video.process_video(path, folder, model, detector, **options)
+    try:  # one face is too little to share among threads, and the video is being written beside it
         with one_thread(), closing(steps), tqdm(desc=path.name, unit=" frames", disable=quiet) as bar:
             for step in steps:
                 bar.total = step.of
                 bar.update()
-                if answers and not step.stopped:
-                    answers.add(_frame_row(path, step))
+                if stored and not step.stopped:
+                    stored.add(_frame_row(path, step))
     except frames.VideoError as error:
         row = {"path": str(path), "error": str(error)}
-        if answers:
-            answers.add(row)
+        if stored:
+            stored.add(row)
         return row
     except KeyboardInterrupt:
         if step is None:
@@ -151,20 +218,55 @@ def _frame_row(path: Path, step) -> dict:
     return {"path": str(path), "frame": step.number, "seconds": round(step.seconds, 3), "faces": faces}
 
 
-def crop(folder: str, out: str, as_json: bool) -> int:
-    """Cuts the largest face out of every photograph of a folder, 48x48 and grey, for `train --data` to read."""
+def _print_row(row: dict) -> None:
+    found = row.get("faces")
+    print(row["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
+    if "note" in row:
+        print(f"  {row['note']}")
+    if "stopped" in row:
+        print(f"  {row['stopped']}")
+    for face in found or ():
+        top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
+        where = face["box"] if "box" in face else f"face {face['number']}, {face['frames']} frames:"
+        where = f"{where} turned by {face['angle']} degrees" if face.get("angle") else where
+        labels = face.get("prediction_set") or []
+        likely = f"  ({' or '.join(labels)})" if len(labels) > 1 else ""
+        print(f"  {where}  " + ", ".join(f"{name} {share:.0%}" for name, share in top) + likely)
+    for kind, file in row.get("files", {}).items():
+        print(f"  {kind:8} {file}")
+
+
+# ------------------------------------------------------------------------------------------------ crop
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSettings(Settings):
+    folder: str
+    """A folder of photographs, in folders named after emotions."""
+    out: str
+    """The folder to write the faces to."""
+
+    def __post_init__(self) -> None:
+        if not Path(self.folder).is_dir():
+            raise ValueError(f"folder is {self.folder!r}: expected a folder of photographs, as in FOLDER/happy/1.jpg")
+
+
+def crop(settings: CropSettings) -> int:
+    """Cut the largest face out of every photograph of a folder, 48x48 and grey, for `train --data`."""
+    from tqdm import tqdm
+
+    from fer.data import image_folder
     from fer.inference import batch
 
-    if not Path(folder).is_dir():
-        raise ValueError(f"folder is {folder!r}: expected a folder of photographs, as in FOLDER/happy/1.jpg")
-    _, left_out = image_folder.find_pictures(Path(folder))
+    folder, out = Path(settings.folder), Path(settings.out)
+    _, left_out = image_folder.find_pictures(folder)
     detector = load_detector()
-    with outputs.one_writer(Path(out)):
-        told = list(tqdm(batch.crop_folder(Path(folder), Path(out), detector), unit=" pictures", disable=as_json))
+    with outputs.one_writer(out):
+        told = list(tqdm(batch.crop_folder(folder, out, detector), unit=" pictures", disable=settings.json))
     wrong = {str(file): words for file, words in told if words}
     written = len(told) - len(wrong)
-    found = {"folder": out, "faces": written, "detector": detector.name, "left_out": wrong}
-    print_json(found) if as_json else print(f"{out} has {written} faces")
+    found = {"folder": settings.out, "faces": written, "detector": detector.name, "left_out": wrong}
+    print_json(found) if settings.json else print(f"{settings.out} has {written} faces")
     for file, words in wrong.items():
         print(f"fer crop: {file}: {words}", file=sys.stderr)
     unread = [words for file, words in wrong.items() if not Path(file).is_dir()]
@@ -175,19 +277,6 @@ def crop(folder: str, out: str, as_json: bool) -> int:
     return 1 if wrong or any(why in image_folder.UNREAD_PICTURES for _, why in left_out) else 0
 
 
-def _print_reading(reading: dict) -> None:
-    found = reading.get("faces")
-    print(reading["path"] + ("" if found else ": no face found" if found == [] else ": not read"))
-    if "note" in reading:
-        print(f"  {reading['note']}")
-    if "stopped" in reading:
-        print(f"  {reading['stopped']}")
-    for face in found or ():
-        top = sorted(face["probabilities"].items(), key=lambda item: -item[1])[:3]
-        what = face["box"] if "box" in face else f"face {face['number']}, {face['frames']} frames:"
-        what = f"{what} turned by {face['angle']} degrees" if face.get("angle") else what
-        labels = face.get("prediction_set") or []
-        told = f"  ({' or '.join(labels)})" if len(labels) > 1 else ""
-        print(f"  {what}  " + ", ".join(f"{name} {share:.0%}" for name, share in top) + told)
-    for kind, file in reading.get("files", {}).items():
-        print(f"  {kind:8} {file}")
+def add_parser(subparsers: Subparsers) -> None:
+    add_command(subparsers, predict, PredictSettings)
+    add_command(subparsers, crop, CropSettings)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from fer.cli.output import file_for, files_of, print_json, print_report
+from fer.cli.settings import DataSettings, Subparsers, add_command, argument
 from fer.data import fer2013
 from fer.data.dataset import FaceDataset
 from fer.data.ferplus import contradicted, given_votes
@@ -17,12 +18,23 @@ from fer.utils.io import write_text
 _TRAINING, _OWN = "Training", "own"
 
 
-def suspects(
-    network: str, root: str | None, out_of_fold: str | None, csv: str | None, count: int, as_json: bool
-) -> None:
-    """Lists faces whose label is probably wrong, in FER-2013 beside FER+'s votes, or in a folder of your own."""
-    file = file_for(csv, "", files_of(network)) if csv else None
-    trained = checkpoint.load_model(network)
+@dataclass(frozen=True, kw_only=True)
+class SuspectsSettings(DataSettings):
+    model: str
+    """A model in weights/, or a folder."""
+    out_of_fold: str | None = argument(None, "FOLDER")
+    """Also ask the teachers of `train --folds`, which have not seen their fold."""
+    out: str | None = argument(None, "FILE")
+    """Write all faces to this CSV file, the most suspect first."""
+    count: int = 20
+    """How many of each split are printed."""
+
+
+def suspects(settings: SuspectsSettings) -> None:
+    """List faces whose label is probably wrong, in FER-2013 beside FER+'s votes, or in a folder of your own."""
+    root, out = settings.data, settings.out
+    file = file_for(out, "", files_of(settings.model)) if out else None
+    model = checkpoint.load_model(settings.model)
     own = fer2013.find_source(root) if root else None
     if own and own.is_dir():
         splits = [_own_faces(own)]
@@ -30,16 +42,17 @@ def suspects(
         splits = [_Labelled(name, faces) for name, faces in fer2013.load_fer2013(root).items()]
     found = []
     for part in splits:
-        teachers = Path(out_of_fold) if out_of_fold and part.name in (_TRAINING, _OWN) else None
-        found.append(_audited(part, trained, network, teachers, as_json))
-    if not splits[0].paths and (folder := checkpoint.resolve_path(network)):
+        asked = settings.out_of_fold and part.name in (_TRAINING, _OWN)
+        teachers = Path(settings.out_of_fold) if asked else None
+        found.append(_audited(part, model, settings.model, teachers, settings.json))
+    if not splits[0].paths and (folder := checkpoint.resolve_path(settings.model)):
         _keep(found, folder)
     if file:
         rows = [row for part in found for row in part["rows"]]
         write_text(file, tables.line(rows[0]) + "".join(tables.line(row.values()) for row in rows))
-    shown = [part | {"rows": part["rows"][:count]} for part in found]
-    if as_json:
-        return print_json({"network": network, "splits": shown} | ({"file": str(file)} if file else {}))
+    shown = [part | {"rows": part["rows"][: settings.count]} for part in found]
+    if settings.json:
+        return print_json({"model": settings.model, "splits": shown} | ({"file": str(file)} if file else {}))
     for part in shown:
         print("\n".join(_suspect_lines(part)))
     if file:
@@ -146,3 +159,7 @@ def _suspect_lines(part: dict) -> list[str]:
         doubt = f"{row['probability_of_label']:.0%} {row['label']}, {row['probability_of_suggested']:.0%} "
         lines.append(f"  {where:18} {doubt}{row['suggested']}; {row['annotators']}".rstrip("; "))
     return lines
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    add_command(subparsers, suspects, SuspectsSettings)

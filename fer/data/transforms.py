@@ -29,9 +29,9 @@ class Augmentation:
     jitter: float = 0.0
     """Largest change of contrast and of brightness, as a fraction of the range."""
     erase_prob: float = 0.0
-    """Probability of blanking a rectangle of 2 % to 25 % of the face."""
+    """Probability of replacing a rectangle of 2 % to 25 % of the face by its mean (random erasing)."""
     mixup_alpha: float = 0.0
-    """Alpha of mixup's Beta distribution."""
+    """Alpha of the Beta distribution of mixup (Zhang et al. 2018)."""
     degrade_prob: float = 0.0
     """Probability that a face is degraded as a webcam would: noise, blur, low resolution, JPEG, dim light."""
 

@@ -13,9 +13,9 @@ def report(found: Predictions, other: Predictions | None = None) -> dict:
     """Metrics, most frequent confusions and annotator agreement, for JSON; with ``other`` also the comparison."""
     confused = metrics.top_confusion(found.confusion())
     read_as = [None if top is None else found.labels[top[0]] for top in confused]
-    facts = {"network": found.name, "labels": list(found.labels), **found.compute_metrics()}
+    facts = {"model": found.name, "labels": list(found.labels), **found.compute_metrics()}
     facts |= {"ece_before": metrics.calibration_error(found.logits.softmax(1), found.truth)}
-    facts |= {"mistaken_for": dict(zip(found.labels, read_as, strict=True)), "taggers": annotator_agreement(found)}
+    facts |= {"mistaken_for": dict(zip(found.labels, read_as, strict=True)), "annotators": annotator_agreement(found)}
     return facts if other is None else facts | {"compared": compare(found, other)}
 
 
@@ -69,7 +69,7 @@ def annotator_agreement(found: Predictions) -> dict | None:
     """Agreement of a network with FER+'s annotators, on the faces with a majority.
 
     n: those faces. label: the share whose label is the majority's. accuracy: the share whose prediction is, with ci95.
-    mistakes: the number of predictions other than the label; as_taggers: how many of these are the majority's label.
+    mistakes: the number of predictions other than the label; as_annotators: how many of these are the majority's label.
     None where the votes are unknown, or where the labels are FER+'s own.
     """
     if found.votes is None or found.labels != EMOTIONS:
@@ -84,7 +84,7 @@ def annotator_agreement(found: Predictions) -> dict | None:
         "accuracy": hits.float().mean().item() if n else 0.0,
         "ci95": metrics.wilson_interval(int(hits.sum()), n),
         "mistakes": int(wrong.sum()),
-        "as_taggers": int((wrong & hits).sum()),
+        "as_annotators": int((wrong & hits).sum()),
     }
 
 

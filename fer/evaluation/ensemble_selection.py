@@ -18,9 +18,10 @@ from fer.data.labels import EMOTIONS
 from fer.evaluation import calibration, metrics, predictions
 from fer.evaluation.metrics import stored_metrics
 from fer.models import checkpoint
-from fer.models.ensemble import SELECTED, Ensemble
+from fer.models.ensemble import Ensemble
 from fer.utils import artifacts
 from fer.utils.io import write_text
+from fer.utils.model_files import SELECTED
 
 
 def rank_ensembles(folder: Path) -> list[dict]:

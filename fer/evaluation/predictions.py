@@ -163,7 +163,7 @@ def evaluate(
     logits = predict_split(network, faces.pixels, tta)
     if folder is not None and not tta:
         save_predictions(folder / PREDICTIONS, split, logits, faces, digest, keep)
-    return {"network": network.name, "split": split, "tta": tta} | classification_metrics(
+    return {"model": network.name, "split": split, "tta": tta} | classification_metrics(
         logits, faces.labels, faces.is_duplicate, network.temperature, network.prediction_set
     )
 
@@ -221,7 +221,7 @@ def load_logits(folder: Path, split: str) -> tuple[Tensor, Tensor, Tensor]:
 def metrics_from_stored(network: FERModel, split: str, folder: Path) -> dict:
     """Metrics of the stored predictions: the same on every machine."""
     found = classification_metrics(*load_logits(folder, split), network.temperature, network.prediction_set)
-    return {"network": network.name, "split": split, "tta": False} | found
+    return {"model": network.name, "split": split, "tta": False} | found
 
 
 def _of_split(stored: dict[str, np.ndarray], split: str) -> tuple[Tensor, Tensor, Tensor] | None:

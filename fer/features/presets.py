@@ -135,6 +135,8 @@ def preset_with(preset: str, **parts: str | None) -> Preset:
 
     Raises ValueError for a name that is not there.
     """
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
     changes = {}
     for part, name in parts.items():
         if name is not None and name not in PARTS[part]:

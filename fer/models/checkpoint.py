@@ -6,7 +6,6 @@ broken or mismatched file ends in one line that names it and the command that ma
 """
 
 import json
-import os
 import reprlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,30 +18,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import fer
 from fer.data.labels import EMOTIONS
 from fer.models.config import check_fields, read_config
-from fer.models.ensemble import PREFIX, SELECTED, Ensemble
+from fer.models.ensemble import Ensemble
 from fer.models.layers import NamedSequential
 from fer.models.onnx import OnnxModel
 from fer.models.registry import ARCHITECTURES, build_layers
 from fer.utils import artifacts
 from fer.utils.io import atomic_write, write_text
+from fer.utils.model_files import PACKAGED, PREFIX, SELECTED, weights_folder
 from fer.utils.threads import allow_fork
 
-_PACKAGE = Path(fer.__file__).resolve().parent
-PACKAGED = _PACKAGE / "weights"  # in an installed wheel alone: `compact`
-
-
-def _usual_folder(package: Path = _PACKAGE) -> Path:
-    """$FER_WEIGHTS, else weights/ of the checkout that ``package`` stands in, else weights/ of the current folder."""
-    if given := os.environ.get("FER_WEIGHTS"):
-        return Path(given)
-    checkout = package.parent
-    return (checkout if (checkout / "pyproject.toml").is_file() else Path()) / "weights"
-
-
-WEIGHTS = _usual_folder()
+WEIGHTS = weights_folder()
 _CONFIG, _TENSORS = "config.json", artifacts.WEIGHTS_FILE
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PREFIX = "ensemble:"
-SELECTED = "ensemble"  # its members stand in weights/ensemble.json
+from fer.utils.model_files import PREFIX
 
 
 def average_probabilities(logits: Sequence[Tensor], temperatures: Sequence[float]) -> Tensor:

@@ -23,7 +23,7 @@ from fer.training import config as training_config
 from fer.training.config import training_commands
 from fer.utils.io import write_text
 
-README_MARKS = ("<!-- networks: written by `python -m fer networks --readme` -->", "<!-- end of networks -->")
+README_MARKS = ("<!-- models: written by `python -m fer models --readme` -->", "<!-- end of models -->")
 _MARKS = ("<!-- figures: written by `python -m fer evaluate` -->", "<!-- end of figures -->")
 LATENCY_KEY = "latency_ms"
 _REDUNDANCY_MARKS = ("<!-- redundancy: written by `python -m fer redundancy` -->", "<!-- end of redundancy -->")

@@ -1,7 +1,7 @@
 """A network away from PyTorch: ``python -m fer export NETWORK`` writes ONNX, and proves that it answers alike.
 
     python -m fer export compact                  # compact.onnx: faces (B, 1, 48, 48) in 0..1 -> probabilities (B, K)
-    python -m fer predict photo.jpg --network compact.onnx         # the same answers, in half the time on one core
+    python -m fer predict photo.jpg --model compact.onnx           # the same answers, in half the time on one core
 
 Normalisation and temperature are inside, B is free; the labels, joined by commas, and the probability below which an
 answer is unsure stand in the file's metadata. Needs `onnxscript` to write and `onnxruntime` to read.

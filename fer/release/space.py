@@ -1,4 +1,4 @@
-"""Whether a folder is a Hugging Face Space as it stands: ``python -m fer space check [FOLDER]``.
+"""Whether a folder is a Hugging Face Space as it stands: ``python -m fer check-space [OUT]``.
 
 What can be told here is: the README's front matter, the requirements, files that git alone may not bring to the Hub,
 and the page itself, which is started without network and timed; of a static site, as `fer web` writes it, its files.

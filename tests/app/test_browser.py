@@ -597,10 +597,10 @@ def test_a_fold_is_filled_when_it_is_opened_and_follows_the_network_while_it_is_
     turn_to(page, "Saliency")
     expect(page.locator("#ranking .empty")).to_have_count(0)
     page.get_by_role("button", name=TRUSTED).click()
-    expect(page.locator("#ranking")).to_contain_text("python -m fer trust compact")
+    expect(page.locator("#ranking")).to_contain_text("python -m fer benchmark-saliency compact")
     page.locator("#model input").click()
     page.get_by_role("option", name="cnn").click()
-    expect(page.locator("#ranking")).to_contain_text("python -m fer trust cnn")
+    expect(page.locator("#ranking")).to_contain_text("python -m fer benchmark-saliency cnn")
 
 
 def test_a_change_of_network_sends_few_requests(visit):

@@ -72,6 +72,8 @@ def test_methods_and_controls_stand_in_their_order_with_what_forgetting_leaves(w
     assert '<span class="badge">guided (0.90)</span>' in drawn
 
 
-@pytest.mark.parametrize("drawn, command", [(benchmarks.looks, "regions"), (benchmarks.ranking, "trust")])
+@pytest.mark.parametrize(
+    "drawn, command", [(benchmarks.looks, "benchmark-regions"), (benchmarks.ranking, "benchmark-saliency")]
+)
 def test_what_was_not_measured_says_how_to(weights, drawn, command):
     assert f"python -m fer {command} net" in drawn(weights, "net")

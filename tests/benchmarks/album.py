@@ -52,7 +52,7 @@ def write(pixels, folder: Path) -> list[str]:
 
 
 def start(folder: Path, out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "fer", "predict", str(folder), "--whole", "--out", str(out)]
+    command = [sys.executable, "-m", "fer", "predict", str(folder), "--no-detect", "--out", str(out)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

@@ -46,7 +46,7 @@ def refusal(capsys: pytest.CaptureFixture, *arguments: object) -> str:
 
 def test_influence_names_training_faces(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
     """By split, row and label; proponents strongest first; the table is kept and the next call needs no faces."""
-    asked = ("influence", HAPPY, "--model", "dnn", "--whole", "--count", 5, "--data")
+    asked = ("influence", HAPPY, "--model", "dnn", "--no-detect", "--count", 5, "--data")
     found = run(capsys, *asked, folder_data)
     values = [row["influence"] for row in found["proponents"]]
     assert len(values) == 5 and values == sorted(values, reverse=True) and values[-1] > 0
@@ -64,15 +64,15 @@ def test_influence_names_training_faces(weights: Path, folder_data: Path, capsys
 
 
 def test_influence_adds_up_over_checkpoints(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
-    found = run(capsys, "influence", HAPPY, "--model", "dnn", "--checkpoints", "other", "--whole", "--target", "sad",
-                "--data", folder_data)  # fmt: skip
+    asked = ("influence", HAPPY, "--model", "dnn", "--checkpoints", "other", "--no-detect", "--target", "sad")
+    found = run(capsys, *asked, "--data", folder_data)
     assert found["checkpoints"] == 2 and found["target"] == "sad"
     assert feature_table.ARTIFACT.load(weights / "other").labels.shape == (140,)
 
 
 def test_influence_says_what_it_lacks(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
     """The data, an image, a label that there is, a network of FER-2013's labels: a line each."""
-    named = ("influence", HAPPY, "--model", "dnn", "--whole")
+    named = ("influence", HAPPY, "--model", "dnn", "--no-detect")
     assert "not found" in refusal(capsys, *named, "--data", weights)
     assert "photograph, or --benchmark" in refusal(capsys, "influence")
     assert "target is 'joy'" in refusal(capsys, *named, "--target", "joy", "--data", folder_data)
@@ -102,14 +102,14 @@ def test_concepts_are_found_and_a_face_is_taken_apart(
     for row in made["concepts"]:
         assert sum(row["best_faces"].values()) == 60
         assert sum(row["regions"].values()) == pytest.approx(1, abs=0.01) or not any(row["regions"].values())
-    found = run(capsys, "concepts", "dnn", HAPPY, "--whole")
+    found = run(capsys, "concepts", "dnn", HAPPY, "--no-detect")
     total = sum(row["share"] for row in found["concepts"]) + found["residual"] + found["constant"]
     assert total == pytest.approx(found["logit"], abs=1e-3)
     assert len(found["concepts"]) == 4 and 0 <= found["probability"] <= 1
 
 
 def test_concepts_are_asked_for_before_a_face(weights: Path, capsys: pytest.CaptureFixture):
-    line = refusal(capsys, "concepts", "dnn", HAPPY, "--whole")
+    line = refusal(capsys, "concepts", "dnn", HAPPY, "--no-detect")
     assert "concepts dnn" in line and "Traceback" not in line
 
 
@@ -136,7 +136,7 @@ def test_suspects_finds_misfiled_faces_of_ones_own(
 ):
     """Both are the 2 most suspect of 140, by path, with the right label; the CSV has a row a face."""
     out = tmp_path / "suspects.csv"
-    found = run(capsys, "suspects", "dnn", "--data", mislabelled, "--csv", out, "--count", 2)
+    found = run(capsys, "suspects", "dnn", "--data", mislabelled, "--out", out, "--count", 2)
     (part,) = found["splits"]
     assert part["n"] == 140 and part["annotators"] is None and len(part["rows"]) == 2
     wrong = {row["path"]: row for row in part["rows"] if "wrong" in row["path"]}

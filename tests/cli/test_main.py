@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 import fer
-from fer.cli.commands import COMMANDS
 from fer.cli.main import main
 from fer.data import labels
 from fer.faces import detector
@@ -17,6 +16,7 @@ from fer.features import visualization
 from fer.models import checkpoint
 from fer.models.checkpoint import FERModel
 from fer.studies import runner
+from fer.utils import model_files
 
 EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 
@@ -24,6 +24,7 @@ EXAMPLES = Path(fer.__file__).parent / "data" / "assets" / "examples"
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setenv("FER_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path / "weights"
 
 
@@ -42,12 +43,12 @@ def test_summary_ends_with_the_reports_count(capsys: pytest.CaptureFixture):
     assert run(capsys, "summary", "vgg19-selu")["parameters"] == 43_070_631
 
 
-def test_train_evaluate_and_networks_fit_together(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
+def test_train_evaluate_and_models_fit_together(weights: Path, folder_data: Path, capsys: pytest.CaptureFixture):
     """A trained network is measured, listed with the same figures, and its card says them."""
     trained = run(capsys, "train", "dnn", "--data", folder_data, "--epochs", 1, "--batch-size", 64)
     measured = run(capsys, "evaluate", "dnn", "--data", folder_data)
     assert trained["n"] == 28 and measured["accuracy"] == pytest.approx(trained["accuracy"], abs=0.04)
-    (row,) = run(capsys, "networks")
+    (row,) = run(capsys, "models")
     assert (row["name"], row["parameters"], row["private_test"]) == ("dnn", 3_151_367, None)
     assert row["public_test"]["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-5)
     card = (weights / "dnn" / "README.md").read_text()
@@ -63,7 +64,7 @@ def test_own_faces_train_a_network_whose_card_claims_no_more(weights: Path, fold
     trained = run(capsys, "train", "dnn", "--data", own, "--epochs", 1, "--batch-size", 63, "--out", out)
     card = (out / "README.md").read_text()
     assert trained["n"] == 14 and "On 126 labelled faces that are not FER-2013's" in card
-    assert card.count("# mine\n") == 1 and trained["network"] == "mine"
+    assert card.count("# mine\n") == 1 and trained["model"] == "mine"
     assert "28,709" not in card and "fer2013" not in card and "model-index" not in card
 
 
@@ -96,7 +97,7 @@ def test_predict_gives_every_face_its_box_and_probabilities(predicting: None, ca
 def test_whole_pictures_wait_for_no_detector(predicting: None, capsys: pytest.CaptureFixture, monkeypatch):
     """None is loaded, which may take three seconds; the picture is the face."""
     monkeypatch.setattr(detector, "load_detector", lambda: pytest.fail("a detector was loaded"))
-    (reading,) = run(capsys, "predict", EXAMPLES / "happy.png", "--whole")
+    (reading,) = run(capsys, "predict", EXAMPLES / "happy.png", "--no-detect")
     assert reading["faces"][0]["box"] == [0, 0, 240, 240]
 
 
@@ -146,7 +147,7 @@ def test_every_command_that_reads_a_folder_ends_with_what_was_left_out(predictin
         (tmp_path / "own" / "sad" / name).write_bytes(b"")
     own, folder = tmp_path / "own", tmp_path / "dnn"
     for arguments, read in (
-        (["predict", own, "--whole"], "read 4 pictures"),
+        (["predict", own, "--no-detect"], "read 4 pictures"),
         (["crop", own, tmp_path / "cut"], "read 4 pictures"),
         (["confusion", "compact", "--faces", own], "read 4 faces"),
         (["train", "dnn", "--data", own, "--epochs", 1, "--out", folder], "read 4 faces"),
@@ -160,7 +161,7 @@ def test_every_command_that_reads_a_folder_ends_with_what_was_left_out(predictin
 def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predicting: None, capsys, tmp_path: Path):
     """One PNG; the probability before and after masking, and the map's score beside those of three controls."""
     file = tmp_path / "why.png"
-    asked = ("--target", "sad", "--against", "fear", "--method", "gradient", "--keep", 1, "--out", file)
+    asked = ("--target", "sad", "--against", "fear", "--method", "gradient", "--top-fraction", 1, "--out", file)
     answer = run(capsys, "saliency", EXAMPLES / "happy.png", *asked)
     assert [answer[key] for key in ("method", "target", "against", "file")] == ["gradient", "sad", "fear", str(file)]
     assert answer["scores"]["probability"] == answer["scores"]["probability_masked"]  # all of the face was kept
@@ -176,7 +177,7 @@ def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predi
         (["--method", "magic"], "no method 'magic'"),
         (["--target", "bored"], "no label 'bored': expected one of angry"),
         (["--target", "sad", "--against", "sad"], "against itself"),
-        (["--keep", "20"], "expected 0 to 1"),
+        (["--top-fraction", "20"], "expected 0 to 1"),
         (["--baseline", "white"], "no baseline 'white': expected one of blurred, black, mean"),
         (["--layer", "conv2d_1"], "expected none for gradient"),
     ],
@@ -195,12 +196,12 @@ def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights
         part[3] = part[2]
     checkpoint.save_model(network, weights / "cnn")
     file = tmp_path / "maps.png"
-    told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--network", "cnn", "--out", file)
+    told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--model", "cnn", "--out", file)
     assert (told["layer"], told["file"], len(told["filters"])) == ("conv2d_1", str(file), 64)
     assert told["filters"][2] == told["filters"][3] | {"filter": 2}
     stands = {row["filter"]: row["twin"] for row in told["redundant"]}
     assert stands.get(2, 2) == stands.get(3, 3) and file.exists()
-    assert main(["activations", str(EXAMPLES / "happy.png"), "conv2d_9", "--network", "cnn"]) == 2
+    assert main(["activations", str(EXAMPLES / "happy.png"), "conv2d_9", "--model", "cnn"]) == 2
     assert "no layer 'conv2d_9'" in capsys.readouterr().err
 
 
@@ -210,8 +211,8 @@ def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, fo
     with runner.study_architectures():
         checkpoint.save_model(FERModel("small"), folder)
         (folder / "README.md").write_text("Ours.\n\n## Use and limits\n\nNone.\n")
-        told = [run(capsys, *asked), run(capsys, *asked, "--thin", "dense_1")]
-        assert main([*map(str, asked), "--thin", "dense_2"]) == 2
+        told = [run(capsys, *asked), run(capsys, *asked, "--prune-layers", "dense_1")]
+        assert main([*map(str, asked), "--prune-layers", "dense_2"]) == 2
     assert "expected one of dense_1" in capsys.readouterr().err
     assert told[0] == told[1] and told[0]["faces"] == 28
     assert {"layer", "filters", "redundant", "dead", "always_active", "effective_rank"} == set(told[0]["layers"][0])
@@ -306,12 +307,12 @@ def test_an_ascent_that_cannot_be_is_one_line(weights: Path, capsys: pytest.Capt
 def test_a_stop_by_the_keyboard_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """With the status that shells give it, 130."""
 
-    def stopped(**_: object) -> None:
+    def stopped() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(COMMANDS, "networks", stopped)
-    assert main(["networks"]) == 130
-    assert capsys.readouterr().err == "fer networks: stopped\n"
+    monkeypatch.setattr(model_files, "read_models", stopped)
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "fer models: stopped\n"
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

@@ -84,7 +84,7 @@ def test_evaluate_and_confusion_print_the_same_numbers(fer2013, monkeypatch, cap
     for command in ("evaluate", "confusion"):
         assert cli_main.main([command, name, "--split", "PrivateTest", "--json"]) == 0
         printed[command] = json.loads(capsys.readouterr().out)
-    shared = printed["evaluate"].keys() & printed["confusion"].keys() - {"network"}
+    shared = printed["evaluate"].keys() & printed["confusion"].keys() - {"model"}
     assert len(shared) >= 11 and all(printed["evaluate"][key] == printed["confusion"][key] for key in shared)
 
 
@@ -142,7 +142,7 @@ def test_the_taggers_judge_by_their_majority():
     votes[3, :2] = 5
     truth, read = torch.tensor([3, 6, 3, 3]), torch.tensor([3, 4, 0, 3])  # happy neutral happy happy; happy sad angry
     facts = comparison.annotator_agreement(made(torch.eye(7)[read], truth, votes=votes))
-    assert (facts["n"], facts["mistakes"], facts["as_taggers"]) == (3, 2, 1)
+    assert (facts["n"], facts["mistakes"], facts["as_annotators"]) == (3, 2, 1)
     assert facts["accuracy"] == pytest.approx(2 / 3) and facts["label"] == pytest.approx(1 / 3)
     assert comparison.annotator_agreement(made(torch.eye(7)[read], truth)) is None
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer.cli.explain import atlas as command
+from fer.cli.main import main
 from fer.features import atlas, visualization
 from fer.models import checkpoint
 
@@ -102,10 +102,10 @@ def test_the_command_goes_on_where_it_was_stopped(network, folder, monkeypatch, 
     monkeypatch.setattr(
         atlas, "visualize_layer", lambda network, layer, *rest: grown.append(layer) or small(network, layer)
     )
-    monkeypatch.setattr("fer.cli.explain._public_test", lambda root: None)
-    command(str(folder), None, as_json=True)
+    monkeypatch.setattr("fer.cli.features._public_test", lambda root: None)
+    assert main(["atlas", str(folder), "--json"]) == 0
     assert grown == ["conv2d_2", "conv2d_3", "dense_3"] and '"faces": false' in capsys.readouterr().out
-    command(str(folder), None, as_json=False)
+    assert main(["atlas", str(folder)]) == 0
     assert len(grown) == 3 and "conv2d_1     64 filters,   0 dead, two seeds agree" in capsys.readouterr().out
 
 

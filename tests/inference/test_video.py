@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fer.cli import predict
+from fer.cli.main import main
 from fer.faces import detector
 from fer.inference import frames as inference_frames
 from fer.inference import tracker, video
@@ -258,7 +258,6 @@ def test_after_a_cut_nobody_keeps_a_number_or_is_blended_with_who_was_there_befo
 
 def test_ctrl_c_keeps_what_was_read_and_ends_the_command(tmp_path, clip, capsys, monkeypatch):
     """After the seventh frame; the film after it is not begun."""
-    from fer.cli.main import main
     from fer.inference.tracker import FaceTracker
     from fer.models import checkpoint
 
@@ -272,7 +271,7 @@ def test_ctrl_c_keeps_what_was_read_and_ends_the_command(tmp_path, clip, capsys,
     monkeypatch.setattr(FaceTracker, "read", read_)
     monkeypatch.setattr(checkpoint, "load_model", lambda name: Brightness().eval())
     monkeypatch.setattr("fer.faces.detector.load_detector", lambda: finding(LEFT))
-    arguments = ["predict", str(clip), str(clip), "--films", str(tmp_path), "--json"]
+    arguments = ["predict", str(clip), str(clip), "--video-out", str(tmp_path), "--json"]
     assert main(arguments) == 130
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["frames"], row["stopped"]) == (7, "Stopped by Ctrl+C: 0.6 of 2.0 seconds were read.")
@@ -292,14 +291,14 @@ def test_the_timeline_has_so_many_places_and_no_more_however_long_the_film():
 
 
 def test_the_command_reads_a_film(tmp_path, clip, capsys, monkeypatch):
-    from fer.cli.main import main
     from tests.pages import write_networks
 
     weights = write_networks(tmp_path / "weights")
     monkeypatch.setenv("FER_YUNET", "") if os.environ.get("FER_YUNET") else None
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     torch.manual_seed(0)
-    assert main(["predict", str(clip), "--network", str(weights / "compact"), "--films", str(tmp_path), "--json"]) == 0
+    asked = ["--model", str(weights / "compact"), "--video-out", str(tmp_path), "--json"]
+    assert main(["predict", str(clip), *asked]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert (entry["frames"], entry["faces"]) == (20, []) and Path(entry["files"]["video"]).exists()
 
@@ -311,7 +310,8 @@ def test_the_number_of_threads_is_as_before_a_film(tmp_path: Path, monkeypatch: 
     torch.set_num_threads(3)
     cv2.setNumThreads(3)
     try:
-        assert predict.predict([str(tmp_path / "none.mp4")], "cnn", False, None, str(tmp_path), 0.5, True) == 1
+        asked = ["--model", "cnn", "--video-out", str(tmp_path), "--json"]
+        assert main(["predict", str(tmp_path / "none.mp4"), *asked]) == 1
         assert (torch.get_num_threads(), cv2.getNumThreads()) == (3, 3)
     finally:
         torch.set_num_threads(before[0])

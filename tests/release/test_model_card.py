@@ -73,7 +73,7 @@ def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measu
 
 
 def test_the_readmes_table_agrees_with_the_shipped_networks():
-    """`python -m fer networks --readme` was run after the last measurement."""
+    """`python -m fer models --readme` was run after the last measurement."""
     start, end = model_card.README_MARKS
     stands = README.read_text().split(start)[1].split(end)[0].strip()
     assert stands == model_card.models_table([checkpoint.load_model(name) for name in checkpoint.list_models()])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fer.attribution import explain
-from fer.cli import deploy
+from fer.cli.main import main
 from fer.data import dataset, labels
 from fer.data import fer2013 as data_fer2013
 from fer.inference import predictor
@@ -50,7 +50,7 @@ def test_a_network_with_another_temperature_differs(written: Path):
 
 
 def test_the_file_is_a_network_to_read_with(written: Path, tmp_path: Path):
-    """`--network cnn.onnx` has cnn's labels, threshold and probabilities; any other file is refused in one line."""
+    """`--model cnn.onnx` has cnn's labels, threshold and probabilities; any other file is refused in one line."""
     network, portable = checkpoint.load_model("cnn"), checkpoint.load_model(str(written))
     faces = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(0))
     expected = predictor.calibrated_probabilities(network, faces)
@@ -102,12 +102,11 @@ def test_without_the_data_set_made_up_faces_are_compared_and_that_is_said(tmp_pa
     monkeypatch.setattr(
         data_fer2013, "load_fer2013", lambda root: (_ for _ in ()).throw(dataset.DataError("no FER-2013"))
     )
-    deploy.export("dnn", str(tmp_path / "dnn.onnx"), None, as_json=True)
+    assert main(["export", "dnn", "--out", str(tmp_path / "dnn.onnx"), "--json"]) == 0
     out, err = capsys.readouterr()
     told = json.loads(out)
     assert told["largest_difference"] < 1e-4 and told["compared_on"] == "made-up faces" and "no FER-2013" in err
-    with pytest.raises(dataset.DataError):
-        deploy.export("dnn", str(tmp_path / "dnn.onnx"), str(tmp_path), as_json=True)
+    assert main(["export", "dnn", "--out", str(tmp_path / "dnn.onnx"), "--data", str(tmp_path)]) == 2
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""space: the repository is a Space as it stands, and what is wrong with another one is said."""
+"""check-space: the repository is a Space as it stands, and what is wrong with another one is said."""
 
 from pathlib import Path
 

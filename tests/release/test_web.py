@@ -172,7 +172,7 @@ def test_what_is_wrong_with_a_site_is_named(folder: Path):
 
 def test_a_folder_without_a_site_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
     """By the check, which names what is missing, and by the writer, which touches nobody's files."""
-    assert main(["space", "check", str(tmp_path)]) == 2
+    assert main(["check-space", str(tmp_path)]) == 2
     assert "has no README.md" in capsys.readouterr().err
     (tmp_path / "mine.txt").write_text("mine")
     assert main(["web", str(tmp_path)]) == 2

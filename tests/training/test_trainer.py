@@ -296,10 +296,9 @@ def test_mirror_is_a_switch_on_the_command_line_and_in_a_cards_command():
     """--mirror and --no-mirror; without either it is the recipe's own."""
     from dataclasses import asdict
 
-    from fer.cli.commands import COMMANDS
-    from fer.cli.flags import parser_for
+    from fer.cli.main import parser_for
 
-    parser = parser_for(COMMANDS)
+    parser = parser_for("train")
     told = [parser.parse_args(["train", "cnn", *flags]).mirror for flags in ([], ["--mirror"], ["--no-mirror"])]
     assert told == [None, True, False]
     assert training_commands(asdict(default_config("dnn", mirror=True))) == "python -m fer train dnn --mirror"

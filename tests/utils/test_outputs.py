@@ -217,7 +217,7 @@ def test_a_new_file_behind_a_folder_that_is_a_link_is_fine(tmp_path: Path):
 def test_two_films_of_one_stem_give_two_results(photos: Path, capsys):
     """a/clip.avi and b/clip.mov, read at once: eight files, 3 and 2 frames; each is told with its own files."""
     long, short = film(Path("a/clip.avi"), 3), film(Path("b/clip.avi"), 2)
-    assert main(["predict", str(long), str(short), str(long), "--films", "films", "--json"]) == 0
+    assert main(["predict", str(long), str(short), str(long), "--video-out", "films", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["frames"] for row in rows] == [3, 2] and len(list(Path("films").iterdir())) == 8
     for row in rows:
@@ -230,7 +230,7 @@ def test_a_film_s_files_are_neither_input_nor_another_output(photos: Path, asked
     film(Path("a/clip.avi"))
     Path("a/clip-read.webm").write_bytes(Path("a/clip.avi").read_bytes())
     before = digests(Path("a"))
-    assert main(["predict", *asked, "--films", "a"]) == 2
+    assert main(["predict", *asked, "--video-out", "a"]) == 2
     assert len(errors(capsys)) == 1 and digests(Path("a")) == before
 
 
@@ -250,10 +250,10 @@ def test_a_film_s_frames_are_in_the_answers(photos: Path, kind: str, capsys):
 
 
 def test_a_film_is_never_taken_as_one_face(photos: Path, capsys):
-    """--whole with a film: status 2 and a sentence, rather than silence."""
+    """--no-detect with a film: status 2 and a sentence, rather than silence."""
     film(Path("a/clip.avi"))
-    assert main(["predict", "a/clip.avi", "--whole"]) == 2
-    assert "--whole takes photographs" in capsys.readouterr().err
+    assert main(["predict", "a/clip.avi", "--no-detect"]) == 2
+    assert "--no-detect is for photographs" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ answers

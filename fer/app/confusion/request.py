@@ -16,7 +16,7 @@ from fer.data.image_folder import LabelledFaces
 from fer.evaluation import predictions
 from fer.evaluation.predictions import Predictions
 from fer.models import checkpoint
-from fer.models.ensemble import PREFIX, SELECTED
+from fer.utils.model_files import PREFIX, SELECTED
 
 OWN, NO_MODEL = "own", ""
 SPLIT_NAMES = {"PrivateTest": "Test", "PublicTest": "Validation", OWN: "Your own faces"}

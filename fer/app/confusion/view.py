@@ -83,13 +83,13 @@ def annotators(found: Predictions) -> str:
     if facts is None or not facts["n"]:
         return f"<p>The labels of {escape(found.name)} are the FER+ majority itself.</p>"
     low, high = facts["ci95"]
-    share = facts["as_taggers"] / facts["mistakes"] if facts["mistakes"] else 0
+    share = facts["as_annotators"] / facts["mistakes"] if facts["mistakes"] else 0
     return cards(
         {
             "Label agrees with the majority": (f"{facts['label']:.1%}", f"of {facts['n']:,} faces with a majority"),
             "Accuracy vs FER+ majority": (f"{facts['accuracy']:.4f}", f"95 % interval {low:.3f} to {high:.3f}"),
             "Errors that the majority shares": (
-                f"{facts['as_taggers']:,}",
+                f"{facts['as_annotators']:,}",
                 f"of {facts['mistakes']:,} errors on these faces ({share:.0%})",
             ),
         }

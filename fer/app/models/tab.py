@@ -21,12 +21,13 @@ from fer.app.models import studies
 from fer.app.session import Session
 from fer.models import checkpoint, summary
 from fer.models import layers as models_layers
-from fer.models.ensemble import SELECTED, Ensemble
+from fer.models.ensemble import Ensemble
 from fer.plotting import evaluation, training
 from fer.release import model_card
 from fer.studies.published_results import PUBLIC, REPORTS, System
 from fer.training import config as training_config
 from fer.training.history import read_history
+from fer.utils.model_files import SELECTED
 
 log = logging.getLogger(__name__)
 

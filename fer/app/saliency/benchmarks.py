@@ -21,7 +21,7 @@ def looks(weights: Path, name: str) -> str:
     """Report 2's claim answered, the parts of the face, and each emotion's mean map over the mean face."""
     look = region_benchmark.load_region_attribution(weights / name)
     if look is None:
-        return NOTHING.format(name=escape(name), command="regions")
+        return NOTHING.format(name=escape(name), command="benchmark-regions")
     words = (
         f"Integrated gradients of its answers to {look.counts.sum()} faces of PublicTest. The bars say how many times "
         "as much lies in each part of the face as its area alone would have; the tick is 1, chance."
@@ -73,7 +73,7 @@ def ranking(weights: Path, name: str) -> str:
     """Every method's and control's mean region correlation as bars, and what is left once the last layer forgets."""
     rows = benchmark.load_benchmark(weights / name)
     if not rows:
-        return NOTHING.format(name=escape(name), command="trust")
+        return NOTHING.format(name=escape(name), command="benchmark-saliency")
     words = (
         f"Means over {rows[0]['n']} faces of PublicTest, maps that know nothing of the network in grey. The bar is "
         "the region correlation, the tick the fidelity. In brackets: how much the maps still rank the pixels alike "
