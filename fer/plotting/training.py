@@ -6,13 +6,20 @@ from matplotlib.figure import Figure
 from fer.plotting.style import PALETTE, TEXT_COLOUR, style_axes
 
 
-def training_curves(history: list[dict[str, float]]) -> Figure:
-    """Loss and accuracy by epoch, on Training (augmented, with dropout) and on PublicTest, as the reports draw them."""
+def training_curves(history: list[dict[str, float]], stages: Sequence[int] = ()) -> Figure:
+    """Loss and accuracy by epoch, on Training (augmented, with dropout) and on validation, as the reports draw them.
+
+    stages: the epochs after which another training stage began; a dotted line marks each.
+    """
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for key, colour, label in ((what, TEXT_COLOUR, "Training"), (f"public_{what}", "#6366f1", "PublicTest")):
-            axes.plot(epochs, [row[key] for row in history], color=colour, linewidth=1.5, label=label)
+        for key, colour, label in ((what, TEXT_COLOUR, "Training"), (f"public_{what}", "#6366f1", "Validation")):
+            dash = "--" if label == "Validation" else "-"
+            axes.plot(epochs, [row[key] for row in history], dash, color=colour, linewidth=1.5, label=label)
+        for number, epoch in enumerate(stages):
+            label = "next training stage" if number == 0 else None
+            axes.axvline(epoch + 0.5, color=TEXT_COLOUR, linewidth=1, linestyle=":", label=label)
         axes.set(xlabel="epoch", ylabel=what)
         style_axes(axes)
     return figure

@@ -574,9 +574,12 @@ def test_a_folder_becomes_a_zip_in_the_browser(visit, tmp_path):
 
 def test_the_networks_tab_is_drawn_when_it_is_opened(visit):
     page = visit()
-    expect(page.locator("#networks figure")).to_have_count(0)
+    expect(page.locator("#networks tr")).to_have_count(0)
     page.get_by_role("tab", name="Models").click()
-    expect(page.locator("#networks figure")).to_have_count(1)
+    expect(page.locator("#networks tr")).to_have_count(5)
+    expect(page.locator("#networks tr[aria-current] button")).to_have_text("compact")
+    page.get_by_role("button", name="Validation").click()
+    expect(page.locator("#networks th[aria-sort=descending]")).to_contain_text("Validation")
     expect(page.locator("#facts")).to_contain_text("3,151,367")
     page.locator("#time-it").click()
     expect(page.locator("#took")).to_contain_text("the median of 15 forwards of compact")
@@ -622,7 +625,7 @@ def test_a_change_of_network_sends_few_requests(visit):
 def test_the_tables_keep_to_a_phone_375_pixels_wide(visit, tab):
     page = visit(width=375)
     turn_to(page, tab)
-    expect(page.locator("#matrix td button" if tab == "Confusion" else "#networks figure").first).to_be_visible()
+    expect(page.locator("#matrix td button" if tab == "Confusion" else "#networks tbody tr").first).to_be_visible()
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 
 

@@ -42,9 +42,9 @@ def test_a_visitor_looks_into_the_camera_and_nothing_of_it_is_kept_anywhere(live
     )
     page.wait_for_function("readings >= 20")
     expect(page.locator("#camera .face")).to_contain_text("90%")
-    expect(page.locator("#camera .pace")).to_contain_text("readings a second")
-    page.get_by_role("button", name="Freeze this face").click()
-    expect(page.locator("#camera .note")).to_contain_text("Frozen")
+    expect(page.locator("#camera .pace")).to_contain_text("fps")
+    page.get_by_role("button", name="Use this face in other tabs").click()
+    expect(page.locator("#camera .note")).to_contain_text("Paused")
     page.get_by_role("tab", name="Saliency").click()
     expect(page.locator("#explained figure")).to_have_count(2, timeout=20_000)
     stored = "(async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length, "
@@ -75,7 +75,7 @@ def test_the_camera_is_released_on_stop_on_leaving_the_tab_and_on_hiding_the_pag
         page.evaluate(f"window.track = {TRACK}")
         act()
         page.wait_for_function("track.readyState === 'ended'")
-        expect(page.locator("#camera .say")).to_contain_text("released while you were away")
+        expect(page.locator("#camera .say")).to_contain_text("you left this view")
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_another_network_reads_on_without_a_new_start_and_its_doubt_is_shown(liv
     page = live(width=375, scheme="dark")
     page.locator("#model input").click()
     page.get_by_role("option", name="cnn").click()
-    expect(page.locator("#camera h3")).to_contain_text("perhaps sad", timeout=20_000)
+    expect(page.locator("#camera h3")).to_contain_text("low confidence", timeout=20_000)
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("button", name="Go on")).to_be_visible()
-    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.get_by_role("tab", name="Photo").click()
     expect(page.locator("#strip .prediction")).to_contain_text("Sad")

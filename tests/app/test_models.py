@@ -1,7 +1,8 @@
-"""The Networks tab's handlers."""
+"""The Models tab's handlers."""
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -10,8 +11,9 @@ from fer.app import components
 from fer.app.model_cache import outline
 from fer.app.models import studies
 from fer.app.models import tab as models_tab
+from fer.app.models import table as models_table
 from fer.models import checkpoint
-from fer.plotting import evaluation
+from fer.plotting import evaluation, training
 from fer.release import model_card
 from fer.studies.published_results import PUBLIC, REPORTS
 
@@ -42,7 +44,7 @@ def test_a_network_shows_its_facts_its_curves_its_layers_and_its_card(weights):
     facts, curves, layers, recipe, card = models_tab.show("compact", weights=weights)
     assert "<b>0.7000</b>n 3,589; 0.685 to 0.715" in facts and "<b>3.09 M</b>3,089,319" in facts
     assert 'src="data:image/svg+xml;base64,' in curves and 'download="compact-history.csv"' in curves
-    assert 'download="compact-layers.csv"' in layers and "without its recipe" in recipe
+    assert 'download="compact-layers.csv"' in layers and "without its training recipe" in recipe
     assert "## Use and limits" in card and "license:" not in card
 
 
@@ -53,14 +55,31 @@ def test_the_layer_table_ends_with_the_sum():
 
 
 def test_the_overview_lists_the_sound_networks_only(weights):
-    table = models_tab.overview(weights)
-    assert "<td>compact</td>" in table and "<td>dnn</td>" not in table and "accuracy-against-parameters.svg" in table
+    drawn = models_table.render(models_tab.all_models(weights))
+    assert 'data-name="compact"' in drawn and 'data-name="dnn"' not in drawn and ">Robust</button>" in drawn
+    assert "accuracy-against-parameters.svg" in models_tab.chart(weights)
+
+
+def test_a_row_selects_its_model_and_no_other_number_does(weights):
+    assert models_tab.chosen(SimpleNamespace(index=0), weights=weights) == "compact"
+    with pytest.raises(gr.Error, match="not there any more"):
+        models_tab.chosen(SimpleNamespace(index=9), weights=weights)
+
+
+def test_training_stages_are_marked_where_one_history_has_several():
+    """Of 34, 16 and 40 epochs: after 34 and after 50."""
+    config = {"epochs": 40, "previous_stage": {"epochs": 16, "previous_stage": {"epochs": 34}}}
+    assert models_tab.stages(config) == [34, 50] and models_tab.stages({"epochs": 5}) == models_tab.stages(None) == []
+    figure = training.training_curves(
+        [{"epoch": 1, "loss": 1, "accuracy": 0, "public_loss": 1, "public_accuracy": 0}], [1]
+    )
+    assert len(figure.axes[0].lines) == 3
 
 
 def test_a_network_without_history_and_card_says_so(weights, tmp_path):
     checkpoint.save_model(checkpoint.FERModel("compact"), tmp_path / "compact")
     facts, curves, _, _, card = models_tab.show("compact", weights=tmp_path)
-    assert "without its history.csv" in curves and "without a card" in card and "not measured yet" in facts
+    assert "without its history" in curves and "without a card" in card and "not measured" in facts
 
 
 def test_only_measured_networks_of_seven_labels_are_set_beside_the_public_ones(weights):

@@ -46,11 +46,11 @@ def test_who_waits_is_told_how_many_films_come_first_and_is_read_when_they_are_d
             turns, stops = video.Turns(), [{}, {}, {}]
             first, second, third = (watching(payload, reader, turns, stop) for stop in stops)
             assert "Opening" in text(await anext(first))
-            assert "Another film is read before yours: at most 2 minutes" in text(await anext(second))
-            assert "2 other films are read before yours: at most 4 minutes" in text(await anext(third))
+            assert "Another video is processed before yours: at most 2 minutes" in text(await anext(second))
+            assert "2 other videos are processed before yours: at most 4 minutes" in text(await anext(third))
             stops[1]["stop"] = True
             assert [text(outputs) for outputs in [each async for each in second]] == [video.EMPTY]
-            assert "Another film" in text(await anext(third))
+            assert "Another video" in text(await anext(third))
             assert "20 frames, 1.9 seconds: face 1" in text([outputs async for outputs in first][-1])
             assert "20 frames, 1.9 seconds: face 1" in text([outputs async for outputs in third][-1])
 
@@ -65,7 +65,7 @@ def test_a_line_that_is_full_says_so(payload):
             line = [watching(payload, reader, turns, {}) for _ in range(video.WAITING + 1)]
             for each in line:
                 await anext(each)
-            with pytest.raises(gr.Error, match="6 other films wait"):
+            with pytest.raises(gr.Error, match="6 other videos are queued"):
                 await anext(watching(payload, reader, turns, {}))
             for each in line:
                 await each.aclose()
@@ -80,7 +80,7 @@ def test_a_visitor_who_leaves_leaves_nothing_and_no_error(payload, capfd):
         with ThreadPoolExecutor(1) as reader:
             going = watching(payload, reader, video.Turns(), {})
             await anext(going)
-            assert "Frame 1," in text(await anext(going)) and len(folders()) == 1
+            assert "Frame 1 of" in text(await anext(going)) and len(folders()) == 1
             await going.aclose()
 
     asyncio.run(visit())

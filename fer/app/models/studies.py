@@ -1,4 +1,4 @@
-"""The Networks tab's studies: the reports' experiments with the reports' numbers beside ours, as `fer study` left them.
+"""The Models tab's studies: the reports' experiments with the reports' numbers beside ours, as `fer study` left them.
 
 A study's folder, weights/studies/<name>/, holds results.json, curves.csv and figure.png.
 """
@@ -21,7 +21,7 @@ from fer.utils.tables import cell
 
 log = logging.getLogger(__name__)
 
-NONE = '<div class="empty">No study was run yet: <code>python -m fer study NAME</code> runs one.</div>'
+NONE = '<div class="empty">No study is available.</div>'
 
 
 def names(weights: Path) -> list[str]:
@@ -37,9 +37,7 @@ def show(name: str, *, weights: Path) -> str:
         return _drawn(weights / "studies" / name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         log.error("the study %s cannot be read: %r", name, error)
-        raise user_error(
-            f"The study {name} is broken on the server; `python -m fer study {name}` repeats it."
-        ) from None
+        raise user_error(f"The study {name} is broken on the server. Please choose another one.") from None
 
 
 def _drawn(folder: Path) -> str:
@@ -72,7 +70,7 @@ def _picture(folder: Path) -> str:
 def section(weights: Path) -> None:
     """Lays the studies out, closed; a study is read when the section is opened, or another one is chosen."""
     known = names(weights)
-    with gr.Accordion("The reports' experiments, repeated", open=False) as accordion:
+    with gr.Accordion("Reproduced experiments", open=False) as accordion:
         menu = gr.Dropdown(
             known, value=known[0] if known else None, label="Study", elem_id="study", visible=bool(known)
         )

@@ -19,6 +19,7 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
+from fer.app import static
 from fer.app.errors import image_errors_as_messages, user_error
 from fer.app.events import QUIET
 from fer.app.model_cache import load_detector, load_network, single_threaded
@@ -34,19 +35,10 @@ LONGEST = 640  # pixels
 EVERY = 0.4  # seconds between two previews
 WAITING = 5  # visitors whose films wait for another one to be read
 
-VIEW = '<div role="status">${value}</div>'
-CSS = """
-.empty { min-height: 320px; padding: 24px; display: grid; place-items: center; text-align: center;
-  color: var(--body-text-color-subdued); border: 1px dashed var(--border-color-primary);
-  border-radius: var(--block-radius); }
-p { margin: 0 0 8px; color: var(--body-text-color); }
-progress { width: 100%; height: 8px; accent-color: var(--primary-500); }
-img { display: block; max-width: 100%; max-height: 420px; margin: 12px auto 0; border-radius: var(--radius-md); }
-"""
-EMPTY = '<div class="empty">The film with its faces marked appears here.</div>'
+EMPTY = '<div class="empty">The annotated video appears here.</div>'
 PRIVACY = (
-    f"Up to {LIMITS.seconds} seconds are read here, at most {FPS} frames of each; `python -m fer predict VIDEO` reads "
-    "films of any length. The sound is left out. The film and what was read off it are deleted within twenty minutes."
+    f"At most {LIMITS.seconds} seconds and {FPS} frames of each; no audio. Uploads and results are deleted within "
+    "twenty minutes."
 )
 
 
@@ -63,7 +55,7 @@ class Turns:
     def joined(self) -> Iterator["Turn"]:
         """A place at the end of the line, for as long as the block lasts. Raises gr.Error where it is full."""
         if len(self._line) > WAITING:
-            raise user_error(f"{len(self._line)} other films wait to be read. Please try again in a few minutes.")
+            raise user_error(f"{len(self._line)} other videos are queued. Please try again in a few minutes.")
         turn = Turn(self._line)
         try:
             yield turn
@@ -108,7 +100,7 @@ async def watch(
         if stopping["stop"]:
             yield gr.HTML(EMPTY), *hidden, gr.update(visible=False)
             return
-        yield gr.HTML("<p>Opening the film ...</p><progress></progress>"), *hidden, gr.update(visible=True)
+        yield gr.HTML("<p>Opening the video ...</p><progress></progress>"), *hidden, gr.update(visible=True)
         chosen, detector = await asyncio.to_thread(lambda: (load_network(weights, network), load_detector()))
         with scratch() as folder:
             steps = video.process_video(file, folder, chosen, detector, smoothing, LONGEST, FPS, LIMITS)
@@ -177,21 +169,21 @@ def _alive(process: str) -> bool:
 
 
 def _waiting(before: int) -> str:
-    films = "Another film is" if before == 1 else f"{before} other films are"
+    films = "Another video is" if before == 1 else f"{before} other videos are"
     most = round(before * LIMITS.work / 60)
-    return f"<p>{films} read before yours: at most {most} minutes.</p><progress></progress>"
+    return f"<p>{films} processed before yours: at most {most} minutes.</p><progress></progress>"
 
 
 def _progress(step: video.VideoProgress, took: float) -> str:
     part = f'value="{step.frames}" max="{step.of}"' if step.of else ""
     preview = encode.data_url(annotate.draw_faces(step.picture, step.reading.faces))
-    pace = f"{step.seconds:.1f} s of film in {took:.1f} s"
-    return f'<p>Frame {step.frames}, {pace}</p><progress {part}></progress><img src="{preview}" alt="The last frame">'
+    pace = f" of {step.of}, about {took / step.frames * (step.of - step.frames):.0f} s left" if step.of else ""
+    return f'<p>Frame {step.frames}{pace}</p><progress {part}></progress><img src="{preview}" alt="The last frame">'
 
 
 def _result(step: video.VideoProgress, stopped: bool) -> tuple:
     rows = step.faces.rows()
-    faces = "; ".join(f"face {row['number']} mostly {escape(row['emotion'])}" for row in rows[:4])
+    faces = "; ".join(f"face {row['number']}: most frequent {escape(row['emotion'])}" for row in rows[:4])
     more = f"; and {len(rows) - 4} more" if len(rows) > 4 else ""
     said = (
         f"{step.frames} frames, {step.seconds:.1f} seconds{', stopped' if stopped else ''}: {faces or 'no face'}{more}."
@@ -217,25 +209,33 @@ def tab(shared: Session) -> None:
     sweep(Path(get_upload_folder()))
     with gr.Row():
         with gr.Column(min_width=300):
-            film = gr.File(label="Film", file_types=["video", *sorted(image_folder.VIDEOS)], height=200, elem_id="film")
-            smoothing = gr.Slider(0, 2, 0.5, step=0.1, label="Smoothing in seconds", elem_id="film-smoothing")
+            film = gr.File(
+                label="Video", file_types=["video", *sorted(image_folder.VIDEOS)], height=200, elem_id="film"
+            )
+            smoothing = gr.Slider(0, 2, 0.5, step=0.1, label="Temporal smoothing, seconds", elem_id="film-smoothing")
+            again = gr.Button("Run again", visible=False, elem_id="film-again")
         with gr.Column(min_width=300):
-            view = gr.HTML(EMPTY, html_template=VIEW, css_template=CSS, apply_default_css=False, elem_id="film-view")
+            view = gr.HTML(
+                EMPTY,
+                html_template=static.text("video.html"),
+                css_template=static.text("video.css"),
+                apply_default_css=False,
+                elem_id="film-view",
+            )
             stop = gr.Button("Stop", visible=False, elem_id="film-stop")
-            marked = gr.Video(label="Faces marked", visible=False, interactive=False, elem_id="film-marked")
+            marked = gr.Video(label="Annotated video", visible=False, interactive=False, elem_id="film-marked")
     timeline = gr.Image(
         label="Probabilities over time", alt_text="The probabilities of each face over time, stacked", visible=False,
         interactive=False, buttons=["download", "fullscreen"], elem_id="film-timeline",
     )  # fmt: skip
-    files = gr.File(
-        label="Every frame and face, as CSV and JSON", visible=False, interactive=False, elem_id="film-files"
-    )
+    files = gr.File(label="Per-frame predictions (CSV, JSON)", visible=False, interactive=False, elem_id="film-files")
     gr.Markdown(PRIVACY, elem_id="film-privacy")
     stopping = gr.State({"stop": False})
     outputs = [view, marked, timeline, files, stop]
     handler = partial(watch, weights=shared.weights, reader=single_threaded(1), turns=Turns())
-    watched = film.change(
-        handler, [film, shared.model, smoothing, stopping], outputs,
+    film.change(lambda film: gr.update(visible=film is not None), film, again, queue=False, **QUIET)
+    watched = gr.on(
+        [film.change, again.click], handler, [film, shared.model, smoothing, stopping], outputs,
         preprocess=False, concurrency_limit=2 * WAITING, concurrency_id="film", **QUIET,
     )  # fmt: skip
     watched.failure(lambda: (gr.HTML(EMPTY), *[gr.update(visible=False)] * 4), None, outputs, **QUIET)

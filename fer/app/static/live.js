@@ -60,7 +60,7 @@ function speak(now) {
   $('.spoken').textContent = words || 'No face in sight.';
 }
 
-const word = face => face.low_confidence ? 'unsure' : face.emotion;
+const word = face => face.emotion + (face.low_confidence ? ', low confidence' : '');
 const percent = share => Math.round(100 * share) + '%';
 const hue = name => props.hues[name] ?? '#9aa5b4';
 
@@ -105,7 +105,7 @@ function drawBox(face, wide, high) {
   round(x, top, width, height, 8, 'stroke', 5);
   brush.strokeStyle = colour;
   round(x, top, width, height, 8, 'stroke', 3);
-  const text = face.number + '  ' + word(face) + (face.low_confidence ? '' : '  ' + percent(face.probabilities[face.emotion]));
+  const text = face.number + '  ' + face.emotion + '  ' + percent(face.probabilities[face.emotion]);
   brush.font = '600 15px system-ui, sans-serif';
   const room = brush.measureText(text).width + 18, y = top > 32 ? top - 30 : top + 6;
   const at = Math.min(Math.max(x, 4), wide - room - 4);
@@ -141,7 +141,7 @@ function drawPace(now) {
   if (now - paceAt < 500) return;
   paceAt = now;
   const rate = stamps.filter(stamp => now - stamp < 2000).length / 2;
-  $('.pace').textContent = Math.round(rate) + ' readings a second, ' + Math.round(delay) + ' ms from camera to box';
+  $('.pace').textContent = Math.round(rate) + ' fps · ' + Math.round(delay) + ' ms';
 }
 
 // ---- cards
@@ -164,7 +164,7 @@ function newCard(face, names) {
   card.className = 'face';
   card.dataset.face = 'face-' + face.number;
   card.innerHTML = '<h3><b></b><small></small><small></small></h3>' +
-    '<canvas width="48" height="48" role="img" aria-label="The face as 48 by 48 grey pixels, as the network sees it"></canvas>' +
+    '<canvas width="48" height="48" role="img" aria-label="Model input: the face as 48 by 48 grey pixels"></canvas>' +
     '<div class="bars">' + '<b></b><i></i><span></span>'.repeat(names.length) + '</div>';
   card.querySelectorAll('.bars b').forEach((label, index) => { label.textContent = names[index]; });
   card.querySelectorAll('.bars i').forEach((bar, index) => bar.style.setProperty('--hue', hue(names[index])));
@@ -174,9 +174,8 @@ function newCard(face, names) {
 
 function fillCard(card, face, names) {
   const [title, share, which] = card.querySelectorAll('h3 > *');
-  const text = word(face);
-  write(title, text[0].toUpperCase() + text.slice(1));
-  write(share, face.low_confidence ? 'perhaps ' + face.emotion : percent(face.probabilities[face.emotion]));
+  write(title, face.emotion[0].toUpperCase() + face.emotion.slice(1));
+  write(share, percent(face.probabilities[face.emotion]) + (face.low_confidence ? ' · low confidence' : ''));
   write(which, 'face ' + face.number);
   card.classList.toggle('chosen', face.number === chosen);
   const bars = card.querySelectorAll('.bars i'), shares = card.querySelectorAll('.bars span');
@@ -193,12 +192,31 @@ function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// ---- the session's predictions as CSV, made here: they never leave the browser
+
+const MOST_ROWS = 50000;
+let log = []; // {at, face}
+
+function saveCsv() {
+  if (!log.length) return say('There are no predictions yet.');
+  const names = Object.keys(log[0].face.probabilities);
+  const head = ['seconds', 'face', 'label', 'low_confidence', ...names].join(',');
+  const rows = log.map(({at, face}) => [(at - log[0].at).toFixed(2), face.number, face.emotion, face.low_confidence,
+    ...names.map(name => (face.probabilities[name] ?? 0).toFixed(4))].join(','));
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([[head, ...rows].join('\n') + '\n'], {type: 'text/csv'}));
+  link.download = 'predictions.csv';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 // ---- timeline: one mean of the probabilities for every quarter of a second
 
 const past = new Map(); // a face's number -> [{at, count, shares}]
 
 function remember(at) {
   for (const face of seen) {
+    if (log.length < MOST_ROWS) log.push({at, face});
     const shares = Object.values(face.probabilities), points = past.get(face.number) ?? [];
     const last = points.at(-1), slot = Math.floor(at * 4);
     if (last?.slot === slot) {

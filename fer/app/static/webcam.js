@@ -15,7 +15,7 @@ const REFUSALS = {
   NotReadableError: 'The camera is in use by another program. Close that one and start again.',
   AbortError: 'The camera did not start. Try once more.',
 };
-const AWAY = 'The camera was released while you were away.';
+const AWAY = 'Camera stopped: you left this view.';
 
 const video = $('video'), devices = $('.device'), smoothing = $('.smoothing');
 const why = $('.why');
@@ -52,6 +52,7 @@ async function start() {
   if (mine !== epoch) return release(found); // the visitor left while the browser asked
   stream = found;
   visitor = crypto.randomUUID();
+  log = [];
   const [track] = stream.getVideoTracks();
   track.onended = () => refuse('The camera was unplugged, or taken by another program.');
   mirror.checked = track.getSettings().facingMode !== 'environment';
@@ -150,7 +151,7 @@ async function send(taken) {
   if (mine !== epoch || !flying.delete(number)) return;
   if (!answer) return wait(1000, 'The server does not answer. Trying again.');
   if (answer.refused) return stop(answer.refused);
-  if (answer.busy) return wait(200, 'The server is busy: readings come more slowly.');
+  if (answer.busy) return wait(200, 'The server is busy: predictions are delayed.');
   ways = [...ways.slice(-24), performance.now() - taken - answer.milliseconds];
   work += 0.1 * (answer.milliseconds - work);
   if (number > newest) {
@@ -170,7 +171,7 @@ function pause(sentence) {
   epoch += 1;
   video.pause();
   show('paused');
-  $('.pause').textContent = 'Go on';
+  $('.pause').textContent = 'Resume';
   say(sentence);
 }
 
@@ -182,7 +183,7 @@ async function goOn() {
 function freeze() {
   const face = seen.find(one => one.number === chosen) ?? seen[0];
   if (!face) return;
-  pause('Frozen. The other tabs now look at this face.');
+  pause('Paused. The other tabs now use this face.');
   $('.freeze').disabled = true;
   trigger('freeze', {crop: face.crop});
 }
@@ -197,6 +198,7 @@ function smooth() {
 
 $('.start').onclick = start;
 $('.stop').onclick = () => stop();
+$('.csv').onclick = saveCsv;
 $('.pause').onclick = () => view.dataset.state === 'paused' ? goOn() : pause('Paused.');
 $('.freeze').onclick = freeze;
 $('.photograph').onclick = () => trigger('photograph', {});
