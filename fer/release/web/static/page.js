@@ -93,6 +93,7 @@ function showProgress(share) {
 
 function forget() {
   seen = [];
+  veils.clear();
   drawCards();
   drawMarks(performance.now());
 }
@@ -384,29 +385,43 @@ export function mapOf(face) {
 const targetOf = face => $('#target').value === '' ? face.label : Number($('#target').value);
 const contrastOf = () => $('#contrast').value === '' ? null : Number($('#contrast').value);
 
-const veil = new OffscreenCanvas(48, 48), veilPen = veil.getContext('2d');
+const veils = new Map(); // a face's number -> its newest veil: a canvas, and what is drawn on it
 const COLOURS = [[43, 111, 219], [214, 41, 75]]; // lowers, raises; as style.css
 
 // The map enlarged to 48x48, transparent where it is near 0.
-function drawVeil(face) {
-  const values = mapOf(face), {mapSide} = face, pixels = veilPen.createImageData(48, 48);
-  const scale = Math.max(...values.map(Math.abs)) || 1;
-  for (let y = 0; y < 48; y++) {
-    for (let x = 0; x < 48; x++) {
-      const value = between(values, mapSide, (x + 0.5) * mapSide / 48 - 0.5, (y + 0.5) * mapSide / 48 - 0.5) / scale;
-      pixels.data.set([...COLOURS[Number(value > 0)], 205 * Math.abs(value)], 4 * (48 * y + x));
+function veilOf(face) {
+  const kept = veils.get(face.number) ?? {canvas: new OffscreenCanvas(48, 48)};
+  const target = targetOf(face), contrast = contrastOf();
+  if (kept.maps !== face.maps || kept.target !== target || kept.contrast !== contrast) {
+    Object.assign(kept, {maps: face.maps, target, contrast});
+    drawVeil(kept.canvas.getContext('2d'), mapOf(face), face.mapSide);
+    veils.set(face.number, kept);
+  }
+  return kept.canvas;
+}
+
+function drawVeil(pen, values, side) {
+  const pixels = pen.createImageData(48, 48), {data} = pixels, scale = Math.max(...values.map(Math.abs)) || 1;
+  for (let y = 0, at = 0; y < 48; y++) {
+    for (let x = 0; x < 48; x++, at += 4) {
+      const value = between(values, side, (x + 0.5) * side / 48 - 0.5, (y + 0.5) * side / 48 - 0.5) / scale;
+      const colour = COLOURS[Number(value > 0)];
+      for (let channel = 0; channel < 3; channel++) data[at + channel] = colour[channel];
+      data[at + 3] = 205 * Math.abs(value);
     }
   }
-  veilPen.putImageData(pixels, 0, 0);
-  return veil;
+  pen.putImageData(pixels, 0, 0);
 }
 
 function between(values, side, x, y) { // bilinear
-  const [left, top] = [x, y].map(value => Math.min(Math.max(Math.floor(value), 0), side - 1));
-  const [right, low] = [x, y].map(value => Math.min(Math.max(Math.floor(value) + 1, 0), side - 1));
-  const a = x - Math.floor(x), b = y - Math.floor(y), at = (row, column) => values[row * side + column];
-  return (at(top, left) * (1 - a) + at(top, right) * a) * (1 - b) + (at(low, left) * (1 - a) + at(low, right) * a) * b;
+  const left = clamp(Math.floor(x), side), right = clamp(Math.floor(x) + 1, side), a = x - Math.floor(x);
+  const top = clamp(Math.floor(y), side), low = clamp(Math.floor(y) + 1, side), b = y - Math.floor(y);
+  const upper = values[top * side + left] * (1 - a) + values[top * side + right] * a;
+  const lower = values[low * side + left] * (1 - a) + values[low * side + right] * a;
+  return upper * (1 - b) + lower * b;
 }
+
+const clamp = (place, side) => Math.min(Math.max(place, 0), side - 1);
 
 function drawMapOver(face, wide, high) {
   if (!face.maps) return;
@@ -415,7 +430,7 @@ function drawMapOver(face, wide, high) {
   if (mirrored()) brush.transform(-1, 0, 0, 1, wide, 0);
   brush.translate((x + width / 2) * across, (y + height / 2) * down);
   brush.rotate(angle * Math.PI / 180);
-  brush.drawImage(drawVeil(face), -width / 2 * across, -height / 2 * down, width * across, height * down);
+  brush.drawImage(veilOf(face), -width / 2 * across, -height / 2 * down, width * across, height * down);
   brush.restore();
 }
 
@@ -511,9 +526,10 @@ function setOf(face) {
 
 function drawInput(pen, face) {
   const pixels = pen.createImageData(48, 48), hidden = $('#blur').checked && !onPhoto();
-  face.crop.forEach((value, index) => pixels.data.set(hidden ? [128, 128, 128, 255] : [value, value, value, 255], 4 * index));
+  const whole = new Uint32Array(pixels.data.buffer); // alpha, blue, green, red
+  face.crop.forEach((value, index) => { whole[index] = 0xff000000 | 0x010101 * (hidden ? 128 : value); });
   pen.putImageData(pixels, 0, 0);
-  if ($('#overlay').checked && face.maps) pen.drawImage(drawVeil(face), 0, 0);
+  if ($('#overlay').checked && face.maps) pen.drawImage(veilOf(face), 0, 0);
 }
 
 let spoken = '', spokenAt = 0;
