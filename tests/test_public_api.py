@@ -45,7 +45,7 @@ def test_a_predictor_takes_files_bytes_and_arrays_alike():
 
 def test_the_readmes_example_runs():
     """From a fresh process in the repository, as a reader would try it; it prints an emotion and a shape."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "happy" in ran.stdout and "(1, 1, 48, 48)" in ran.stdout

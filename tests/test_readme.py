@@ -95,8 +95,10 @@ def fer_words(line: str) -> list[str] | None:
     return None if place is None or len(words) == place + 2 else words[place + 2 :]
 
 
-README = commands(DOCUMENTS[0].read_text())
-LISTED = [line for line in README if fer_words(line) and line in "\n".join(blocks(DOCUMENTS[0].read_text()))]
+README = commands(DOCUMENTS[0].read_text(encoding="utf-8"))
+LISTED = [
+    line for line in README if fer_words(line) and line in "\n".join(blocks(DOCUMENTS[0].read_text(encoding="utf-8")))
+]
 
 
 # ------------------------------------------------------------------------------------------------ who runs what
@@ -105,7 +107,7 @@ LISTED = [line for line in README if fer_words(line) and line in "\n".join(block
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_block_has_a_test(document: Path):
     """Each begins as one of RUN_BY does, and the file named there is there."""
-    for block in blocks(document.read_text()):
+    for block in blocks(document.read_text(encoding="utf-8")):
         runs = [file for start, file in RUN_BY.items() if block.startswith(start)]
         assert len(runs) == 1, f"{document.name} has an example that no test runs: {block[:60]!r}"
         assert (Path(__file__).parent / runs[0]).is_file()
@@ -122,7 +124,7 @@ def test_blocks_and_commands_are_found_however_they_are_written():
 @pytest.mark.parametrize("document", [*DOCUMENTS, *CARDS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_is_one_that_the_parser_knows(document: Path):
     """With flags that it has; what a training is told to do is checked as well. Benchmarks and demo.py's flags too."""
-    for line in commands(document.read_text()):
+    for line in commands(document.read_text(encoding="utf-8")):
         words = shlex.split(line)
         if asked := fer_words(line):
             arguments = vars(parser_for(asked[0]).parse_args(asked))
@@ -141,7 +143,7 @@ OWN = ("command", "run", "json", "data", "out", "restart", "teachers", "fold")
 
 
 def demo_flags() -> set[str]:
-    return set(re.findall(r"--[a-z]+", (ROOT / "fer" / "app" / "page.py").read_text()))
+    return set(re.findall(r"--[a-z]+", (ROOT / "fer" / "app" / "page.py").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("line", [line for line in README if line.startswith("hf ")])
@@ -157,7 +159,9 @@ def test_the_hubs_own_command_line_takes_these_words(line: str):
     assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", told.stdout))
 
 
-@pytest.mark.parametrize("line", [block for block in blocks(DOCUMENTS[0].read_text()) if block.startswith("python3")])
+@pytest.mark.parametrize(
+    "line", [block for block in blocks(DOCUMENTS[0].read_text(encoding="utf-8")) if block.startswith("python3")]
+)
 def test_what_the_set_up_installs_is_what_runs_here(line: str):
     """Its parts are a venv, a file of requirements, all of which are met here, and a program that is there."""
     venv, install, program = (shlex.split(part) for part in line.split("&&"))
@@ -169,7 +173,7 @@ def test_what_the_set_up_installs_is_what_runs_here(line: str):
 
 
 def requirements(file: Path) -> Iterator[Requirement]:
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("-r "):
             yield from requirements(file.parent / line[3:])
         elif line:
@@ -240,7 +244,7 @@ def test_the_readmes_command_runs(place: Path, line: str, capsys: pytest.Capture
     """Status 0, something said, and no complaint; or another file of tests runs it."""
     words = fer_words(line)
     if file := ELSEWHERE.get("torchrun" if line.startswith("torchrun") else words[0]):
-        assert re.search(rf"\b{words[0]}\b", (Path(__file__).parent / file).read_text())
+        assert re.search(rf"\b{words[0]}\b", (Path(__file__).parent / file).read_text(encoding="utf-8"))
         return
     status = main([*words, *SHORT.get(words[0], "").split()])
     printed = capsys.readouterr()

@@ -13,7 +13,7 @@ from fer.features import redundancy
 from fer.models import checkpoint
 
 README = Path(__file__).parent.parent / "README.md"
-SECTION = README.read_text().split("## What the reports said")[1].split("\n## ")[0]
+SECTION = README.read_text(encoding="utf-8").split("## What the reports said")[1].split("\n## ")[0]
 ROWS = [line.strip("| ").split(" | ") for line in SECTION.splitlines() if re.match(r"\| [12] \|", line)]
 STUDIES = {found[1]: row for row in ROWS if (found := re.search(r"0\.\d.*weights/studies/([\w-]+)", row[3]))}
 TAKEN_FOR = {
@@ -37,7 +37,7 @@ def matrix(name: str) -> torch.Tensor:
 
 
 def table(study: str) -> list[dict]:
-    return json.loads((checkpoint.WEIGHTS / "studies" / study / "results.json").read_text())["rows"]
+    return json.loads((checkpoint.WEIGHTS / "studies" / study / "results.json").read_text(encoding="utf-8"))["rows"]
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -52,7 +52,7 @@ def test_a_study_s_figures_are_those_of_its_table(name: str):
 def test_what_duplicates_are_worth_is_what_the_study_found():
     """Three accuracies of the network that was trained with them, three of the one without."""
     said = (
-        README.read_text()
+        README.read_text(encoding="utf-8")
         .split("How much of a published accuracy is memory?")[1]
         .split("weights/studies/duplicates")[0]
     )

@@ -33,7 +33,7 @@ UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "m
 
 
 def calls(path: Path) -> list[ast.Call]:
-    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
 
 
 def told(call: ast.Call) -> dict[str, object]:
@@ -43,7 +43,7 @@ def told(call: ast.Call) -> dict[str, object]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_here_unpickles_or_runs_words(path: Path):
     """No module that unpickles, torch.load only of weights, np.load never of objects, no eval or exec."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert not {name.split(".")[0] for name in names} & UNPICKLERS
@@ -58,7 +58,7 @@ def test_nothing_here_unpickles_or_runs_words(path: Path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_error_is_swallowed(path: Path):
     """No bare `except`; one that catches all, or does nothing, says why beside it; nothing is loaded half."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert "strict" + "=False" not in text
     lines = text.splitlines()
     for node in ast.walk(ast.parse(text)):
@@ -177,4 +177,37 @@ def test_what_is_shipped_holds_no_pickle():
                         assert b"'|O'" not in member.read(128), f"{path.name}: {name} holds objects"
         elif path.is_file():
             assert path.suffix in {".json", ".safetensors", ".md", ".csv", ".png", ".webp", ".pt"}, path.name
-            assert path.suffix != ".json" or json.loads(path.read_text())
+            assert path.suffix != ".json" or json.loads(path.read_text(encoding="utf-8"))
+
+
+# ------------------------------------------------------------------------------------------------ text
+
+
+def opens_text_without_encoding(call: ast.Call) -> bool:
+    """Whether a call reads or writes text in the encoding that the machine happens to have."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if any(word.arg in (None, "encoding") for word in call.keywords):
+        return False
+    if name in ("read_text", "write_text"):
+        return isinstance(call.func, ast.Attribute) and len(call.args) < (1 if name == "read_text" else 2)
+    if name != "open" or ast.unparse(call.func) in ("Image.open", "os.open", "webbrowser.open"):
+        return False
+    place = 0 if isinstance(call.func, ast.Attribute) else 1
+    mode = call.args[place] if len(call.args) > place else told(call).get("mode", "r")
+    mode = getattr(mode, "value", mode)
+    return isinstance(mode, str) and set(mode) <= set("rwax+t")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_text_is_read_and_written_as_utf_8(path: Path):
+    """On Windows, and in an ASCII locale, the default is another."""
+    lines = [call.lineno for call in calls(path) if opens_text_without_encoding(call)]
+    assert not lines
+
+
+@pytest.mark.parametrize("code", ["p.read_text()", "p.write_text(x)", "p.open()", "p.open('w')", "open(p)"])
+def test_text_without_an_encoding_would_be_found(code: str):
+    assert opens_text_without_encoding(ast.parse(code, mode="eval").body)
+    more = code.replace("()", "(encoding='utf-8')").replace("x)", "x, encoding='utf-8')")
+    assert more == code or not opens_text_without_encoding(ast.parse(more, mode="eval").body)
+    assert not opens_text_without_encoding(ast.parse("p.open('rb')", mode="eval").body)

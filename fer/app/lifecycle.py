@@ -131,7 +131,7 @@ def wait(page: gr.Blocks, told: threading.Event) -> NoReturn:
 
 def _close(page: gr.Blocks) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a trace for every answer that is broken off
-    sys.stderr = open(os.devnull, "w")  # and those that Gradio prints itself
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # and those that Gradio prints itself
     page.server.config.timeout_graceful_shutdown = GRACE
     page.close(verbose=False)
     for tunnel in CURRENT_TUNNELS:

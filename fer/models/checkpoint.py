@@ -196,7 +196,7 @@ def _load_onnx(file: Path) -> OnnxModel:
 def load_ensemble(path: Path, load: Callable[[str, Path], Any] = load_model) -> Ensemble:
     """The ensemble that ``python -m fer ensemble`` wrote."""
     try:
-        kept = json.loads(path.read_text())
+        kept = json.loads(path.read_text(encoding="utf-8"))
         told = {key: kept[key] for key in ("temperature", "confidence_threshold", "metrics")}
         told |= {"prediction_set": kept.get("prediction_set", 0.0)}
         check_fields(told)

@@ -21,7 +21,7 @@ _COUNTS, _INTERVALS = ("n", "n_deduplicated"), ("ci95", "ci95_deduplicated")
 def read_config(path: Path) -> dict:
     """What a ``config.json`` holds. Raises ValueError, in a line that names the file, for what no network has."""
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in ("architecture", "labels", "temperature") if key not in config]
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is missing or broken ({type(error).__name__}): {str(error)[:200]}") from error

@@ -56,7 +56,7 @@ def check_space(root: Path = ROOT) -> list[Finding]:
 
 def front_matter(root: Path) -> dict:
     """The README's settings of the Space; none where it has no front matter, or one that is no YAML."""
-    found = re.match(r"---\n(.*?)\n---\n", (root / "README.md").read_text(), re.DOTALL)
+    found = re.match(r"---\n(.*?)\n---\n", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     try:
         return (found and yaml.safe_load(found[1])) or {}
     except yaml.YAMLError:
@@ -89,7 +89,9 @@ def _check_front_matter(root: Path) -> Iterator[tuple[bool, str]]:
 
 def _check_requirements(root: Path) -> Iterator[tuple[bool, str]]:
     """A Space brings its own gradio and hub; ZeroGPU offers torch 2.8 to 2.11."""
-    lines = [line.split("#")[0].strip() for line in (root / "requirements.txt").read_text().splitlines()]
+    lines = [
+        line.split("#")[0].strip() for line in (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    ]
     named = {re.split(r"[<>=~! \[;]", line)[0].lower().replace("_", "-"): line for line in lines if line}
     ours = [named[name] for name in PLATFORM_PACKAGES if name in named and "==" in named[name]]
     yield not ours, f"pinned against the Space's own: {', '.join(ours)}" if ours else "no pin against the Space's own"
@@ -149,7 +151,7 @@ def _wait_until_up(address: str, server: subprocess.Popen) -> bool:
 def _peak_megabytes(process: int) -> float | None:
     """The most memory that a process has held; None where the system does not tell (it is not Linux)."""
     status = Path(f"/proc/{process}/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.is_file() else None
     return int(found[1]) / 1000 if found else None
 
 

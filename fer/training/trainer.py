@@ -186,7 +186,7 @@ def check_writable(folder: Path) -> None:
 def check_same_data(folder: Path, faces: dict[str, str]) -> None:
     """Records the fingerprints of a run's data in ``folder``. Raises ValueError if the run there used other data."""
     path = folder / "faces.json"
-    if path.exists() and (known := json.loads(path.read_text())) != faces:
+    if path.exists() and (known := json.loads(path.read_text(encoding="utf-8"))) != faces:
         raise ValueError(f"{folder} holds a run on {known}, not {faces}: delete it, or name another --out")
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(faces) + "\n")

@@ -112,7 +112,7 @@ def test_an_ascent_that_takes_too_long_is_refused_and_not_given_half_grown(page,
 @pytest.mark.parametrize("language", ["python", "sh"])
 def test_the_readmes_examples_of_the_api_run(page, face, language: str):
     """As they stand but for the page's address and the photograph's name; each tells of a happy face."""
-    text = (Path(__file__).parents[2] / "README.md").read_text().split("## From other programs")[1]
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("## From other programs")[1]
     code = text.split(f"```{language}\n")[1].split("```")[0]
     code = code.replace("http://127.0.0.1:7860/", page.url).replace("photo.jpg", str(face))
     command = [sys.executable, "-c", code] if language == "python" else ["bash", "-c", code]
@@ -135,7 +135,7 @@ def test_the_api_answers_plain_json_and_leaves_no_file_but_the_upload(page, face
 
 
 def test_the_api_says_in_a_sentence_what_is_wrong(page, tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
     with pytest.raises(AppError) as error:
         Client(page.url, verbose=False).predict(handle_file(tmp_path / "text.png"), api_name="/predict")
     assert "picture" in str(error.value) and str(tmp_path) not in str(error.value)

@@ -41,7 +41,9 @@ def sound(tmp_path_factory) -> Path:
     network = checkpoint.FERModel("dnn").eval()
     checkpoint.save_model(network, folder)
     write_predictions(folder)
-    (folder / "history.csv").write_text("epoch,loss,accuracy,public_loss,public_accuracy\n1,2,0.2,2,0.2\n")
+    (folder / "history.csv").write_text(
+        "epoch,loss,accuracy,public_loss,public_accuracy\n1,2,0.2,2,0.2\n", encoding="utf-8"
+    )
     write_atlas(folder, "dense_4", 7, 48)
     benchmark.save_benchmark(
         [
@@ -131,7 +133,7 @@ def test_a_config_that_is_no_json_object_is_refused(weights: Path, content: byte
 def test_a_config_with_a_value_that_no_network_has_is_refused(weights: Path, key: str, value: object):
     """Names and labels hold no markup, no path and no template, for they go into pages and file names."""
     path = weights / "dnn" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {key: value}), encoding="utf-8")
     with pytest.raises(CheckpointError, match=f"config.json has the {key} .*: expected"):
         checkpoint.load_meta("dnn", weights)
     with pytest.raises(ValueError, match=f"the {key}"):  # as it would be read from the Hub
@@ -195,7 +197,7 @@ def put(name: str, content: bytes) -> Callable[[Path], object]:
 
 def kept(rows: object) -> Callable[[Path], object]:
     return lambda folder: (folder / benchmark.FILE).write_text(
-        json.dumps({"weights": artifacts.weights_digest(folder), "rows": rows})
+        json.dumps({"weights": artifacts.weights_digest(folder), "rows": rows}), encoding="utf-8"
     )
 
 

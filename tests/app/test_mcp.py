@@ -37,7 +37,7 @@ def page(tmp_path_factory, uploads):
 @pytest.fixture
 def settings(page, tmp_path) -> dict:
     """The README's, for this page and a folder of our own."""
-    text = re.search(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    text = re.search(r"```json\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     text = text.replace(ADDRESS, page.url).replace("/path/to/photographs", str(tmp_path))
     return json.loads(text)["mcpServers"]
 

@@ -13,7 +13,7 @@ from fer.app import memory
 
 def resident() -> int:
     """MB of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 10**6
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * 4096 // 10**6
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that keeps what was freed")

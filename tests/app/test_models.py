@@ -35,7 +35,9 @@ def weights(tmp_path_factory) -> Path:
         checkpoint.save_model(network, folder / name)
     model_card.write_card(network, folder / "compact")
     header = "epoch,size,lr,loss,accuracy,public_loss,public_accuracy,public_accuracy_deduplicated"
-    (folder / "compact" / "history.csv").write_text(f"{header}\n1,48,1,2,.2,2,.2,.2\n2,48,1,1,.5,1,.5,.5\n")
+    (folder / "compact" / "history.csv").write_text(
+        f"{header}\n1,48,1,2,.2,2,.2,.2\n2,48,1,1,.5,1,.5,.5\n", encoding="utf-8"
+    )
     (folder / "dnn" / "model.safetensors").write_bytes(b"broken")
     return folder
 
@@ -119,7 +121,9 @@ def test_a_study_shows_the_report_s_numbers_beside_ours(tmp_path):
     folder = tmp_path / "studies" / "one"
     folder.mkdir(parents=True)
     rows = [{"network": "cnn", "accuracy": 0.5, "report": 0.6, "empty": None, "ci95": [0.4, 0.6], "n": 3589}]
-    (folder / "results.json").write_text(json.dumps({"question": "<i>?", "rows": rows, "notes": ["Note."]}))
+    (folder / "results.json").write_text(
+        json.dumps({"question": "<i>?", "rows": rows, "notes": ["Note."]}), encoding="utf-8"
+    )
     assert studies.names(tmp_path) == ["one"]
     page = studies.show("one", weights=tmp_path)
     assert '0.5000</td><td class="number">0.6000</td><td>0.400 to 0.600</td>' in page and "empty" not in page
@@ -130,5 +134,7 @@ def test_a_study_shows_the_report_s_numbers_beside_ours(tmp_path):
 
 def test_a_card_on_the_page_has_no_pictures_which_lie_beside_it(tmp_path):
     """The page could not find them."""
-    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n\n# cnn\n\nBefore.\n\n![curve](curve.png)\n\nAfter.\n")
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: mit\n---\n\n# cnn\n\nBefore.\n\n![curve](curve.png)\n\nAfter.\n", encoding="utf-8"
+    )
     assert models_tab.card(tmp_path) == "Before.\n\nAfter.\n"

@@ -147,7 +147,7 @@ def test_a_broken_network_is_told_to_the_visitor_without_a_path(face, tmp_path, 
 
 def test_a_text_file_named_png_ends_in_a_sentence_without_a_path(weights, tmp_path):
     """Where the prediction would stand."""
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
     found = handlers.predict(uploaded(tmp_path / "text.png"), "compact", weights=weights)
     assert "refused" in found.verdict.value and str(tmp_path) not in found.verdict.value and found.state is None
 
@@ -174,7 +174,7 @@ def test_a_label_cannot_bring_markup_into_the_page(unsure):
 @pytest.mark.parametrize("file", sorted(static.FOLDER.glob("*.*ml")) + sorted(static.FOLDER.glob("*.css")), ids=str)
 def test_templates_hold_no_code_by_accident(file):
     """Handlebars would run a value as code, and CSS is a JavaScript template to Gradio."""
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert "{{" not in text and (file.suffix != ".css" or not {"`", "${"} & set(text))
 
 

@@ -75,13 +75,13 @@ def folder(tmp_path: Path) -> Path:
 def test_a_broken_file_counts_as_not_measured(folder: Path, broken: str):
     """As does a missing one; a sound one is read back."""
     assert benchmark.load_benchmark(folder) == []
-    (folder / benchmark.FILE).write_text(broken)
+    (folder / benchmark.FILE).write_text(broken, encoding="utf-8")
     assert benchmark.load_benchmark(folder) == []
     benchmark.save_benchmark([ROW], folder)
     assert benchmark.load_benchmark(folder) == [ROW]
-    kept = json.loads((folder / benchmark.FILE).read_text())
+    kept = json.loads((folder / benchmark.FILE).read_text(encoding="utf-8"))
     for bad in ({"method": 3}, {"n": "many"}):
-        (folder / benchmark.FILE).write_text(json.dumps(kept | {"rows": [ROW | bad]}))
+        (folder / benchmark.FILE).write_text(json.dumps(kept | {"rows": [ROW | bad]}), encoding="utf-8")
         assert benchmark.load_benchmark(folder) == []
 
 

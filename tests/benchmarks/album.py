@@ -67,12 +67,12 @@ def main() -> None:
         folder.mkdir()
         bad = write(pixels, folder)
         first = start(folder, out)
-        while not out.exists() or len(out.read_text().splitlines()) < arguments.faces // 2:
+        while not out.exists() or len(out.read_text(encoding="utf-8").splitlines()) < arguments.faces // 2:
             time.sleep(0.05)
         first.kill()
         first.communicate()
         *_, told = start(folder, out).communicate()
-        with out.open(newline="") as file:
+        with out.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         names = [Path(row["path"]).name for row in rows]
         named = sum(row["error"] != "" and Path(row["path"]).name in bad for row in rows)

@@ -55,7 +55,9 @@ def served(uploads: str, change: str = "") -> Iterator[subprocess.Popen]:
 
 def memory(server: subprocess.Popen) -> float:
     """Resident MB of the server."""
-    (line,) = [line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if "VmRSS" in line]
+    (line,) = [
+        line for line in Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8").splitlines() if "VmRSS" in line
+    ]
     return int(line.split()[1]) / 1024
 
 

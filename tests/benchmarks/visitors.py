@@ -84,7 +84,7 @@ class Usage(NamedTuple):
 
 def usage(process: subprocess.Popen) -> Usage:
     """What the demo takes of the machine (Linux)."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     resident, peak, threads = (int(re.search(rf"{key}:\s+(\d+)", status)[1]) for key in ("VmRSS", "VmHWM", "Threads"))
     return Usage(resident / 1024, peak / 1024, threads, len(os.listdir(f"/proc/{process.pid}/fd")))
 

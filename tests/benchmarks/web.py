@@ -113,7 +113,7 @@ def megabytes(browser) -> float:
     for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:
         status = Path(f"/proc/{process['id']}/status")
         if process["type"] == "renderer" and status.is_file():
-            lines = [line for line in status.read_text().splitlines() if line.startswith("RssAnon")]
+            lines = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("RssAnon")]
             total += int(lines[0].split()[1]) / 1024
     session.detach()
     return total
@@ -241,7 +241,7 @@ def others(browser, url: str, arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "face-api").symlink_to(face_api)
         Path(folder, "tfjs-backend-wasm").symlink_to(wasm)
-        Path(folder, "index.html").write_text(FACE_API)
+        Path(folder, "index.html").write_text(FACE_API, encoding="utf-8")
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(site._Handler, directory=folder))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = browser.new_context(permissions=["camera"]).new_page()
@@ -278,7 +278,10 @@ def main() -> None:
         site.write_site(arguments.site, ["compact"], sites.runtime())
         if arguments.threads:
             worker = arguments.site / "worker.js"
-            worker.write_text(worker.read_text().replace("Math.min(4,", f"Math.min({arguments.threads},"))
+            worker.write_text(
+                worker.read_text(encoding="utf-8").replace("Math.min(4,", f"Math.min({arguments.threads},"),
+                encoding="utf-8",
+            )
         camera = live.camera(arguments.photo, Path(folder, "camera.mjpeg"))
         flags = [*sites.FLAGS, f"--use-file-for-fake-video-capture={camera}"]
         browser = manager.chromium.launch(executable_path=sites.CHROMIUM, args=flags)

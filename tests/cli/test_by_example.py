@@ -84,7 +84,7 @@ def test_influence_is_measured(weights: Path, folder_data: Path, capsys: pytest.
                 "--data", folder_data)  # fmt: skip
     assert [row["removed"] for row in found["removal"]][0] == "proponents" and found["n"] == 3
     assert set(found["agreement"]) == {"randomised_weights", "other", "random"}
-    kept = json.loads((weights / "dnn" / "influence_benchmark.json").read_text())
+    kept = json.loads((weights / "dnn" / "influence_benchmark.json").read_text(encoding="utf-8"))
     assert kept["removal"] == found["removal"]
 
 
@@ -142,7 +142,7 @@ def test_suspects_finds_misfiled_faces_of_ones_own(
     wrong = {row["path"]: row for row in part["rows"] if "wrong" in row["path"]}
     assert set(wrong) == {"happy/wrong0.png", "happy/wrong1.png"}
     assert all((row["label"], row["suggested"]) == ("happy", "sad") for row in wrong.values())
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.open(encoding="utf-8")))
     assert len(rows) == 140 and rows[0]["path"] == part["rows"][0]["path"]
     assert [float(row["suspicion"]) for row in rows] == sorted((float(row["suspicion"]) for row in rows), reverse=True)
 

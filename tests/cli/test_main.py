@@ -51,7 +51,7 @@ def test_train_evaluate_and_models_fit_together(weights: Path, folder_data: Path
     (row,) = run(capsys, "models")
     assert (row["name"], row["parameters"], row["private_test"]) == ("dnn", 3_151_367, None)
     assert row["public_test"]["accuracy"] == pytest.approx(measured["accuracy"], abs=1e-5)
-    card = (weights / "dnn" / "README.md").read_text()
+    card = (weights / "dnn" / "README.md").read_text(encoding="utf-8")
     assert f"| PublicTest | {measured['accuracy']:.4f} (n 28;" in card
     assert sorted(path.name for path in (weights / "dnn").iterdir()) == [
         "README.md", "config.json", "history.csv", "model.safetensors", "predictions.npz"
@@ -62,7 +62,7 @@ def test_own_faces_train_a_network_whose_card_claims_no_more(weights: Path, fold
     """140 faces, of which 14 are held out; neither the card nor what the Hub reads speaks of FER-2013's faces."""
     own, out = folder_data / "train", tmp_path / "mine"
     trained = run(capsys, "train", "dnn", "--data", own, "--epochs", 1, "--batch-size", 63, "--out", out)
-    card = (out / "README.md").read_text()
+    card = (out / "README.md").read_text(encoding="utf-8")
     assert trained["n"] == 14 and "On 126 labelled faces that are not FER-2013's" in card
     assert card.count("# mine\n") == 1 and trained["model"] == "mine"
     assert "28,709" not in card and "fer2013" not in card and "model-index" not in card
@@ -72,9 +72,11 @@ def test_what_people_wrote_in_a_card_stays(weights: Path, folder_data: Path, cap
     """A new measurement renews the figures between their marks and nothing else."""
     run(capsys, "train", "dnn", "--data", folder_data, "--epochs", 1, "--batch-size", 64)
     card = weights / "dnn" / "README.md"
-    card.write_text(card.read_text() + "\nOurs.\n")
+    card.write_text(card.read_text(encoding="utf-8") + "\nOurs.\n", encoding="utf-8")
     run(capsys, "evaluate", "dnn", "--data", folder_data, "--tta")
-    assert "| PublicTest, ten views |" in card.read_text() and card.read_text().endswith("\nOurs.\n")
+    assert "| PublicTest, ten views |" in card.read_text(encoding="utf-8") and card.read_text(
+        encoding="utf-8"
+    ).endswith("\nOurs.\n")
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_whole_pictures_wait_for_no_detector(predicting: None, capsys: pytest.Ca
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(predicting: None, capsys, tmp_path: Path):
     """The good picture is answered, the bad one named on standard error, and the status is 1."""
     bad = tmp_path / "bad.png"
-    bad.write_text("no picture")
+    bad.write_text("no picture", encoding="utf-8")
     assert main(["predict", str(bad), str(EXAMPLES / "happy.png"), "--json"]) == 1
     printed = capsys.readouterr()
     first, second = json.loads(printed.out)
@@ -119,7 +121,9 @@ def test_data_says_what_would_be_read_and_what_not(tmp_path: Path, folder_data: 
     with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
         archive.write(folder_data / "test" / "happy" / "0.png", "happy/0.png")
         archive.writestr("bored/1.heic", b"")
-    (tmp_path / "few.csv").write_text("pixels,emotion\n" + f"{' '.join(['7'] * 2304)},3\n" * 2 + "1 2 3,3\n")
+    (tmp_path / "few.csv").write_text(
+        "pixels,emotion\n" + f"{' '.join(['7'] * 2304)},3\n" * 2 + "1 2 3,3\n", encoding="utf-8"
+    )
     before = sorted(tmp_path.iterdir())
     found = run(capsys, "data", folder_data)
     assert found["splits"]["Training"]["faces"] == 140 and found["splits"]["PublicTest"]["labels"]["happy"] == 4
@@ -210,14 +214,14 @@ def test_redundancy_is_kept_beside_the_weights_and_in_the_card(weights: Path, fo
     folder, asked = weights / "small", ("redundancy", "small", "--data", folder_data)
     with runner.study_architectures():
         checkpoint.save_model(FERModel("small"), folder)
-        (folder / "README.md").write_text("Ours.\n\n## Use and limits\n\nNone.\n")
+        (folder / "README.md").write_text("Ours.\n\n## Use and limits\n\nNone.\n", encoding="utf-8")
         told = [run(capsys, *asked), run(capsys, *asked, "--prune-layers", "dense_1")]
         assert main([*map(str, asked), "--prune-layers", "dense_2"]) == 2
     assert "expected one of dense_1" in capsys.readouterr().err
     assert told[0] == told[1] and told[0]["faces"] == 28
     assert {"layer", "filters", "redundant", "dead", "always_active", "effective_rank"} == set(told[0]["layers"][0])
     assert [(row["layer"], row["filters"]) for row in told[0]["pruned"]] == [("dense_1", 64)]
-    card = (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith("Ours.") and card.endswith("## Use and limits\n\nNone.\n")
     assert card.count("## Redundant filters and pruning") == 1 and "| dense_1 | 64 |" in card
     assert (folder / "filter_redundancy.npz").exists() and (folder / "pruning-dense_1.png").exists()

@@ -16,7 +16,7 @@ ROW = " ".join(["7"] * 2304)
 def kaggle(folder: Path, name: str, text: str) -> Path:
     (folder / "fer2013").mkdir(exist_ok=True)
     path = folder / "fer2013" / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -170,7 +170,7 @@ def test_second_read_comes_from_the_cache_until_the_source_changes(tmp_path: Pat
     monkeypatch.setattr(fer2013, "read_table", lambda source: (reads.append(1), original(source))[1])
     first, second = data_fer2013.load_fer2013(tmp_path), data_fer2013.load_fer2013(tmp_path)
     assert len(reads) == 1 and torch.equal(first["Training"].pixels, second["Training"].pixels)
-    path.write_text(f"emotion,pixels,Usage\n0,{ROW},Training\n1,{ROW},Training\n")
+    path.write_text(f"emotion,pixels,Usage\n0,{ROW},Training\n1,{ROW},Training\n", encoding="utf-8")
     assert len(data_fer2013.load_fer2013(tmp_path)["Training"]) == 2
 
 

@@ -143,7 +143,7 @@ def test_evaluate_calibrates_and_tells_of_prediction_sets(
     checkpoint.save_model(FERModel("dnn"), tmp_path / "dnn")
     assert main(["evaluate", str(tmp_path / "dnn"), "--data", str(folder_data), "--calibrate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    config = json.loads((tmp_path / "dnn" / "config.json").read_text())
+    config = json.loads((tmp_path / "dnn" / "config.json").read_text(encoding="utf-8"))
     assert math.fsum(config["logit_adjustment"]["prior"]) == pytest.approx(1, abs=1e-3)
     assert config["logit_adjustment"]["share"] in calibration.SHARES and config["prediction_set"] > 0
     assert found["set_coverage"] >= 0.85 and 1 <= found["set_size"] <= 7
@@ -157,11 +157,11 @@ def test_a_new_adjustment_takes_out_what_was_measured_before_it(
     checkpoint.save_model(FERModel("dnn"), tmp_path / "dnn")
     command = ["evaluate", str(tmp_path / "dnn"), "--data", str(folder_data), "--json"]
     assert main(command) == 0
-    config = json.loads((tmp_path / "dnn" / "config.json").read_text())
+    config = json.loads((tmp_path / "dnn" / "config.json").read_text(encoding="utf-8"))
     config["metrics"]["private_test"] = config["metrics"]["public_test"]
-    (tmp_path / "dnn" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "dnn" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     monkeypatch.setattr(calibration, "choose_share", lambda *_: 1.0)
     monkeypatch.setattr(calibration, "label_frequencies", lambda *_: [0.4, *[0.1] * 6])
     assert main([*command, "--calibrate"]) == 0
-    config = json.loads((tmp_path / "dnn" / "config.json").read_text())
+    config = json.loads((tmp_path / "dnn" / "config.json").read_text(encoding="utf-8"))
     assert set(config["metrics"]) == {"public_test"} and config["logit_adjustment"]["share"] == 1.0

@@ -83,9 +83,9 @@ def test_the_command_prints_and_keeps_the_mean(tmp_path: Path, folder_data: Path
     arguments = ["evaluate", str(tmp_path / "dnn"), "--data", str(folder_data), "--corruptions"]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    kept = json.loads((tmp_path / "dnn" / "config.json").read_text())["metrics"]["public_test_c"]
+    kept = json.loads((tmp_path / "dnn" / "config.json").read_text(encoding="utf-8"))["metrics"]["public_test_c"]
     assert kept["accuracy"] == pytest.approx(found["accuracy"], abs=1e-5) and kept["n"] == found["n"]
     assert len(found["corruptions"]) == 33 and len(kept["corruptions"]["noise"]) == 3
-    assert "| PublicTest-C |" in (tmp_path / "dnn" / "README.md").read_text()
+    assert "| PublicTest-C |" in (tmp_path / "dnn" / "README.md").read_text(encoding="utf-8")
     assert main([*arguments, "--tta"]) == 2
     assert "exclude each other" in capsys.readouterr().err

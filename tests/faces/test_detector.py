@@ -263,7 +263,7 @@ def test_an_unknown_detector_is_refused():
 def test_a_download_that_hangs_is_ended_in_silence(monkeypatch, tmp_path, capfd):
     """A minute of noise is cut off after a tenth of a second."""
     script = tmp_path / "python"
-    script.write_text("#!/bin/sh\necho noise; echo noise >&2; exec sleep 60\n")
+    script.write_text("#!/bin/sh\necho noise; echo noise >&2; exec sleep 60\n", encoding="utf-8")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

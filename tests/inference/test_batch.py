@@ -21,7 +21,7 @@ def album(tmp_path):
     for name in ("img10.png", "img2.PNG", ".hidden.png", "trip/a.jpg", ".thumbnails/b.png"):
         image.save(tmp_path / name, "JPEG" if name.endswith("jpg") else "PNG")
     (tmp_path / "img3.jpg").write_bytes(b"no picture")
-    (tmp_path / "notes.txt").write_text("not looked at")
+    (tmp_path / "notes.txt").write_text("not looked at", encoding="utf-8")
     return tmp_path
 
 
@@ -86,7 +86,7 @@ def test_a_whole_picture_is_a_face_where_that_is_asked(album):
 
 def rows_of(file: Path) -> list[str]:
     """Which pictures the lines of a file of answers are of."""
-    lines = file.read_text().splitlines()
+    lines = file.read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["path"] for line in lines] if file.suffix == ".jsonl" else [
         row["path"] for row in csv.DictReader(lines)
     ]  # fmt: skip
@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_goes_on_and_loses_nothing(album, tmp_path: Path, 
     entries = list(predict_files(find_pictures([album])[0], Brightness(), finding(LEFT, RIGHT)))
     for entry in entries[:3]:
         answers.add(entry)
-    file.write_text(file.read_text()[:-5])
+    file.write_text(file.read_text(encoding="utf-8")[:-5], encoding="utf-8")
     again = ResumableResults(file, ("dark", "bright"))
     assert again.done == set(names[:2])
     for entry in entries[2:]:
@@ -113,7 +113,7 @@ def test_a_face_is_a_line_of_the_table(album, tmp_path: Path):
     answers = ResumableResults(tmp_path / "a.csv", ("dark", "bright"))
     for entry in predict_files([album / "img2.PNG", album / "img3.jpg"], Brightness(), finding(LEFT, RIGHT)):
         answers.add(entry)
-    first, second, bad = csv.DictReader((tmp_path / "a.csv").open(newline=""))
+    first, second, bad = csv.DictReader((tmp_path / "a.csv").open(newline="", encoding="utf-8"))
     assert (first["face"], first["x"], first["emotion"], second["emotion"]) == ("0", "40", "bright", "dark")
     assert float(first["dark"]) + float(first["bright"]) == pytest.approx(1) and first["error"] == ""
     assert bad["emotion"] == "" and bad["error"].startswith("This is a file of 10 bytes")
@@ -129,10 +129,10 @@ def test_a_face_is_a_line_of_the_table(album, tmp_path: Path):
 )
 def test_another_file_is_not_written_over(tmp_path: Path, name: str, text: str, words: str):
     """It stays as it was, and what is wrong with it is said."""
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=words):
         ResumableResults(tmp_path / name, ("dark", "bright"))
-    assert (tmp_path / name).read_text() == text
+    assert (tmp_path / name).read_text(encoding="utf-8") == text
 
 
 def test_faces_are_cut_into_the_same_folders(album, tmp_path_factory):

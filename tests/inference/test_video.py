@@ -95,11 +95,11 @@ def follow(clip: Path, out: Path, **options) -> list[video.VideoProgress]:
 def test_every_frame_and_face_is_a_row_and_the_same_is_json(clip, tmp_path):
     steps = follow(clip, tmp_path, smoothing=0)
     files = steps[-1].files
-    rows = list(csv.DictReader(files["csv"].open()))
+    rows = list(csv.DictReader(files["csv"].open(encoding="utf-8")))
     assert len(steps) == len(rows) == 20 and (steps[-1].of, steps[-1].seconds) == (20, pytest.approx(1.9))
     assert [row["emotion"] for row in rows] == ["bright"] * 10 + ["dark"] * 10
     assert {row["face"] for row in rows} == {"1"} and float(rows[3]["seconds"]) == pytest.approx(0.3)
-    entries = json.loads(files["json"].read_text())
+    entries = json.loads(files["json"].read_text(encoding="utf-8"))
     assert entries[12]["faces"][0]["probabilities"]["dark"] == float(rows[12]["dark"]) > 0.97
     assert steps[-1].faces.rows()[0]["frames"] == 20
 
@@ -131,8 +131,8 @@ def test_who_stops_half_way_keeps_what_was_read(clip, tmp_path):
     for _ in range(5):
         files = next(steps).files
     steps.close()
-    assert len(json.loads(files["json"].read_text())) == 5
-    assert len(files["csv"].read_text().splitlines()) == 6 and files["timeline"].exists()
+    assert len(json.loads(files["json"].read_text(encoding="utf-8"))) == 5
+    assert len(files["csv"].read_text(encoding="utf-8").splitlines()) == 6 and files["timeline"].exists()
 
 
 def test_a_large_film_is_shrunk(tmp_path):
@@ -188,13 +188,16 @@ def test_a_film_beyond_a_limit_is_read_up_to_it_and_the_last_step_says_how_far(
         monkeypatch.setattr(inference_frames.VideoReader, "__init__", quick(inference_frames.VideoReader.__init__))
     *steps, last = follow(clip, tmp_path, limits=video.Limits(**limits))
     assert (len(steps), last.stopped) == (frames, sentence) and not any(step.stopped for step in steps)
-    assert len(json.loads(last.files["json"].read_text())) == frames and shown(last.files["video"])[0] == frames
+    assert (
+        len(json.loads(last.files["json"].read_text(encoding="utf-8"))) == frames
+        and shown(last.files["video"])[0] == frames
+    )
 
 
 def test_fps_reads_so_many_frames_a_second_and_keeps_times_and_numbers(clip, tmp_path):
     """Of 20 frames at 10 a second, at 4 a second: 8, and a marked film of two seconds."""
     last = follow(clip, tmp_path, fps=4)[-1]
-    rows = list(csv.DictReader(last.files["csv"].open()))
+    rows = list(csv.DictReader(last.files["csv"].open(encoding="utf-8")))
     assert (last.frames, last.of, len(rows)) == (8, 8, 8)
     assert [row["frame"] for row in rows] == ["1", "4", "6", "9", "11", "14", "16", "19"]
     assert shown(last.files["video"])[1] == pytest.approx(2, abs=0.1)
@@ -215,7 +218,7 @@ def test_the_marked_film_of_a_film_without_constant_rate_shows_each_frame_when_i
     times = [0.2 * k for k in range(9)] + [1.7 + 0.1 * k for k in range(2)] + [2.1 + 0.3 * k for k in range(9)]
     film_ = restated(webm(tmp_path / "film.webm"), times=times)
     last = follow(film_, tmp_path / "out", smoothing=0)[-1]
-    rows = list(csv.DictReader(last.files["csv"].open()))
+    rows = list(csv.DictReader(last.files["csv"].open(encoding="utf-8")))
     assert [float(row["seconds"]) for row in rows] == pytest.approx(times, abs=0.002)
     frames, seconds = shown(last.files["video"])
     assert seconds == pytest.approx(times[-1] + 0.2, abs=0.2)
@@ -276,7 +279,10 @@ def test_ctrl_c_keeps_what_was_read_and_ends_the_command(tmp_path, clip, capsys,
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["frames"], row["stopped"]) == (7, "Stopped by Ctrl+C: 0.6 of 2.0 seconds were read.")
     assert set(row["files"]) == {"video", "csv", "json", "timeline"}
-    assert len(json.loads(Path(row["files"]["json"]).read_text())) == 7 and shown(Path(row["files"]["video"]))[0] == 7
+    assert (
+        len(json.loads(Path(row["files"]["json"]).read_text(encoding="utf-8"))) == 7
+        and shown(Path(row["files"]["video"]))[0] == 7
+    )
 
 
 def test_the_timeline_has_so_many_places_and_no_more_however_long_the_film():

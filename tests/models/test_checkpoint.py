@@ -71,8 +71,8 @@ def test_a_missing_network_is_named_with_those_there_and_its_command(folder: Pat
 
 
 def change(path: Path, **changes: object) -> None:
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps(config | changes))
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(config | changes), encoding="utf-8")
 
 
 def test_weights_of_another_network_are_refused(folder: Path):
@@ -126,7 +126,7 @@ def test_weights_with_nan_are_refused(folder: Path):
 @pytest.mark.parametrize("text", ["", "{", '{"architecture": "resnet", "labels": ["a", "b"]}', "[]"])
 def test_a_broken_config_is_named(folder: Path, text: str):
     """Empty, cut short, of an unknown architecture, or no object at all."""
-    (folder / "dnn" / "config.json").write_text(text)
+    (folder / "dnn" / "config.json").write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"config.json"):
         checkpoint.load_model("dnn", folder)
 
@@ -135,7 +135,7 @@ def test_compact_comes_first_among_those_there(folder: Path):
     """The demo's default leads; the rest keep the registry's order."""
     for name in ("vgg16-relu", "cnn", "compact", "mine"):
         (folder / name).mkdir()
-        (folder / name / "config.json").write_text("{}")
+        (folder / name / "config.json").write_text("{}", encoding="utf-8")
     assert checkpoint.list_checkpoints(folder) == ["compact", "cnn", "dnn", "vgg16-relu", "mine"]
 
 

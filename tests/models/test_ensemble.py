@@ -112,7 +112,7 @@ def test_a_network_that_was_measured_on_faces_of_ones_own_has_no_part_in_it(tmp_
 
 def test_a_network_that_reads_more_alone_is_no_ensemble(weights: Path):
     """None is elected, and what was elected before is none any more."""
-    (weights / "ensemble.json").write_text("{}")
+    (weights / "ensemble.json").write_text("{}", encoding="utf-8")
     rows = [{"members": ["dnn"]}, {"members": ["dnn", "compact"]}]
     assert ensemble_selection.select_ensemble(rows, weights) is None and checkpoint.list_models(weights) == [
         "compact",

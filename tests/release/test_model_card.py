@@ -30,9 +30,9 @@ def test_a_card_says_accuracy_n_and_interval(tmp_path: Path):
     """The measured line stands in the card, and goes when the figure does."""
     network = FERModel("dnn")
     model_card.record_metrics(network, tmp_path, figures(0.4321))
-    assert "| PrivateTest | 0.4321 (n 3,589; 0.417 to 0.447) |" in (tmp_path / "README.md").read_text()
+    assert "| PrivateTest | 0.4321 (n 3,589; 0.417 to 0.447) |" in (tmp_path / "README.md").read_text(encoding="utf-8")
     model_card.record_metrics(network, tmp_path, figures(0.5))
-    assert "0.4321" not in (tmp_path / "README.md").read_text()
+    assert "0.4321" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_cards_front_matter_tells_the_hub_what_was_measured(tmp_path: Path):
@@ -75,13 +75,13 @@ def test_the_table_has_a_line_for_every_network_and_dashes_for_what_is_not_measu
 def test_the_readmes_table_agrees_with_the_shipped_networks():
     """`python -m fer models --readme` was run after the last measurement."""
     start, end = model_card.README_MARKS
-    stands = README.read_text().split(start)[1].split(end)[0].strip()
+    stands = README.read_text(encoding="utf-8").split(start)[1].split(end)[0].strip()
     assert stands == model_card.models_table([checkpoint.load_model(name) for name in checkpoint.list_models()])
 
 
 def test_the_readme_says_of_five_networks_how_many_first_filters_can_be_merged_as_was_measured():
     """59 of `cnn`'s, 49 of `vgg16-relu`'s 64 ...: the counts of filter_redundancy.npz."""
-    words = README.read_text().split("They would:")[1].split("(`python")[0]
+    words = README.read_text(encoding="utf-8").split("They would:")[1].split("(`python")[0]
     said = {name: int(count) for count, name in re.findall(r"(\d+) of `([\w-]+)`'s", words)}
     measured = {
         name: redundancy.load_redundancy(checkpoint.WEIGHTS / name).pruned[0]["strategies"]["reconstruct"]
@@ -94,7 +94,7 @@ def test_the_readme_says_of_five_networks_how_many_first_filters_can_be_merged_a
 def test_each_shipped_card_agrees_with_its_config(name: str):
     """The figures between the card's marks are those of config.json, and all faces of PrivateTest are among them."""
     network = checkpoint.load_model(name)
-    card = (checkpoint.WEIGHTS / name / "README.md").read_text()
+    card = (checkpoint.WEIGHTS / name / "README.md").read_text(encoding="utf-8")
     assert model_card.figures_table(network) in card and card.startswith(
         f"---\n{model_card.front_matter(network)}\n---\n"
     )

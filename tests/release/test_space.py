@@ -23,7 +23,7 @@ def test_each_wrong_setting_is_named(tmp_path: Path):
     """No title, a key that the Hub does not know, a colour that it lacks, a version as number, too long a sentence."""
     lines = ["sdk: gradio", "sdk_version: 1.0.0", "app_file: none.py", "colour: red", "colorTo: mauve"]
     lines += ["python_version: 3.12", f"short_description: {'x' * 61}", "preload_from_hub: [nobody]"]
-    (tmp_path / "README.md").write_text("\n".join(["---", *lines, "---", "", "# Words"]))
+    (tmp_path / "README.md").write_text("\n".join(["---", *lines, "---", "", "# Words"]), encoding="utf-8")
     found = wrong("front matter", tmp_path)
     expected = ["missing: title", "unknown: colour", "sdk_version: 1.0.0", "python_version: 3.12", "app_file: none.py"]
     assert found[:5] == expected and found[5] == "colorTo: mauve" and len(found) == 8
@@ -32,13 +32,13 @@ def test_each_wrong_setting_is_named(tmp_path: Path):
 @pytest.mark.parametrize("front", ["# No front matter\n", "---\n: : [\n---\n"])
 def test_a_readme_without_readable_settings_lacks_them_all(tmp_path: Path, front: str):
     """The four that are needed are named."""
-    (tmp_path / "README.md").write_text(front)
+    (tmp_path / "README.md").write_text(front, encoding="utf-8")
     assert wrong("front matter", tmp_path) == ["missing: app_file, sdk, sdk_version, title"]
 
 
 def test_pins_against_the_platform_are_named(tmp_path: Path):
     """A pinned hub, a torch that ZeroGPU lacks, and an OpenCV that wants a screen."""
-    (tmp_path / "requirements.txt").write_text("huggingface_hub==1.0\ntorch>=2.14\nopencv-python\n")
+    (tmp_path / "requirements.txt").write_text("huggingface_hub==1.0\ntorch>=2.14\nopencv-python\n", encoding="utf-8")
     found = wrong("requirements", tmp_path)
     assert (
         found[0].endswith("huggingface_hub==1.0") and found[1].startswith("torch>=2.14") and found[2] == "needs libGL"
@@ -47,7 +47,7 @@ def test_pins_against_the_platform_are_named(tmp_path: Path):
 
 def test_a_page_that_answers_is_told_from_one_that_ends(tmp_path: Path):
     """Both are started; only the second is found bad."""
-    (tmp_path / "demo.py").write_text(SERVES)
+    (tmp_path / "demo.py").write_text(SERVES, encoding="utf-8")
     assert wrong("start", tmp_path) == []
-    (tmp_path / "demo.py").write_text("raise SystemExit(1)")
+    (tmp_path / "demo.py").write_text("raise SystemExit(1)", encoding="utf-8")
     assert wrong("start", tmp_path)[0] == "the page did not start"

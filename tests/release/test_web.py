@@ -136,7 +136,7 @@ def test_the_table_has_the_librarys_constants():
 
 def test_the_scripts_take_every_constant_from_the_table():
     """Each key of the detector's table is used in vision.js, and none that is not in it."""
-    script = (site.STATIC / "vision.js").read_text()
+    script = (site.STATIC / "vision.js").read_text(encoding="utf-8")
     used = set(re.findall(r"\bD\.(\w+)", script))
     assert used == set(constants.detector_table())
 
@@ -157,7 +157,9 @@ def test_the_site_is_a_space_as_it_stands(folder: Path):
 
 def test_what_is_wrong_with_a_site_is_named(folder: Path):
     """A missing script, a spoilt model, another host in a script, a policy that lets all through."""
-    (folder / "worker.js").write_text((folder / "worker.js").read_text() + "fetch('https://example.org/x')\n")
+    (folder / "worker.js").write_text(
+        (folder / "worker.js").read_text(encoding="utf-8") + "fetch('https://example.org/x')\n", encoding="utf-8"
+    )
     assert wrong("hosts", folder) == ["worker.js names https://example.org/x"]
     model = folder / check.table(folder)["models"][0]["file"]
     model.write_bytes(model.read_bytes()[:-1] + b"?")
@@ -165,8 +167,8 @@ def test_what_is_wrong_with_a_site_is_named(folder: Path):
     (folder / "vision.js").unlink()
     assert wrong("pages", folder) == ["missing: vision.js"]
     index = folder / "index.html"
-    index.write_text(index.read_text().replace("default-src 'none'", "default-src *"))
-    (folder / "vision.js").write_text("")
+    index.write_text(index.read_text(encoding="utf-8").replace("default-src 'none'", "default-src *"), encoding="utf-8")
+    (folder / "vision.js").write_text("", encoding="utf-8")
     assert wrong("hosts", folder)[0].startswith("policy: default-src *")
 
 
@@ -174,9 +176,11 @@ def test_a_folder_without_a_site_is_refused_in_one_line(tmp_path: Path, capsys: 
     """By the check, which names what is missing, and by the writer, which touches nobody's files."""
     assert main(["check-space", str(tmp_path)]) == 2
     assert "has no README.md" in capsys.readouterr().err
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     assert main(["web", str(tmp_path)]) == 2
-    assert "holds other files" in capsys.readouterr().err and (tmp_path / "mine.txt").read_text() == "mine"
+    assert (
+        "holds other files" in capsys.readouterr().err and (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
+    )
 
 
 def test_a_site_is_written_over_an_earlier_one(folder: Path):
@@ -191,7 +195,7 @@ def test_the_policy_names_other_hosts_only_where_files_come_from_them(folder: Pa
     """The CDN's folder of one version without --runtime, the Hub without YuNet; none with both."""
     assert "https:" not in site.policy(True, True)
     assert runtime.CDN in site.policy(False, True) and "huggingface" not in site.policy(False, True)
-    index = (folder / "index.html").read_text()
+    index = (folder / "index.html").read_text(encoding="utf-8")
     assert f"connect-src 'self' {runtime.CDN} https://huggingface.co" in index and "unsafe-inline" not in index
 
 
@@ -254,8 +258,8 @@ def answered(folder: Path, tmp_path: Path):
     """What the site's vision.js answers under Node."""
     if not NODE:
         pytest.skip("no node")
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    (tmp_path / "cases.js").write_text(CASES)
+    (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    (tmp_path / "cases.js").write_text(CASES, encoding="utf-8")
 
     def ask(**cases: object) -> dict:
         command = [NODE, str(tmp_path / "cases.js"), str(folder / "vision.js")]

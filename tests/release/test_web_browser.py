@@ -193,8 +193,10 @@ def test_a_photograph_is_read_as_by_predictor(visit, tmp_path: Path):
 def test_without_a_detector_the_centre_of_the_picture_is_read_and_that_is_said(visit, folder: Path, tmp_path: Path):
     """Where YuNet can be had neither from the site nor from the Hub; the same answer as Predictor's `whole`."""
     bare = Path(shutil.copytree(folder, tmp_path / "bare"))
-    table = (bare / "site.js").read_text()
-    (bare / "site.js").write_text(table.replace(check.table(bare)["yunet"]["file"], "models/none.onnx"))
+    table = (bare / "site.js").read_text(encoding="utf-8")
+    (bare / "site.js").write_text(
+        table.replace(check.table(bare)["yunet"]["file"], "models/none.onnx"), encoding="utf-8"
+    )
     file = tmp_path / "face.png"
     cv2.imwrite(str(file), scene(220))
     with sites.served(bare) as address:
@@ -279,7 +281,7 @@ def test_predictions_are_saved_as_csv(visit, tmp_path: Path):
     expect(page.locator(".face h2 span").first).to_have_text("Happy")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
     assert rows and list(rows[0])[:4] == ["seconds", "face", "expression", "low_confidence"]
     assert sum(float(value) for value in list(rows[-1].values())[8:]) == pytest.approx(1, abs=1e-3)
     assert float(rows[0]["seconds"]) == 0 and {row["face"] for row in rows} == {"1"}

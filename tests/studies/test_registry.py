@@ -54,7 +54,7 @@ def tables(root: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) 
     for name in TRAINING:
         folder = tmp_path_factory.mktemp("studies") / name
         assert main(["study", name, "--quick", "--data", str(root), "--out", str(folder), "--json"]) == 0
-        made[name] = folder, json.loads((folder / "results.json").read_text())
+        made[name] = folder, json.loads((folder / "results.json").read_text(encoding="utf-8"))
     return made
 
 
@@ -70,7 +70,7 @@ def test_a_study_leaves_a_table_a_page_and_a_figure(tables: dict, name: str, row
     """A row for everything that is compared, each in the page's table too, and a PNG that can be opened."""
     folder, table = tables[name]
     assert (table["study"], table["quick"], len(table["rows"])) == (name, True, rows)
-    lines = (folder / "README.md").read_text().splitlines()
+    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
     assert sum(line.startswith("| ") for line in lines) == rows + 2
     assert all(
         0 <= row["accuracy"] <= 1 and row["ci95"][0] <= row["accuracy"] <= row["ci95"][1] for row in table["rows"]
@@ -158,7 +158,9 @@ def ship_cnn(weights: Path, first: dict) -> None:
     )
     keys = ("loss", "accuracy", "public_loss", "public_accuracy", "public_accuracy_deduplicated")
     lines = [",".join([str(n), *[str(n / 100)] * 5]) for n in range(1, 31)]
-    (weights / "cnn" / "history.csv").write_text("\n".join([f"epoch,{','.join(keys)}", *lines]) + "\n")
+    (weights / "cnn" / "history.csv").write_text(
+        "\n".join([f"epoch,{','.join(keys)}", *lines]) + "\n", encoding="utf-8"
+    )
 
 
 def test_a_shipped_network_is_compared_by_its_first_25_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -182,7 +184,7 @@ def test_what_is_not_shipped_is_trained_and_said_to_be(tables: dict):
     folder, table = tables["cnn-against-dnn"]
     assert [row["source"] for row in table["rows"]] == [f"trained here as runs/{name}-0" for name in ("cnn", "dnn")]
     assert [row["report_parameters"] for row in table["rows"]] == [3_480_000, 3_100_000]
-    lines = (folder / "curves.csv").read_text().splitlines()
+    lines = (folder / "curves.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [["cnn", "1"], ["cnn", "2"], ["dnn", "1"], ["dnn", "2"]]
 
 
@@ -326,7 +328,10 @@ def test_four_augmentations_are_compared_the_last_of_them_the_recipes_own():
 def test_the_augmentations_are_what_the_runs_were_trained_with(tables: dict):
     """From config.json of each run: none has nothing, the third turns faces and mirrors none."""
     folder, table = tables["augmentation"]
-    kept = [json.loads(path.read_text())["train_config"] for path in sorted((folder / "runs").glob("*/config.json"))]
+    kept = [
+        json.loads(path.read_text(encoding="utf-8"))["train_config"]
+        for path in sorted((folder / "runs").glob("*/config.json"))
+    ]
     assert [each["augmentation"]["hflip_prob"] for each in kept] == [0.0, 0.5, 0.0, 0.5]
     assert [each["augmentation"]["degrees"] > 0 for each in kept] == [False, False, True, True]
     assert [row["report_public"] for row in table["rows"]] == [0.60713, None, 0.67818, None]
@@ -346,11 +351,11 @@ def test_faces_with_and_without_a_duplicate_are_read_apart():
 def test_the_network_without_duplicates_never_saw_them(tables: dict):
     """The made-up data has one face in both splits: 139 of 140 are trained on, and 28 of 29 have no duplicate."""
     folder, table = tables["duplicates"]
-    known = json.loads((folder / "runs" / "without-duplicates-0" / "faces.json").read_text())
+    known = json.loads((folder / "runs" / "without-duplicates-0" / "faces.json").read_text(encoding="utf-8"))
     assert known["training"].startswith("139 faces") and known["validation"].startswith("29 faces")
-    assert json.loads((folder / "runs" / "with-duplicates-0" / "faces.json").read_text())["training"].startswith(
-        "140 faces"
-    )
+    assert json.loads((folder / "runs" / "with-duplicates-0" / "faces.json").read_text(encoding="utf-8"))[
+        "training"
+    ].startswith("140 faces")
     assert [(row["n_with_duplicate"], row["n_without_duplicate"]) for row in table["rows"]] == [(1, 28)] * 2
 
 
@@ -360,7 +365,7 @@ def test_shipped_networks_are_read_from_their_kept_answers(
     """Measured on PublicTest alone, dnn has one row, and a note with the command for PrivateTest."""
     folder = tmp_path / "dnn"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text("{}", encoding="utf-8")
     kept = {
         "logits": np.eye(7, dtype=np.float16),
         "labels": np.arange(7, dtype=np.uint8),

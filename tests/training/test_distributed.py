@@ -83,7 +83,7 @@ def test_torchrun_trains_and_one_process_writes(folder_data: Path, tmp_path: Pat
         [*launcher, "-m", "fer", "train", "dnn", *flags], check=True, capture_output=True, text=True, env=environment
     )
     assert run.stdout.count('"accuracy"') == 1
-    assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
     assert len(list((tmp_path / "teachers").glob("?/soft_targets.npz"))) == 2
     assert not (tmp_path / trainer.RESUME_FILE).exists()
 

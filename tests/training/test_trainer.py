@@ -28,7 +28,7 @@ def splits(folder_data: Path) -> dict[str, dataset.FaceDataset]:
 
 
 def rows(folder: Path) -> list[dict]:
-    with (folder / "history.csv").open() as file:
+    with (folder / "history.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -46,7 +46,7 @@ def test_a_file_is_used_with_the_weights_that_it_was_made_with_alone(artifact: A
     with pytest.raises(StaleError, match="was made with other weights"):
         artifact.load(tmp_path)
     if artifact.name.endswith(".json"):
-        (tmp_path / artifact.name).write_text('{"value": 5}')
+        (tmp_path / artifact.name).write_text('{"value": 5}', encoding="utf-8")
     else:
         np.savez(tmp_path / artifact.name, value=5)
     with pytest.raises(StaleError, match="does not say with which weights"):
@@ -100,7 +100,12 @@ def test_an_ensemble_of_earlier_weights_is_left_out(folder: Path):
         predictions.save_predictions(other / "predictions.npz", split, LOGITS, FACES)
     assert ensemble_selection.write_ensemble(["dnn", "cnn"], weights).name == "ensemble:dnn+cnn"
     path = weights / "ensemble.json"
-    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "weights"}))
+    path.write_text(
+        json.dumps(
+            {key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items() if key != "weights"}
+        ),
+        encoding="utf-8",
+    )
     with pytest.raises(checkpoint.CheckpointError, match="other weights of dnn, cnn"):
         checkpoint.load_model("ensemble", weights)
 

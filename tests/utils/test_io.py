@@ -197,11 +197,11 @@ def test_a_cache_that_lacks_something_is_read_anew(tmp_path: Path, spoil: dict):
 
 def test_what_fails_half_way_is_taken_away(tmp_path: Path):
     """An exception within the block: the earlier file, and nothing beside it."""
-    (tmp_path / "a").write_text("earlier")
+    (tmp_path / "a").write_text("earlier", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a") as partial:
-        partial.write_text("half")
+        partial.write_text("half", encoding="utf-8")
         raise KeyboardInterrupt
-    assert (tmp_path / "a").read_text() == "earlier" and len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "earlier" and len(list(tmp_path.iterdir())) == 1
 
 
 # ------------------------------------------------------------------------------------------------ no other way

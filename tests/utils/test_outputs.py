@@ -189,12 +189,12 @@ def test_what_a_command_reads_is_not_written_over(photos: Path, arguments: list[
 def test_a_folder_is_not_written_to_through_a_link(photos: Path, command: str, capsys):
     """Where a file there would be replaced: its README.md stays."""
     (photos.parent / "mine").mkdir()
-    (photos.parent / "mine" / "README.md").write_text("Mine.")
+    (photos.parent / "mine" / "README.md").write_text("Mine.", encoding="utf-8")
     (photos.parent / "link").symlink_to("mine")
     asked = ["train", "dnn"] if command == "train" else ["study", "duplicates", "--quick"]
     assert main([*asked, "--data", "in", "--out", "link"]) == 2
     assert "through the link 'link'" in capsys.readouterr().err
-    assert (photos.parent / "mine" / "README.md").read_text() == "Mine."
+    assert (photos.parent / "mine" / "README.md").read_text(encoding="utf-8") == "Mine."
 
 
 def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path):
@@ -221,7 +221,7 @@ def test_two_films_of_one_stem_give_two_results(photos: Path, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["frames"] for row in rows] == [3, 2] and len(list(Path("films").iterdir())) == 8
     for row in rows:
-        assert len(json.loads(Path(row["files"]["json"]).read_text())) == row["frames"]
+        assert len(json.loads(Path(row["files"]["json"]).read_text(encoding="utf-8"))) == row["frames"]
 
 
 @pytest.mark.parametrize("asked", [["a/clip.avi", "a/clip-read.webm"], ["a/clip.avi", "--out", "a/clip-read.csv"]])
@@ -242,11 +242,11 @@ def test_a_film_s_frames_are_in_the_answers(photos: Path, kind: str, capsys):
     assert main(asked) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["pictures"] == 2 and told["films"][0]["frames"] == 3
-    text = Path(f"x.{kind}").read_text()
+    text = Path(f"x.{kind}").read_text(encoding="utf-8")
     assert len(text.splitlines()) == 4 + (kind == "csv")
-    assert main(asked) == 0 and Path(f"x.{kind}").read_text() == text
-    Path(f"x.{kind}").write_text("".join(text.splitlines(keepends=True)[: 2 + (kind == "csv")]))
-    assert main(asked) == 0 and Path(f"x.{kind}").read_text() == text
+    assert main(asked) == 0 and Path(f"x.{kind}").read_text(encoding="utf-8") == text
+    Path(f"x.{kind}").write_text("".join(text.splitlines(keepends=True)[: 2 + (kind == "csv")]), encoding="utf-8")
+    assert main(asked) == 0 and Path(f"x.{kind}").read_text(encoding="utf-8") == text
 
 
 def test_a_film_is_never_taken_as_one_face(photos: Path, capsys):
@@ -264,7 +264,7 @@ def test_a_picture_that_is_named_twice_is_answered_once(photos: Path, capsys):
     for names in (["in/a.png", "in", "in/happy/../a.png"], [str(photos)]):
         assert main(["predict", *names, "--out", "x.jsonl", "--json"]) == 0
         capsys.readouterr()
-        assert len(Path("x.jsonl").read_text().splitlines()) == 3
+        assert len(Path("x.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
 
 # ------------------------------------------------------------------------------------------------ one writer
@@ -309,7 +309,7 @@ def holding():
 def test_a_second_writer_ends_with_who_has_it(photos: Path, holding, target: str, arguments: list[str], capsys):
     """Status 2 and the number of the process; nothing is written, not even an unfinished run removed."""
     (photos.parent / "mine").mkdir()
-    (photos.parent / "mine" / "resume.pt").write_text("a run under way")
+    (photos.parent / "mine" / "resume.pt").write_text("a run under way", encoding="utf-8")
     process, before = holding(photos.parent / target), digests(photos.parent)
     assert main(arguments) == 2
     assert f"is being written by process {process.pid}" in capsys.readouterr().err
@@ -323,7 +323,7 @@ def test_a_writer_that_was_killed_holds_nothing(tmp_path: Path, holding):
     process.join(20)
     assert (tmp_path / ".x.csv.lock").exists()
     with outputs.one_writer(tmp_path / "x.csv"):
-        assert (tmp_path / ".x.csv.lock").read_text() == f"{os.getpid()}\n"
+        assert (tmp_path / ".x.csv.lock").read_text(encoding="utf-8") == f"{os.getpid()}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -331,7 +331,7 @@ def count_up(target: Path, file: Path, times: int) -> None:
     while times:
         try:
             with outputs.one_writer(target):
-                file.write_text(str(int(file.read_text()) + 1))
+                file.write_text(str(int(file.read_text(encoding="utf-8")) + 1), encoding="utf-8")
                 times -= 1
         except ValueError:
             time.sleep(0)
@@ -340,10 +340,10 @@ def count_up(target: Path, file: Path, times: int) -> None:
 def test_of_many_writers_one_at_a_time_gets_in(tmp_path: Path):
     """Four processes add 50 each to one number, which is 200 then: no two held the lock at once."""
     file, fork = tmp_path / "number", multiprocessing.get_context("fork")
-    file.write_text("0")
+    file.write_text("0", encoding="utf-8")
     writers = [fork.Process(target=count_up, args=(tmp_path / "target", file, 50)) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(60)
-    assert file.read_text() == "200" and [path.name for path in tmp_path.iterdir()] == ["number"]
+    assert file.read_text(encoding="utf-8") == "200" and [path.name for path in tmp_path.iterdir()] == ["number"]

@@ -86,4 +86,4 @@ def test_no_table_of_the_page_or_of_a_training_is_executed(tmp_path: Path):
         ["'=head", "b"], ["'=cmd", "-0.25"], ["", "+3.1%"], ["'@x", "1,234"]
     ]  # fmt: skip
     history.write_rows([{"run": "=cmd", "loss": -0.123456789}], tmp_path / "curves.csv")
-    assert (tmp_path / "curves.csv").read_text() == "run,loss\n'=cmd,-0.123457\n"
+    assert (tmp_path / "curves.csv").read_text(encoding="utf-8") == "run,loss\n'=cmd,-0.123457\n"

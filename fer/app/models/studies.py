@@ -41,7 +41,7 @@ def show(name: str, *, weights: Path) -> str:
 
 
 def _drawn(folder: Path) -> str:
-    name, table = folder.name, json.loads((folder / "results.json").read_text())
+    name, table = folder.name, json.loads((folder / "results.json").read_text(encoding="utf-8"))
     rows, notes = table["rows"], "".join(f"<p>{escape(note)}</p>" for note in table["notes"])
     columns = list(dict.fromkeys(key for row in rows for key in row if any(one.get(key) is not None for one in rows)))
     heads = [column.replace("_", " ") for column in columns]

@@ -196,7 +196,7 @@ def recipe(network: checkpoint.FERModel) -> str:
 def card(folder: Path) -> str:
     """The model card without its front matter, its title and its pictures, which lie beside it."""
     path = folder / "README.md"
-    text = path.read_text(errors="replace") if path.is_file() else "This model came without a card."
+    text = path.read_text(errors="replace", encoding="utf-8") if path.is_file() else "This model came without a card."
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text).replace("![", "[")
     text = re.sub(r"<(?!!--)", "&lt;", text)  # no markup but comments: the card may be a stranger's
     return re.sub(r"\A---\n.*?\n---\n+(# [^\n]*\n+)?", "", text, flags=re.DOTALL)

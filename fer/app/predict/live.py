@@ -221,9 +221,9 @@ def component(weights: Path, network: str | None) -> gr.HTML:
         visitors.forget(str(token))
 
     return gr.HTML(
-        html_template=(HERE / "webcam.html").read_text(),
-        css_template=(HERE / "webcam.css").read_text(),
-        js_on_load="\n".join((HERE / name).read_text() for name in ("live.js", "webcam.js")),
+        html_template=(HERE / "webcam.html").read_text(encoding="utf-8"),
+        css_template=(HERE / "webcam.css").read_text(encoding="utf-8"),
+        js_on_load="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("live.js", "webcam.js")),
         apply_default_css=False,
         server_functions=[look, leave],
         elem_id="camera",
