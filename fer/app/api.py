@@ -107,7 +107,7 @@ def explained(
     """
     chain, face = load_network(weights, network), largest(weights, picture, network)
     try:
-        reason = explanation.explain_face(chain, face, method, target, against, watch=_in_time())
+        reason = explanation.explain_face(chain, face, method, target, against, on_forward=_in_time())
     except ValueError as error:
         raise user_error(f"This cannot be explained: {error}.") from None
     scores = explanation.score_explanation(reason, explanation.measure_output_changes(chain, reason))

@@ -52,9 +52,9 @@ class _FaceBatch:
 def run_benchmark(network: nn.Module, faces: Tensor, quiet: bool = False) -> list[dict]:
     """A row for each method that holds for the network, and for each control, the most faithful first.
 
-    correlation, fidelity: the mean scores over faces (B, 1, 48, 48); error: half the 95 % interval of the first.
-    forgotten: the mean rank correlation with the maps of a network whose last layer was drawn anew, over the first 32
-    of the faces; None for a control.
+    faithfulness_correlation, infidelity_score: mean scores over faces (B, 1, 48, 48). ci95_half_width: of the first.
+    randomization_rank_corr: the mean rank correlation with the maps of a network whose last layer was drawn anew, over
+    the first 32 of the faces; None for a control.
     """
     network = fuse_for_inference(network)
     forgetful = faithfulness.randomize_parameters(network, "last")

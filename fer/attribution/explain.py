@@ -35,14 +35,15 @@ def explain(
     baseline: str | Tensor = "blurred",
     layer: str | None = None,
     seed: int = 0,
-    watch: Callable[[int], None] | None = None,
+    on_forward: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Signed maps (B, 1, H, W) of faces (B, 1, H, W), floats in 0..1, on the faces' device.
 
     target: the label to explain, an index or one per face (B,). against: the label that it is explained against, so
     that maps explain the difference of the two logits. baseline: what counts as no evidence, a key of BASELINES or a
-    face (1, H, W) such as the mean of many. layer: for Grad-CAM and its kin, one of `layers_for(network)`. watch: told
-    before each pass how many faces go through the network (about `passes` of the method); what it raises ends the call.
+    face (1, H, W) such as the mean of many. layer: for Grad-CAM and its kin, one of `target_layers(network)`.
+    on_forward: called before each pass how many faces go through the network (about `passes` of the method); what it
+    raises ends the call.
 
     Raises:
         ValueError: a network in training mode; faces, target or baseline of another shape or range; no such method or
@@ -53,8 +54,10 @@ def explain(
     with torch.inference_mode(False), torch.enable_grad():  # faces of an inference_mode() have no gradients
         faces = faces.detach().clone().requires_grad_()
         aimed, chosen = _with_target(network, faces, target, against)
-        if watch:
-            aimed.register_forward_pre_hook(lambda _, given: watch(len(given[0])))  # the call's own network's alone
+        if on_forward:
+            aimed.register_forward_pre_hook(
+                lambda _, given: on_forward(len(given[0]))
+            )  # the call's own network's alone
         question = AttributionRequest(aimed, faces, chosen, _baseline_faces(faces.detach(), baseline), layer, seed)
         return METHODS[method].attribute(question).detach()
 

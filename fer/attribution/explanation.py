@@ -1,8 +1,8 @@
 """One face, one network, one method, by their names: the map, what is left of the face, and how far to trust it.
 
     reason = explain_face(load_model("compact"), crop, "integrated-gradients")  # the network's own answer
-    reason = of(network, crop, "gradient", target="sad", against="fear", keep=0.3)          # why sad and not fear
-    print(*sentences(reason, scores(reason, changes(network, reason))), sep="\\n")
+    reason = of(network, crop, "gradient", target="sad", against="fear", top_fraction=0.3)          # why sad and not
+    fear print(*sentences(reason, scores(reason, changes(network, reason))), sep="\\n")
 
 `python -m fer saliency IMAGE` and the page's Saliency tab show it.
 """
@@ -22,16 +22,16 @@ from fer.attribution.methods import METHODS
 from fer.inference import predictor
 from fer.plotting.maps import constant_map_message, overlay
 
-OnForward = Callable[[int], None]  # told before each pass how many faces go through the network; see `saliency.explain`
+OnForward = Callable[[int], None]  # called with the number of faces before each forward pass; see `explain.explain`
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Why a network answers a face as it does.
 
-    map: signed, float (48, 48). masked: uint8 (48, 48), the face where the map, smoothed, is highest, and its
-    blurred self elsewhere.
-    chances: the target's calibrated probability for the face and for the masked face. baseline: one of BASELINES.
+    map: signed, float (48, 48). masked: uint8 (48, 48), the face at the `top_fraction` of
+    the pixels where the smoothed map is highest, blurred elsewhere. probabilities: the target's calibrated probability
+    for the face and for the masked face. baseline: one of BASELINES.
     """
 
     face: np.ndarray  # uint8 (48, 48)
@@ -39,26 +39,27 @@ class Explanation:
     target: str
     against: str | None
     map: np.ndarray
-    keep: float
+    top_fraction: float
     masked: np.ndarray
-    chances: tuple[float, float]
+    probabilities: tuple[float, float]
     baseline: str = "blurred"
     layer: str | None = None
 
 
 @dataclass(frozen=True)
 class FaithfulnessScores:
-    """A map's region correlation and fidelity, and those of the controls, by name."""
+    """Faithfulness correlation (-1..1) and infidelity score (0..1) of a map, and those of each control map by its
+    name."""
 
-    correlation: float
-    fidelity: float
+    faithfulness_correlation: float
+    infidelity_score: float
     controls: dict[str, tuple[float, float]]
 
-    def beats(self) -> bool:
-        """Whether it is above every control by both."""
+    def beats_controls(self) -> bool:
+        """Whether both scores are above those of every control map."""
         return all(
-            self.correlation > by_squares and self.fidelity > by_nudges
-            for by_squares, by_nudges in self.controls.values()
+            self.faithfulness_correlation > correlation and self.infidelity_score > infidelity
+            for correlation, infidelity in self.controls.values()
         )
 
 
@@ -68,10 +69,10 @@ def explain_face(
     method: str = "integrated-gradients",
     target: str | None = None,
     against: str | None = None,
-    keep: float = 0.2,
+    top_fraction: float = 0.2,
     baseline: str = "blurred",
     layer: str | None = None,
-    watch: OnForward | None = None,
+    on_forward: OnForward | None = None,
 ) -> Explanation:
     """Why `network` answers `face`, uint8 (48, 48), with `target` (None: its own answer), or so rather than `against`.
 
@@ -85,17 +86,17 @@ def explain_face(
     rival = None if against is None else label_index(network, against)
     if rival == label:
         raise ValueError(f"{against!r} cannot be explained against itself: expected another label")
-    maps = explain(network, faces, method, label, rival, load_baseline(baseline), layer, watch=watch)
-    left, chance = masked_face(network, face, maps, keep)
+    maps = explain(network, faces, method, label, rival, load_baseline(baseline), layer, on_forward=on_forward)
+    left, chance = masked_face(network, face, maps, top_fraction)
     return Explanation(
         face=face,
         method=method,
         target=network.labels[label],
         against=against,
         map=maps[0, 0].numpy(),
-        keep=keep,
+        top_fraction=top_fraction,
         masked=left,
-        chances=(chances[label].item(), chance[label]),
+        probabilities=(chances[label].item(), chance[label]),
         baseline=baseline,
         layer=layer,
     )
@@ -114,10 +115,14 @@ def score_explanation(reason: Explanation, changes: OutputChanges) -> Faithfulne
     return FaithfulnessScores(*mine, {name: tuple(pair[:, 0].tolist()) for name, pair in controls.items()})
 
 
-def masked_face(network: nn.Module, face: np.ndarray, maps: Tensor, keep: float) -> tuple[np.ndarray, list[float]]:
+def masked_face(
+    network: nn.Module, face: np.ndarray, maps: Tensor, top_fraction: float
+) -> tuple[np.ndarray, list[float]]:
     """The face masked by the smoothed map, uint8 (48, 48), and the probabilities (K,) of just these pixels."""
     left = (
-        (255 * faithfulness.keep_top_pixels(face_to_tensor(face), faithfulness.smooth(maps), keep)).round().byte()[0]
+        (255 * faithfulness.keep_top_pixels(face_to_tensor(face), faithfulness.smooth(maps), top_fraction))
+        .round()
+        .byte()[0]
     )  # (1, 48, 48)
     return left[0].numpy(), predictor.predict_probabilities(network, left)[0].tolist()
 
@@ -141,7 +146,7 @@ def deletion_insertion(network: nn.Module, reason: Explanation) -> tuple[list[fl
 
 @dataclass(frozen=True)
 class ComparedMap:
-    """A map (48, 48) to stand beside others: of a method with its region correlation, of a label with its chance."""
+    """A map (48, 48) of another method with its faithfulness correlation, or of another label with its probability."""
 
     name: str
     map: np.ndarray
@@ -149,18 +154,24 @@ class ComparedMap:
 
 
 def explain_by_method(
-    network: nn.Module, reason: Explanation, changes: OutputChanges, method: str, watch: OnForward | None = None
+    network: nn.Module, reason: Explanation, changes: OutputChanges, method: str, on_forward: OnForward | None = None
 ) -> ComparedMap:
     """The same question to another method."""
-    maps = _explain_again(network, reason, method, *_label_indices(network, reason), watch)
-    return ComparedMap(method, maps[0, 0].numpy(), faithfulness.faithfulness_correlation(maps, changes.falls).item())
+    maps = _explain_again(network, reason, method, *_label_indices(network, reason), on_forward)
+    return ComparedMap(
+        method, maps[0, 0].numpy(), faithfulness.faithfulness_correlation(maps, changes.occlusion_drops).item()
+    )
 
 
-def explain_label(network: nn.Module, reason: Explanation, label: str, watch: OnForward | None = None) -> ComparedMap:
+def explain_label(
+    network: nn.Module, reason: Explanation, label: str, on_forward: OnForward | None = None
+) -> ComparedMap:
     """The same method of why another label; its score is the label's calibrated probability."""
     place = label_index(network, label)
     chance = predictor.calibrated_probabilities(network, face_to_tensor(reason.face))[0, place].item()
-    return ComparedMap(label, _explain_again(network, reason, reason.method, place, None, watch)[0, 0].numpy(), chance)
+    return ComparedMap(
+        label, _explain_again(network, reason, reason.method, place, None, on_forward)[0, 0].numpy(), chance
+    )
 
 
 def _explain_again(
@@ -169,7 +180,7 @@ def _explain_again(
     method: str,
     target: int,
     against: int | None,
-    watch: OnForward | None = None,
+    on_forward: OnForward | None = None,
 ) -> Tensor:
     """A map (1, 1, 48, 48) with the settings of another, where they concern its method."""
     layer = reason.layer if METHODS[method].layered else None
@@ -181,7 +192,7 @@ def _explain_again(
         against,
         load_baseline(reason.baseline),
         layer,
-        watch=watch,
+        on_forward=on_forward,
     )
 
 
@@ -199,40 +210,40 @@ def label_index(network: nn.Module, label: str) -> int:
 
 def labelled_images(reason: Explanation) -> dict[str, np.ndarray]:
     """Original, saliency and masked image by their titles, as in report 1."""
-    before, after = (f"{reason.target} {chance:.0%}" for chance in reason.chances)
+    before, after = (f"{reason.target} {chance:.0%}" for chance in reason.probabilities)
     return {
         before: reason.face,
         f"{reason.method}, {_question_text(reason)}": overlay(reason.face, reason.map),
-        f"highest {reason.keep:.0%} kept: {after}": reason.masked,
+        f"highest {reason.top_fraction:.0%} kept: {after}": reason.masked,
     }
 
 
 def describe(reason: Explanation, scores: FaithfulnessScores) -> list[str]:
     """What there is to say of a map: its flatness, the masked face, and its scores beside those of the controls."""
-    before, after = reason.chances
+    before, after = reason.probabilities
     flat = constant_map_message(reason.map)
-    by_squares, by_nudges = (
+    correlations, infidelities = (
         ", ".join(f"{name} {pair[place]:+.2f}" for name, pair in scores.controls.items()) for place in (0, 1)
     )
     return [
         *([flat] if flat else []),
-        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only its highest {reason.keep:.0%} kept.",
-        f"Region correlation {scores.correlation:+.2f}; of maps that know nothing of the network: {by_squares}.",
-        f"Fidelity {scores.fidelity:+.2f}; of the same: {by_nudges}.",
+        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only its highest {reason.top_fraction:.0%} kept.",
+        f"Faithfulness correlation {scores.faithfulness_correlation:+.2f}; of the control maps: {correlations}.",
+        f"Infidelity score {scores.infidelity_score:+.2f}; of the control maps: {infidelities}.",
     ]
 
 
 def to_json(reason: Explanation, scores: FaithfulnessScores) -> dict:
     """The method, the target and the scores, for JSON."""
     found = {
-        "probability": round(reason.chances[0], 4),
-        "probability_masked": round(reason.chances[1], 4),
-        "kept": reason.keep,
-        "region_correlation": round(scores.correlation, 4),
-        "fidelity": round(scores.fidelity, 4),
+        "probability": round(reason.probabilities[0], 4),
+        "probability_masked": round(reason.probabilities[1], 4),
+        "top_fraction": reason.top_fraction,
+        "faithfulness_correlation": round(scores.faithfulness_correlation, 4),
+        "infidelity_score": round(scores.infidelity_score, 4),
         "controls": {
-            name: {"region_correlation": round(by_squares, 4), "fidelity": round(by_nudges, 4)}
-            for name, (by_squares, by_nudges) in scores.controls.items()
+            name: {"faithfulness_correlation": round(correlation, 4), "infidelity_score": round(infidelity, 4)}
+            for name, (correlation, infidelity) in scores.controls.items()
         },
     }
     asked = {key: getattr(reason, key) for key in ("method", "target", "against", "baseline", "layer")}

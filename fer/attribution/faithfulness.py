@@ -1,7 +1,7 @@
 """How far a saliency map can be trusted: what happens to the network's answer when the face is changed where it points.
 
     changes = changed(network, faces, target)                        # once for all maps of these faces
-    scores(maps, amounts, changes)                                   # (2, B): 1 is right, 0 is a map at random
+    scores(maps, contributions, changes)                                   # (2, B): 1 is right, 0 is a map at random
     curves(network, faces, maps, target)                             # deletion and insertion, two of (B, S + 1)
     rank_correlation(maps, explain(randomised(network, "last"), faces, method, target))
 
@@ -29,7 +29,7 @@ INSENSITIVE_CORRELATION = 0.8  # a rank correlation above it: the map does not d
 _BLOCK = 64  # faces that go through the network at once
 
 
-# ------------------------------------------------------------------------------------------------ region correlation
+# ------------------------------------------------------------------------------------------------ faithfulness correlation (Bhatt et al. 2020)
 
 
 def occlusion_drops(
@@ -45,13 +45,13 @@ def occlusion_drops(
     return (_explained_logits(network, faces, target, against) - scores.view(49, len(faces))).T  # (B, 49)
 
 
-def faithfulness_correlation(maps: Tensor, falls: Tensor) -> Tensor:
-    """Pearson's correlation (B,), over the 49 squares, of the maps' sums with `square_falls`; 0 for a constant map.
+def faithfulness_correlation(maps: Tensor, drops: Tensor) -> Tensor:
+    """Pearson's correlation (B,), over the 49 squares, of the maps' sums with `occlusion_drops`; 0 for a constant map.
 
-    maps: (B, 1, 48, 48). falls: (B, 49).
+    maps: (B, 1, 48, 48). drops: (B, 49).
     """
     sums = torch.einsum("bhw,shw->bs", maps[:, 0].double(), _occlusion_masks(maps).double())  # (B, 49)
-    return _correlation(sums, falls)
+    return _correlation(sums, drops)
 
 
 def _occlusion_masks(faces: Tensor) -> Tensor:
@@ -77,24 +77,24 @@ def _repeat_labels(labels: int | Tensor | None, times: int) -> int | Tensor | No
     return labels.repeat(times) if isinstance(labels, Tensor) and labels.ndim else labels
 
 
-# ------------------------------------------------------------------------------------------------ fidelity
+# ------------------------------------------------------------------------------------------------ infidelity score (Yeh et al. 2019)
 
 
 @dataclass(frozen=True)
 class Perturbations:
-    """Faces whose detail was strengthened here and weakened there, softly, and what became of the answer.
+    """Faces with smoothly strengthened and weakened detail, and the resulting changes of the logit.
 
-    detail: by how much of itself each pixel's detail grew, (N, H, W). rises: of the logit, (B, N).
+    detail_gain: relative change of each pixel's detail (face less blurred face), (N, H, W). logit_changes: (B, N).
     """
 
-    detail: Tensor
-    rises: Tensor
+    detail_gain: Tensor
+    logit_changes: Tensor
 
 
 def perturb(
     network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None, draws: int = 48
 ) -> Perturbations:
-    """The rises when each pixel gets more or less detail, by normal noise of a deviation of a half.
+    """Changes of the logit when each pixel gets more or less detail, by normal noise of a deviation of a half.
 
     Detail is what the blurred face lacks. The noise is blurred by 4 pixels, for its own edges would be answered too.
     """
@@ -110,14 +110,14 @@ def perturb(
     )
 
 
-def infidelity_score(amounts: Tensor, nudges: Perturbations) -> Tensor:
-    """How much of the rises a map of amounts (B, 1, 48, 48) foretells: (B,), 1 all, 0 nothing.
+def infidelity_score(contributions: Tensor, perturbations: Perturbations) -> Tensor:
+    """How well contributions (B, 1, 48, 48) predict the changes of the logit: (B,), 0 not at all to 1 perfectly.
 
     1 - infidelity / infidelity of a map of zeros (Yeh et al. 2019), each map at its best scale above 0: infidelity
     alone grows with the map's unit.
     """
-    foretold = torch.einsum("bhw,nhw->bn", amounts[:, 0].double(), nudges.detail.double())  # (B, N)
-    pair = [_scale_to_unit(values) for values in (foretold, nudges.rises)]
+    foretold = torch.einsum("bhw,nhw->bn", contributions[:, 0].double(), perturbations.detail_gain.double())  # (B, N)
+    pair = [_scale_to_unit(values) for values in (foretold, perturbations.logit_changes)]
     return functional.cosine_similarity(*pair).clamp_min(0) ** 2
 
 
@@ -126,22 +126,27 @@ def infidelity_score(amounts: Tensor, nudges: Perturbations) -> Tensor:
 
 @dataclass(frozen=True)
 class OutputChanges:
-    """What becomes of the answers to some faces when they are changed: by squares blurred, and by soft nudges."""
+    """Changes of the explained logit of some faces: by blurring squares, and by smooth perturbations."""
 
-    falls: Tensor  # (B, 49)
-    nudges: Perturbations
+    occlusion_drops: Tensor  # (B, 49)
+    perturbations: Perturbations
 
 
 def output_changes(
     network: nn.Module, faces: Tensor, target: int | Tensor, against: int | Tensor | None = None
 ) -> OutputChanges:
-    """97 forwards a face."""
+    """Measures both with 97 forward passes a face."""
     return OutputChanges(*(change(network, faces, target, against) for change in (occlusion_drops, perturb)))
 
 
-def faithfulness_scores(maps: Tensor, amounts: Tensor, changes: OutputChanges) -> Tensor:
-    """Region correlation and fidelity of maps (B, 1, 48, 48), the latter of what they amount to: (2, B)."""
-    return torch.stack([faithfulness_correlation(maps, changes.falls), infidelity_score(amounts, changes.nudges)])
+def faithfulness_scores(maps: Tensor, contributions: Tensor, changes: OutputChanges) -> Tensor:
+    """Faithfulness correlation of maps (B, 1, 48, 48) and infidelity score of their contributions: (2, B)."""
+    return torch.stack(
+        [
+            faithfulness_correlation(maps, changes.occlusion_drops),
+            infidelity_score(contributions, changes.perturbations),
+        ]
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the masked face

@@ -48,7 +48,7 @@ def saliency(settings: SaliencySettings) -> None:
     face = largest_face(settings.image, model, settings.no_detect)
     found = explanation.explain_face(
         model, face.crop, settings.method or list_methods(model)[0], target=settings.target, against=settings.against,
-        baseline=settings.baseline, layer=settings.layer, keep=settings.top_fraction,
+        baseline=settings.baseline, layer=settings.layer, top_fraction=settings.top_fraction,
     )  # fmt: skip
     with atomic_write(file) as partial:
         maps.titled_images(explanation.labelled_images(found)).savefig(partial, dpi=150)

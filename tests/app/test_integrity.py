@@ -234,7 +234,9 @@ BESIDE: dict[str, Callable[[Path], object]] = {
     "trust rows a number": kept(5),
     "trust rows of words": kept(["x"]),
     "trust rows empty": kept([{}]),
-    "trust rows with NaN": kept([dict.fromkeys(("correlation", "error", "fidelity", "faces"), float("nan"))]),
+    "trust rows with NaN": kept(
+        [dict.fromkeys(("faithfulness_correlation", "ci95_half_width", "infidelity_score", "n"), float("nan"))]
+    ),
     "regions cut": cut("attribution_regions.npz"),
     "regions of other shape": altered("attribution_regions.npz", "maps", lambda a: a[:, :, :5]),
     "regions of fewer labels": altered("attribution_regions.npz", "labels", lambda a: a[:2]),

@@ -218,12 +218,12 @@ def test_the_network_reads_the_masked_face_again_for_every_share(weights, face):
     """All of it has the probability of the face, and none of it that of its blurred self."""
     shown = ask(face, weights)[-1]
     whole, none = (saliency_handlers.remask(shown, keep, weights=weights) for keep in (100, 0))
-    assert f"highest 100% alone: {shown.reason.target} {shown.reason.chances[0]:.0%}" in whole
+    assert f"highest 100% alone: {shown.reason.target} {shown.reason.probabilities[0]:.0%}" in whole
     assert whole.split("figcaption")[0] != none.split("figcaption")[0]
     network = load_network(weights, "compact-ferplus")
     values = torch.from_numpy(shown.reason.map)[None, None]
     pixels, chances = explanation.masked_face(network, reason_face := shown.reason.face, values, 1.0)
-    assert (pixels == reason_face).all() and max(chances) == pytest.approx(shown.reason.chances[0], abs=1e-5)
+    assert (pixels == reason_face).all() and max(chances) == pytest.approx(shown.reason.probabilities[0], abs=1e-5)
 
 
 def test_a_share_that_is_set_while_the_map_is_made_is_taken_up_once_it_is_there(weights, face):
@@ -294,7 +294,7 @@ def test_the_curves_begin_and_end_with_the_face_and_its_blurred_self(weights, fa
         reason.target, *explanation.deletion_insertion(load_network(weights, "compact-ferplus"), reason)
     )
     goes, comes = (part.split('"')[0].split() for part in drawn.split('points="')[1:])
-    top = f"{100 - 100 * reason.chances[0]:.1f}"
+    top = f"{100 - 100 * reason.probabilities[0]:.1f}"
     assert len(goes) == len(comes) == 17 and goes[0] == f"0.0,{top}" and comes[-1] == f"100.0,{top}"
     assert goes[-1].split(",")[1] == comes[0].split(",")[1]
 

@@ -281,9 +281,9 @@ class Enough(Exception):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_call_can_be_watched_and_ended(method):
-    """It tells how many faces go through the network, as many as are foretold; what the watch raises ends it."""
+    """It tells how many faces go through the network, as many as are foretold; what the callback raises ends it."""
     network, read = small(), []
-    explain(network, faces(1), method, 0, watch=read.append)
+    explain(network, faces(1), method, 0, on_forward=read.append)
     passes = METHODS[method].passes
     foretold = passes if passes > 1 else 0
     assert sum(read) >= foretold and (method == "integrated-gradients" or sum(read) <= foretold + 2)
@@ -293,7 +293,7 @@ def test_a_call_can_be_watched_and_ended(method):
 
     if read:
         with pytest.raises(Enough):
-            explain(network, faces(1), method, 0, watch=end)
+            explain(network, faces(1), method, 0, on_forward=end)
     assert hooks(network) == 0
 
 

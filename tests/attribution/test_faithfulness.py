@@ -49,15 +49,15 @@ def test_squares_are_49_of_one_size_that_reach_every_pixel():
 def test_the_map_of_what_a_linear_network_loses_correlates_fully():
     """The fall of its logit is the sum of weight times (face - blurred), so that map scores 1 and its negative -1."""
     network, batch = looking_at(MOUTH, EYES), faces()
-    falls = faithfulness.occlusion_drops(network, batch, torch.tensor([0, 1]))
+    drops = faithfulness.occlusion_drops(network, batch, torch.tensor([0, 1]))
     maps = network[-1].weight.detach().view(2, 1, 48, 48) * (batch - blur(batch))
-    assert faithfulness.faithfulness_correlation(maps, falls).tolist() == pytest.approx([1, 1], abs=1e-4)
-    assert faithfulness.faithfulness_correlation(-1e-9 * maps, falls).tolist() == pytest.approx([-1, -1], abs=1e-4)
-    assert faithfulness.faithfulness_correlation(maps.flip(0), falls).max() < 0.5
+    assert faithfulness.faithfulness_correlation(maps, drops).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.faithfulness_correlation(-1e-9 * maps, drops).tolist() == pytest.approx([-1, -1], abs=1e-4)
+    assert faithfulness.faithfulness_correlation(maps.flip(0), drops).max() < 0.5
 
 
 def test_the_difference_of_two_labels_falls_by_the_difference():
-    """Falls of 0 against 1 = falls of 0 less falls of 1."""
+    """Falls of 0 against 1 = drops of 0 less drops of 1."""
     network, batch = looking_at(MOUTH, EYES), faces()
     mouth, eyes, both = (faithfulness.occlusion_drops(network, batch, *pair) for pair in ((0,), (1,), (0, 1)))
     assert torch.allclose(both, mouth - eyes, atol=1e-5) and both.abs().max() > 0.5
@@ -66,10 +66,10 @@ def test_the_difference_of_two_labels_falls_by_the_difference():
 def test_a_map_at_random_scores_about_nothing():
     """Within .1 of 0 on average over 200 maps, and a map without any difference exactly 0."""
     network, batch = looking_at(MOUTH, EYES), faces(1)
-    falls = faithfulness.occlusion_drops(network, batch, 0)
+    drops = faithfulness.occlusion_drops(network, batch, 0)
     noise = torch.randn(200, 1, 48, 48, generator=torch.Generator().manual_seed(3))
-    assert abs(faithfulness.faithfulness_correlation(noise, falls.expand(200, -1)).mean()) < 0.1
-    assert faithfulness.faithfulness_correlation(torch.full((1, 1, 48, 48), 0.3), falls).item() == pytest.approx(
+    assert abs(faithfulness.faithfulness_correlation(noise, drops.expand(200, -1)).mean()) < 0.1
+    assert faithfulness.faithfulness_correlation(torch.full((1, 1, 48, 48), 0.3), drops).item() == pytest.approx(
         0, abs=1e-6
     )
 
@@ -85,29 +85,29 @@ def exact(network: NamedSequential, batch: Tensor) -> Tensor:
 def test_the_amounts_of_a_linear_network_foretell_every_rise():
     """Fidelity 1 at any scale, 0 for the negative, and little for the amounts of another logit."""
     network, batch = looking_at(MOUTH, EYES), faces()
-    nudges = faithfulness.perturb(network, batch, torch.tensor([0, 1]))
+    perturbations = faithfulness.perturb(network, batch, torch.tensor([0, 1]))
     maps = exact(network, batch)
-    assert faithfulness.infidelity_score(maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
-    assert faithfulness.infidelity_score(1e-9 * maps, nudges).tolist() == pytest.approx([1, 1], abs=1e-4)
-    assert faithfulness.infidelity_score(-maps, nudges).tolist() == [0, 0]
-    assert faithfulness.infidelity_score(maps.flip(0), nudges).max() < 0.3
+    assert faithfulness.infidelity_score(maps, perturbations).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.infidelity_score(1e-9 * maps, perturbations).tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert faithfulness.infidelity_score(-maps, perturbations).tolist() == [0, 0]
+    assert faithfulness.infidelity_score(maps.flip(0), perturbations).max() < 0.3
 
 
 def test_a_map_at_random_foretells_nothing():
     """Below .1 on average over 200 maps; a map of zeros exactly 0."""
-    nudges = faithfulness.perturb(looking_at(MOUTH, EYES), faces(1), 0)
-    several = faithfulness.Perturbations(nudges.detail, nudges.rises.expand(200, -1))
+    perturbations = faithfulness.perturb(looking_at(MOUTH, EYES), faces(1), 0)
+    several = faithfulness.Perturbations(perturbations.detail_gain, perturbations.logit_changes.expand(200, -1))
     noise = torch.randn(200, 1, 48, 48, generator=torch.Generator().manual_seed(3))
     assert faithfulness.infidelity_score(noise, several).mean() < 0.1
-    assert faithfulness.infidelity_score(torch.zeros(1, 1, 48, 48), nudges).item() == 0
+    assert faithfulness.infidelity_score(torch.zeros(1, 1, 48, 48), perturbations).item() == 0
 
 
-def test_fidelity_is_captums_infidelity_bounded():
+def test_the_infidelity_score_is_captums_infidelity_bounded():
     """1 - infidelity (normalised) / infidelity of a map of zeros, over the same changes."""
     network, batch = looking_at(MOUTH, EYES), faces(1)
-    nudges = faithfulness.perturb(network, batch, 0)
+    perturbations = faithfulness.perturb(network, batch, 0)
     maps = exact(network, faces(2))[:1] + 0.001 * torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(1))
-    rows = iter(nudges.detail)
+    rows = iter(perturbations.detail_gain)
 
     def change(given: Tensor) -> tuple[Tensor, Tensor]:
         detail = torch.stack([next(rows) for _ in given])[:, None]
@@ -115,13 +115,13 @@ def test_fidelity_is_captums_infidelity_bounded():
 
     def infidelity(amounts: Tensor, normalize: bool) -> float:
         nonlocal rows
-        rows = iter(nudges.detail)
+        rows = iter(perturbations.detail_gain)
         return metrics.infidelity(
             network, change, batch, amounts, target=0, n_perturb_samples=48, normalize=normalize
         ).item()
 
     bounded = 1 - infidelity(maps, True) / infidelity(torch.zeros_like(maps), False)
-    assert 0.1 < bounded < 0.99 and faithfulness.infidelity_score(maps, nudges).item() == pytest.approx(
+    assert 0.1 < bounded < 0.99 and faithfulness.infidelity_score(maps, perturbations).item() == pytest.approx(
         bounded, abs=1e-4
     )
 
@@ -177,7 +177,7 @@ def test_the_area_under_a_curve_is_its_mean_height():
 
 
 def test_edges_lie_where_brightness_steps_and_the_blob_in_the_middle():
-    """A step of .5 has a Sobel strength of 2 on both sides of it; the blob falls off from the centre."""
+    """A step of .5 has a Sobel strength of 2 on both sides of it; the blob drops off from the centre."""
     step = torch.zeros(1, 1, 48, 48)
     step[..., 24:] = 0.5
     strengths = faithfulness.edge_map(step)[0, 0, 5]

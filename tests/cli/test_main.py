@@ -169,8 +169,8 @@ def test_saliency_writes_the_three_pictures_and_says_how_far_to_trust_them(predi
     answer = run(capsys, "saliency", EXAMPLES / "happy.png", *asked)
     assert [answer[key] for key in ("method", "target", "against", "file")] == ["gradient", "sad", "fear", str(file)]
     assert answer["scores"]["probability"] == answer["scores"]["probability_masked"]  # all of the face was kept
-    assert -1 <= answer["scores"]["region_correlation"] <= 1
-    assert 0 <= answer["scores"]["fidelity"] <= 1
+    assert -1 <= answer["scores"]["faithfulness_correlation"] <= 1
+    assert 0 <= answer["scores"]["infidelity_score"] <= 1
     assert list(answer["scores"]["controls"]) == ["edges", "blob", "noise"]
     assert Image.open(file).size == (1170, 435)
 

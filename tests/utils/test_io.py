@@ -214,11 +214,11 @@ WRITING = {
 OTHERWISE = {
     "batch.ResumableResults.add": "a row is appended; a cut one is left out when the next run begins",
     "outputs._locked": "the lock's own file, which nobody reads as a result",
-    "video._Files.__enter__": "into a file beside, for as long as a film is read; put into place at the end",
-    "video._Files._finish": "the same",
+    "video._VideoOutputs.__enter__": "into a file beside, for as long as a film is read; put into place at the end",
+    "video._VideoOutputs._finish": "the same",
     "frames._source": "a copy for OpenCV to read, in a temporary folder",
-    "film_writer.MarkedFilm.close": "the same: into the file that `video._Files` names",
-    "film_writer.MarkedFilm._opened": "the same",
+    "video_writer.VideoWriter.close": "the same: into the file that `video._VideoOutputs` names",
+    "video_writer.VideoWriter._opened": "the same",
 }
 
 

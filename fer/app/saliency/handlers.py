@@ -123,7 +123,7 @@ def _answer(
             reason = step.result
             seen = (
                 view.explained(reason, drawing(drawn)),
-                view.left(reason, reason.masked, reason.chances[1], keep / 100),
+                view.left(reason, reason.masked, reason.probabilities[1], keep / 100),
             )
             yield *menus, words, *placed(*seen, ExplanationState(name, reason, mine))
             return
@@ -220,7 +220,9 @@ def remask(shown: ExplanationState | None, keep: float, *, weights: Path) -> str
 
 def catch_up(shown: ExplanationState | None, keep: float, *, weights: Path) -> str | dict:
     """The masked face for the share that was set while its map was still being made."""
-    return gr.skip() if shown is None or shown.reason.keep == keep / 100 else remask(shown, keep, weights=weights)
+    return (
+        gr.skip() if shown is None or shown.reason.top_fraction == keep / 100 else remask(shown, keep, weights=weights)
+    )
 
 
 def _masked(shown: ExplanationState, keep: float, weights: Path) -> tuple[np.ndarray, float]:
@@ -263,7 +265,7 @@ def compare(
     for name in names:
         reads = METHODS[name if which == "methods" else reason.method].passes
         for step in run_with_progress(
-            lambda watch, name=name: each(name, watch=watch), lambda: wish.asked == shown.asked
+            lambda watch, name=name: each(name, on_forward=watch), lambda: wish.asked == shown.asked
         ):
             if isinstance(step, JobResult):
                 found = [*found, step.result]

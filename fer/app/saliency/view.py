@@ -106,7 +106,7 @@ def explained(reason: Explanation, drawing: Drawing) -> str:
     """The face and its map, and what they show."""
     question = f"Why {escape(reason.target)}" + (f" and not {escape(reason.against)}" if reason.against else "") + "?"
     colours = '<span class="key">against<span class="legend"></span>for</span>'
-    face = figure(reason.face, f"The face: {escape(reason.target)} {reason.chances[0]:.0%}", "The face")
+    face = figure(reason.face, f"The face: {escape(reason.target)} {reason.probabilities[0]:.0%}", "The face")
     said = constant_map_message(reason.map) or colours
     return figures("two", face, figure(drawing.of(reason.face, reason.map), f"{question} {said}", "Its map"))
 
@@ -190,10 +190,14 @@ def unfinished(grid: str, what: str, read: int, of: int) -> str:
 
 def trust(scores: FaithfulnessScores) -> str:
     """Both scores as bars, those of maps that know nothing of the network as ticks, and what follows."""
-    words = "better than" if scores.beats() else "no better than"
-    badge = f'<span class="badge{" good" * scores.beats()}">{words} maps that know nothing of the network</span>'
+    words = "better than" if scores.beats_controls() else "no better than"
+    badge = (
+        f'<span class="badge{" good" * scores.beats_controls()}">{words} maps that know nothing of the network</span>'
+    )
     rows = []
-    for place, (name, score) in enumerate(zip(SCORES, (scores.correlation, scores.fidelity), strict=True)):
+    for place, (name, score) in enumerate(
+        zip(SCORES, (scores.faithfulness_correlation, scores.infidelity_score), strict=True)
+    ):
         rows.append(bar(name, score, True, [pair[place] for pair in scores.controls.values()], signed=not place))
         others = ", ".join(f"{other} {pair[place]:+.2f}" for other, pair in scores.controls.items())
         rows.append(f'<span class="quiet" style="grid-column: 1 / -1">{SCORES[name]} Ticks: {others}.</span>')
