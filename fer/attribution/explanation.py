@@ -1,8 +1,8 @@
-"""One face, one network, one method, by their names: the map, what is left of the face, and how far to trust it.
+"""Explain one face: attribution map, masked image and faithfulness scores, by the names of network, method and labels.
 
-    reason = explain_face(load_model("compact"), crop, "integrated-gradients")  # the network's own answer
-    reason = of(network, crop, "gradient", target="sad", against="fear", top_fraction=0.3)          # why sad and not
-    fear print(*sentences(reason, scores(reason, changes(network, reason))), sep="\\n")
+    reason = explain_face(load_model("compact"), face, "integrated-gradients")         # the network's own prediction
+    reason = explain_face(network, face, "gradient", "sad", against="fear", top_fraction=0.3)   # why sad and not fear
+    scores = score_explanation(reason, measure_output_changes(network, reason))
 
 `python -m fer saliency IMAGE` and the page's Saliency tab show it.
 """
@@ -48,8 +48,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class FaithfulnessScores:
-    """Faithfulness correlation (-1..1) and infidelity score (0..1) of a map, and those of each control map by its
-    name."""
+    """Faithfulness correlation (-1..1) and infidelity score (0..1) of a map, and of each control map by name."""
 
     faithfulness_correlation: float
     infidelity_score: float
@@ -227,7 +226,7 @@ def describe(reason: Explanation, scores: FaithfulnessScores) -> list[str]:
     )
     return [
         *([flat] if flat else []),
-        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only its highest {reason.top_fraction:.0%} kept.",
+        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only the top {reason.top_fraction:.0%} kept.",
         f"Faithfulness correlation {scores.faithfulness_correlation:+.2f}; of the control maps: {correlations}.",
         f"Infidelity score {scores.infidelity_score:+.2f}; of the control maps: {infidelities}.",
     ]

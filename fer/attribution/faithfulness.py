@@ -29,7 +29,7 @@ INSENSITIVE_CORRELATION = 0.8  # a rank correlation above it: the map does not d
 _BLOCK = 64  # faces that go through the network at once
 
 
-# ------------------------------------------------------------------------------------------------ faithfulness correlation (Bhatt et al. 2020)
+# ---------------------------------------------------------------------- faithfulness correlation (Bhatt et al. 2020)
 
 
 def occlusion_drops(
@@ -77,7 +77,7 @@ def _repeat_labels(labels: int | Tensor | None, times: int) -> int | Tensor | No
     return labels.repeat(times) if isinstance(labels, Tensor) and labels.ndim else labels
 
 
-# ------------------------------------------------------------------------------------------------ infidelity score (Yeh et al. 2019)
+# ------------------------------------------------------------------------------ infidelity score (Yeh et al. 2019)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ Hooks on a network that several visitors share would give one of them the other'
 `redundancy.py` finds redundant filters over many faces, `pruning.py` removes them.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
 
+import torch
+from torch import Tensor, nn
+
+from fer.data.dataset import to_unit
 from fer.features.receptive_field import PASS_THROUGH
 from fer.models.layers import SIDE, NamedSequential
 
@@ -33,6 +36,21 @@ def activation_maps(network: NamedSequential, layer: str, faces: Tensor) -> Tens
     if network.training:
         raise ValueError("the network is in training mode: expected it after eval()")
     return network[:layer](faces)
+
+
+@torch.inference_mode()
+def iter_layer_outputs(network: nn.Sequential, pixels: Tensor, batch_size: int = 64) -> Iterator[tuple[str, Tensor]]:
+    """Runs uint8 faces (N, 48, 48) through a network batch by batch, on its device.
+
+    Yields the name and the output, (B, C, H, W) or (B, C), of every layer in order, and of the first one again for the
+    next batch.
+    """
+    device = next(network.parameters()).device
+    for batch in pixels.split(batch_size):
+        values = to_unit(batch.to(device))  # (B, 1, 48, 48)
+        for name, layer in network.named_children():
+            values = layer(values)
+            yield name, values
 
 
 # ------------------------------------------------------------------------------------------------ among filters

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fer.data import duplicates
-from fer.data.dataset import to_unit
-from fer.features import quality, receptive_field, visualization
+from fer.features import activations, quality, receptive_field, visualization
 from fer.features.presets import PRESETS
 from fer.models.layers import NamedSequential
 from fer.utils import artifacts
@@ -119,14 +118,13 @@ def top_activating_images(
     """For each layer the answers, numbers and places of the faces (N, 48, 48) that excite each filter most."""
     found: dict[str, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
     widths: dict[str, int] = {}
-    for block in tqdm(pixels.split(_BATCH), "real faces", disable=quiet, leave=False):
-        values = to_unit(block)
-        for name, module in network.named_children():
-            values = module(values)  # (B, C, H, W) or (B, C)
-            if name in found:
-                widths[name] = values.shape[-1] if values.ndim == 4 else 1
-                highest = values.flatten(2).max(2) if values.ndim == 4 else (values, torch.zeros_like(values).long())
-                found[name].append((highest[0], highest[1].short()))
+    outputs = activations.iter_layer_outputs(network, pixels, _BATCH)
+    total = -(-len(pixels) // _BATCH) * len(network)
+    for name, values in tqdm(outputs, "real faces", total, disable=quiet, leave=False):
+        if name in found:
+            widths[name] = values.shape[-1] if values.ndim == 4 else 1
+            highest = values.flatten(2).max(2) if values.ndim == 4 else (values, torch.zeros_like(values).long())
+            found[name].append((highest[0], highest[1].short()))
     rows, mirrored = duplicates.standardize(pixels), duplicates.standardize(pixels.flip(-1))
     return {
         layer: _select_top(*map(torch.cat, zip(*found[layer], strict=True)), widths[layer], rows, mirrored)

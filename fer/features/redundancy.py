@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fer.data.dataset import to_unit
 from fer.features import activations, similarity
 from fer.models import checkpoint
 from fer.models.layers import NamedSequential, Normalize
@@ -23,7 +22,6 @@ from fer.utils.artifacts import Artifact
 
 FILE = "filter_redundancy.npz"
 NUM_SIMILAR = 3  # of each filter are kept
-_BLOCK = 64  # faces at once
 _CHANGELESS = 1e-3  # a span of answers below which a filter or unit tells nothing; SELU's floor is -1.758
 
 
@@ -104,12 +102,11 @@ def measure_redundancy(network: NamedSequential, pixels: Tensor, quiet: bool = F
         for name in activations.active_layers(network)
         if not isinstance(network[name], Normalize)
     }
-    for block in tqdm(pixels.split(_BLOCK), disable=quiet):
-        values = to_unit(block)  # (B, 1, 48, 48)
-        for name, layer in network.named_children():
-            values = layer(values)  # (B, C, H, W) or (B, C)
-            if name in sums:
-                sums[name].add(values.transpose(0, 1).flatten(1))
+    outputs = activations.iter_layer_outputs(network, pixels)
+    batches = -(-len(pixels) // 64) * len(network)
+    for name, values in tqdm(outputs, total=batches, disable=quiet):
+        if name in sums:
+            sums[name].add(values.transpose(0, 1).flatten(1))
     bounded = {name for name in sums if isinstance(network[name], nn.Sigmoid)}
     return {name: _summarize_layer(name, sums.pop(name), name in bounded) for name in list(sums)}
 
@@ -258,43 +255,30 @@ class Units:
 
 
 def count_dead(network: nn.Sequential, pixels: Tensor) -> list[Units]:
-    """A row for every activation layer of ``network``, on uint8 faces (N, 48, 48). Puts it into eval mode."""
-    return [
-        Units(
-            layer,
-            len(low),
-            dead=int(((low == 0) & (high == 0)).sum()),
-            changeless=int((high - low <= _CHANGELESS).sum()),
-        )
-        for layer, (low, high) in ranges(network, pixels).items()
-    ]
-
-
-def ranges(network: nn.Sequential, pixels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """For every activation layer the least and the greatest answer of each unit, (C,) each, over faces and places.
+    """A row for every activation layer of ``network``, on uint8 faces (N, 48, 48). Puts it into eval mode.
 
     Raises:
-        ValueError: no faces, about which every unit would look dead.
+        ValueError: no faces, on which every unit would look dead.
     """
     if len(pixels) == 0:
         raise ValueError("no faces to count dead units on: expected at least one")
     network.eval()
-    device = next(network.parameters()).device
-    found: dict[str, tuple[Tensor, Tensor]] = {}
-    with torch.inference_mode():
-        for block in pixels.split(128):
-            values = to_unit(block.to(device))  # (B, 1, 48, 48)
-            for name, layer in network.named_children():
-                values = layer(values)  # (B, C, H, W) or (B, C)
-                if name.startswith("activation"):
-                    found[name] = _widened(found.get(name), values.float().transpose(0, 1).flatten(1).cpu())
-    return found
-
-
-def _widened(known: tuple[Tensor, Tensor] | None, answers: Tensor) -> tuple[Tensor, Tensor]:
-    """The range (C,), (C,) known so far, widened by more answers (C, M)."""
-    low, high = answers.amin(1), answers.amax(1)
-    return (low, high) if known is None else (torch.minimum(known[0], low), torch.maximum(known[1], high))
+    ranges: dict[str, tuple[Tensor, Tensor]] = {}  # the lowest and the highest output of each unit, (C,) both
+    for name, values in activations.iter_layer_outputs(network, pixels):
+        if name.startswith("activation"):
+            outputs = values.float().transpose(0, 1).flatten(1)  # (C, B * H * W)
+            low, high = outputs.amin(1).cpu(), outputs.amax(1).cpu()
+            known_low, known_high = ranges.get(name, (low, high))
+            ranges[name] = torch.minimum(known_low, low), torch.maximum(known_high, high)
+    return [
+        Units(
+            name,
+            len(low),
+            dead=int(((low == 0) & (high == 0)).sum()),
+            changeless=int((high - low <= _CHANGELESS).sum()),
+        )
+        for name, (low, high) in ranges.items()
+    ]
 
 
 def total(rows: list[Units]) -> dict[str, int]:
