@@ -226,7 +226,7 @@ def describe(reason: Explanation, scores: FaithfulnessScores) -> list[str]:
     )
     return [
         *([flat] if flat else []),
-        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with only the top {reason.top_fraction:.0%} kept.",
+        f"{reason.target} has {before:.0%} on the face, and {after:.0%} with its top {reason.top_fraction:.0%} alone.",
         f"Faithfulness correlation {scores.faithfulness_correlation:+.2f}; of the control maps: {correlations}.",
         f"Infidelity score {scores.infidelity_score:+.2f}; of the control maps: {infidelities}.",
     ]

@@ -25,7 +25,7 @@ from fer.inference.frames import Frame, VideoError, VideoReader, open_video
 from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.inference.scenes import detect_cuts
 from fer.inference.tracker import FaceTracker
-from fer.inference.video_writer import VideoWriter
+from fer.inference.video_writer import WebMWriter
 from fer.utils import tables
 from fer.utils.io import beside
 
@@ -203,7 +203,7 @@ class _VideoOutputs:
         paths["video"].parent.mkdir(parents=True, exist_ok=True)
         self._partial = {kind: beside(path) for kind, path in paths.items()}
         self._timeline, self._count = timeline, 0
-        self._film = VideoWriter(self._partial["video"], rate)
+        self._film = WebMWriter(self._partial["video"], rate)
         self.end: float | None = None  # seconds: until when the last frame is shown
         self._thread, self._waiting = ThreadPoolExecutor(1), deque[Future]()
 

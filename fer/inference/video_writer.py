@@ -14,7 +14,7 @@ import numpy as np
 from fer.inference.frames import is_encodable
 
 
-class VideoWriter:
+class WebMWriter:
     """A WebM file that frames are added to; `close` it. Raises OSError where it cannot be written."""
 
     def __init__(self, path: Path, rate: float) -> None:

@@ -217,8 +217,8 @@ OTHERWISE = {
     "video._VideoOutputs.__enter__": "into a file beside, for as long as a film is read; put into place at the end",
     "video._VideoOutputs._finish": "the same",
     "frames._source": "a copy for OpenCV to read, in a temporary folder",
-    "video_writer.VideoWriter.close": "the same: into the file that `video._VideoOutputs` names",
-    "video_writer.VideoWriter._opened": "the same",
+    "video_writer.WebMWriter.close": "the same: into the file that `video._VideoOutputs` names",
+    "video_writer.WebMWriter._opened": "the same",
 }
 
 
