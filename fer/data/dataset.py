@@ -18,7 +18,7 @@ class FaceDataset:
 
     pixels: uint8 (N, 48, 48). labels: int64 (N,), indices into EMOTIONS. votes: FER+'s ten counts, uint8 (N, 10),
     or None. is_duplicate: bool (N,): in a test split, the face has a duplicate in Training; in Training, it has one in
-    a test split. teacher_probs: what a teacher reads them as, float (N, K), or None.
+    a test split. teacher_probs: soft targets of a teacher, float (N, K), or None.
     """
 
     pixels: Tensor
@@ -40,18 +40,18 @@ class FaceDataset:
 
 
 def random_subset(faces: FaceDataset, count: int) -> FaceDataset:
-    """At most ``count`` faces, drawn in the same random order every time."""
+    """At most ``count`` faces, drawn with a fixed seed."""
     return faces[torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:count]]
 
 
 def with_mirror_images(faces: FaceDataset) -> FaceDataset:
-    """Every face, and after them all of their mirror images: twice as many."""
+    """All faces, then their mirror images: 2 N."""
     twice = faces.map(lambda part: torch.cat([part, part]))
     return replace(twice, pixels=torch.cat([faces.pixels, faces.pixels.flip(-1)]))
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """Bytes to the network's floats: uint8 (N, 48, 48) -> float32 (N, 1, 48, 48) in 0..1."""
+    """A network's input: uint8 (N, 48, 48) -> float32 (N, 1, 48, 48) in 0..1."""
     return pixels.unsqueeze(1).float() / 255  # (N, 1, 48, 48)
 
 

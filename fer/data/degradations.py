@@ -1,8 +1,8 @@
-"""What a poor camera does to a face, by the batch: noise, blur, low resolution, JPEG, dim light.
+"""Degradations of faces by batches, as of poor cameras: noise, blur, low resolution, JPEG, dim light.
 
-Small functions from tensor to tensor, on the batch's own device: faces are floats (B, 1, S, S) in 0..1, and each has
-its own strength in a tensor (B,). Nothing leaves the device and nothing depends on the values, so that all of it runs
-on a GPU unchanged. ``degrade`` draws strengths for training; ``corruptions`` measures with fixed ones.
+Functions from tensor to tensor, on the batch's device: faces are floats (B, 1, S, S) in 0..1, and each has its own
+strength in a tensor (B,). There is no control flow by values, so all of it runs on a GPU without synchronisation.
+``degrade`` draws strengths for training; `fer.evaluation.corruptions` uses fixed ones.
 """
 
 import functools
@@ -93,7 +93,7 @@ def motion_blur(faces: Tensor, length: Tensor, angle: Tensor, reach: int = 10) -
 
 
 def jpeg(faces: Tensor, quality: Tensor) -> Tensor:
-    """What is left of grey faces after baseline JPEG of ``quality`` (B,), 1 to 100: bytes again, as 0..1.
+    """Grey faces after baseline JPEG compression of ``quality`` (B,), 1 to 100; float in 0..1 of 256 levels.
 
     The quantisation of libjpeg: the standard table, scaled by the quality. A side that is no multiple of 8 repeats its
     last pixels up to one. Other steps of the format lose nothing, so they are left out.

@@ -11,9 +11,6 @@ from fer.data.dataset import FaceDataset
 DUPLICATE_CORRELATION = 0.99
 
 
-# ------------------------------------------------------------------------------------------------ duplicates
-
-
 def mark_duplicates(splits: dict[str, FaceDataset], threshold: float = DUPLICATE_CORRELATION) -> dict[str, FaceDataset]:
     """Marks the test faces that have a duplicate in Training, and the Training faces that have one in a test split.
 
@@ -38,10 +35,10 @@ def mark_duplicates(splits: dict[str, FaceDataset], threshold: float = DUPLICATE
 
 
 def duplicate_groups(pixels: Tensor, threshold: float = DUPLICATE_CORRELATION) -> Tensor:
-    """Which of uint8 faces (N, 48, 48) are duplicates of each other, mirrored ones included: a group's number each.
+    """Groups of duplicates, mirrored ones included, among uint8 faces (N, 48, 48).
 
     Returns:
-        int64 (N,), 0 to the number of groups less one. Groups are closed: what is a duplicate of a duplicate is in.
+        The index of each face's group, int64 (N,). Duplicates of duplicates are in the same group.
     """
     rows, group = standardize(pixels), torch.arange(len(pixels))
     small = standardize(functional.avg_pool2d(pixels[:, None].float(), 4))  # (N, 144): a quick first look
@@ -57,7 +54,7 @@ def duplicate_groups(pixels: Tensor, threshold: float = DUPLICATE_CORRELATION) -
 
 
 def fingerprint(faces: FaceDataset) -> str:
-    """A word that changes when a pixel, a label or a vote does."""
+    """The number of faces and a hash of their pixels, labels and votes."""
     digest = hashlib.blake2b(digest_size=8)
     for part in (faces.pixels, faces.labels, faces.votes):
         if part is not None:
@@ -66,7 +63,7 @@ def fingerprint(faces: FaceDataset) -> str:
 
 
 def standardize(pixels: Tensor) -> Tensor:
-    """Rows whose dot product is the correlation of two pictures; a blank picture correlates with nothing."""
+    """Rows (N, P) whose dot product is the correlation of two images; 0 for a blank image."""
     rows = pixels.flatten(1).float()  # (N, 2304)
     rows = rows - rows.mean(1, keepdim=True)
     return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-6)

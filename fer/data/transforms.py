@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: small functions from tensor to tensor, on the batch's own device.
+"""Augmentation of batches: functions from tensor to tensor, on the batch's device.
 
 Faces are floats (B, 1, 48, 48) in 0..1. Every random number comes from the generator that is passed in, so a batch
 is repeatable from a seed; every step leaves the batch as it is where its setting is 0.
@@ -16,7 +16,7 @@ from fer.data.degradations import degrade
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training faces are changed. 0 switches a step off."""
+    """Settings of augmentation. 0 switches a step off."""
 
     hflip_prob: float = 0.5
     """Probability of mirroring a face."""
@@ -46,8 +46,8 @@ def augment(
 ) -> Tensor:
     """Flip, crop, rotation, shift, zoom, light, degradation and erasing, drawn for each face on its own.
 
-    size: the side that whole faces would come out with: smaller than 48 for the cheap first epochs of a training.
-    crop: the share of the side that a random crop keeps; what comes out is smaller by it, at the same scale.
+    size: side in pixels to which whole faces are resized: below 48 in low-resolution epochs.
+    crop: side of a random crop as a fraction of the face's; the output is smaller by it, at the same scale.
     """
     size = size or faces.shape[-1]
     scale = size / faces.shape[-1]

@@ -1,8 +1,8 @@
-"""``weights/<name>/`` <-> a network in eval mode and what is known of it.
+"""Saving and loading of models in ``weights/<name>/``.
 
 A checkpoint is a folder, or a repository of the Hugging Face Hub, with ``config.json`` (architecture, labels,
-temperature, recipe, figures) and ``model.safetensors`` (float16; never a pickle). Loading is strict: a missing,
-broken or mismatched file ends in one line that names it and the command that makes it.
+temperature, training settings, metrics) and ``model.safetensors`` (float16; never a pickle). Loading is strict: the
+error for a missing, broken or mismatched file is one line that names it and the command that makes it.
 """
 
 import json
@@ -45,13 +45,13 @@ def logit_offsets(adjustment: dict) -> Tensor:
 class FERModel(
     NamedSequential, PyTorchModelHubMixin, library_name="fer", license="mit", pipeline_tag="image-classification"
 ):
-    """A chain of layers with what is known of it: pixels (B, 1, 48, 48) in 0..1 -> logits (B, K).
+    """A network with its metadata: faces (B, 1, 48, 48) in 0..1 -> logits (B, K).
 
-    labels: the K names. temperature: what logits are divided by before the softmax, to make probabilities honest.
-    confidence_threshold: a prediction below it is one of low confidence; 0 for none. train_config: the settings of its
-    training.
-    prediction_set: the probability from which on a label is in the prediction set. logit_adjustment: what the last
-    layer's bias has added to the stored one (see ``calibration``). metrics: what ``evaluate`` measured, by split.
+    labels: the K names. temperature: logits are divided by it before the softmax, so that probabilities are calibrated.
+    confidence_threshold: predictions below it have low confidence; 0 for none. prediction_set: labels with at least
+    this probability are in the prediction set. logit_adjustment: share and prior, part of the last layer's bias here
+    but not in the file (see `fer.evaluation.calibration`). train_config: the settings of its training. metrics: those
+    of ``evaluate``, by split.
     """
 
     architecture: str
@@ -90,17 +90,17 @@ class FERModel(
         self.adjust(logit_adjustment)
 
     def offsets(self) -> Tensor:
-        """What the logit adjustment has added to the last layer's bias, (K,)."""
+        """What the logit adjustment adds to the last layer's bias, (K,)."""
         return logit_offsets(self.logit_adjustment) if self.logit_adjustment else torch.zeros(len(self.labels))
 
     def adjust(self, logit_adjustment: dict | None) -> None:
-        """Makes this the logit adjustment, in place of the one that the last layer's bias holds already."""
+        """Replaces the logit adjustment that the last layer's bias contains."""
         before, self.logit_adjustment = self.offsets(), logit_adjustment
         with torch.no_grad():
             self[-1].bias += (self.offsets() - before).to(self[-1].bias)
 
     def config(self) -> dict:
-        """What ``config.json`` holds: the arguments that make this network again."""
+        """The content of ``config.json``: the arguments that make this network again."""
         keys = ["architecture", "name", "labels", "temperature", "confidence_threshold", "prediction_set"]
         keys += ["logit_adjustment", "train_config", "metrics"]
         return {key: getattr(self, key) for key in keys}
@@ -108,8 +108,8 @@ class FERModel(
     def _save_pretrained(self, save_directory: Path) -> None:
         save_config(self, save_directory)
         tensors = dict(self.state_dict())
-        tensors[list(tensors)[-1]] = self[-1].bias.detach().cpu() - self.offsets()  # the file's own is not adjusted
-        tensors = {key: _halved(value) for key, value in tensors.items()}
+        tensors[list(tensors)[-1]] = self[-1].bias.detach().cpu() - self.offsets()  # the file's bias is not adjusted
+        tensors = {key: _to_float16(value) for key, value in tensors.items()}
         with atomic_write(save_directory / _TENSORS) as partial:
             save_file(tensors, partial, {"format": "pt"})
             partial.chmod(0o644)  # safetensors keeps its files from other users
@@ -125,22 +125,20 @@ class FERModel(
         path = local / _TENSORS if local.is_dir() else hf_hub_download(model_id, _TENSORS, **download)
         network = cls(**kwargs)
         network.load_state_dict(_checked(load_file(path), network.state_dict()))
-        adjustment, network.logit_adjustment = network.logit_adjustment, None  # what was loaded is not adjusted
+        adjustment, network.logit_adjustment = network.logit_adjustment, None  # the loaded bias is not adjusted
         network.adjust(adjustment)
         return network.eval().to(map_location)
 
 
 def load_model(name: str | Path, folder: str | Path | None = None) -> FERModel | Ensemble | OnnxModel:
-    """The network of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``; in eval mode.
+    """A model in eval mode: of ``weights/<name>/``, of a folder, or of the Hub repository ``owner/name``.
 
-    A ``Path`` is a file or folder here, never a repository. folder: what stands for ``weights/``.
-
-    ``ensemble:a+b`` is the ensemble of the networks ``a`` and ``b``, ``ensemble`` the elected one; ``NAME.onnx`` is
-    a file that ``export`` wrote, to read with and for nothing else.
+    name: ``ensemble:a+b`` is the ensemble of the networks ``a`` and ``b``, ``ensemble`` the selected one; ``NAME.onnx``
+    a file that ``export`` wrote. A ``Path`` is local, never a repository. folder: in place of ``weights/``.
 
     Raises:
         CheckpointError: nothing of that name, or one of its files is broken or of another network.
-        TypeError: what is neither a name nor a path.
+        TypeError: neither a name nor a path.
     """
     allow_fork()
     name, folder, here = _text(name), None if folder is None else Path(folder), isinstance(name, Path)
@@ -194,12 +192,12 @@ def _load_onnx(file: Path) -> OnnxModel:
 
 
 def load_ensemble(path: Path, load: Callable[[str, Path], Any] = load_model) -> Ensemble:
-    """The ensemble that ``python -m fer ensemble`` wrote."""
+    """The ensemble that ``python -m fer ensemble`` selected, of the file ``path``. Raises CheckpointError."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        told = {key: kept[key] for key in ("temperature", "confidence_threshold", "metrics")}
-        told |= {"prediction_set": kept.get("prediction_set", 0.0)}
-        check_fields(told)
+        fields = {key: kept[key] for key in ("temperature", "confidence_threshold", "metrics")}
+        fields |= {"prediction_set": kept.get("prediction_set", 0.0)}
+        check_fields(fields)
         members = load(PREFIX + "+".join(kept["members"]), path.parent).members
         stamps = kept.get("weights") or {}
         digests = {member.name: artifacts.digest_or_none(path.parent / member.name) for member in members}
@@ -210,13 +208,13 @@ def load_ensemble(path: Path, load: Callable[[str, Path], Any] = load_model) -> 
         raise CheckpointError(
             f"{path} was made with other weights of {', '.join(changed)}: `python -m fer ensemble` makes it anew"
         )
-    return Ensemble(members, **told).eval()
+    return Ensemble(members, **fields).eval()
 
 
 def load_meta(name: str, folder: Path | None = None) -> Any:
-    """The same without its weights, which are on the device "meta": labels, figures and shapes, in milliseconds.
+    """A model without its weights, on the device "meta": labels, metrics and shapes, in milliseconds.
 
-    Of the weights' file only the names and shapes are read. Raises CheckpointError as ``load`` does.
+    Only names and shapes are read of the weights' file. Raises CheckpointError as `load_model` does.
     """
     if name == SELECTED:
         return load_ensemble((folder or WEIGHTS) / f"{SELECTED}.json", load_meta)
@@ -241,7 +239,7 @@ def load_meta(name: str, folder: Path | None = None) -> Any:
 
 
 def verify(name: str, folder: Path | None = None) -> None:
-    """Raises CheckpointError as ``load`` would, in a small part of its time: every weight is looked at, none kept."""
+    """Raises CheckpointError as `load_model` would, faster and with less memory: reads every weight, keeps none."""
     network = load_meta(name, folder)
     for member in [network] if isinstance(network, FERModel) else network.members:
         path = (resolve_path(member.name, folder) or Path()) / _TENSORS
@@ -259,13 +257,13 @@ def _ensemble(name: str, members: list[Any]) -> Ensemble:
 
 
 def resolve_path(name: str, folder: Path | None = None) -> Path | None:
-    """The folder of the checkpoint ``name``; None where it can only be one of the Hub, ``owner/name``.
+    """The folder of the checkpoint ``name``; None where it can only be a repository of the Hub.
 
-    It is looked for in ``folder``, by default in `WEIGHTS` ($FER_WEIGHTS, a checkout's weights/, or weights/ here) and
-    then in what an installed wheel brings (`PACKAGED`); last, ``name`` is taken as a path.
+    Searched in ``folder``, by default `WEIGHTS` ($FER_WEIGHTS, a checkout's weights/, or weights/ in the current
+    folder) and `PACKAGED` of an installed wheel; last, ``name`` is taken as a path.
     """
     if not name:
-        return None  # the folder of all of them is none
+        return None  # the parent folder is no checkpoint
     return next((path for path in (*(place / name for place in _places(folder)), Path(name)) if path.is_dir()), None)
 
 
@@ -285,20 +283,20 @@ def save_config(network: FERModel, folder: Path) -> None:
 
 
 def list_checkpoints(folder: Path | None = None) -> list[str]:
-    """The networks in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
+    """The checkpoints in ``weights/``: ``compact``, the demo's default, first, then in the registry's order."""
     order = ["compact", *(name for name in ARCHITECTURES if name != "compact")]
     names = {path.parent.name for place in _places(folder) for path in place.glob(f"*/{_CONFIG}")}
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def list_models(folder: Path | None = None) -> list[str]:
-    """What ``load`` takes of ``weights/``: its networks, and the elected ensemble where there is one."""
+    """The names in ``weights/`` that `load_model` takes: checkpoints, and the selected ensemble if there is one."""
     elected = (folder or WEIGHTS) / f"{SELECTED}.json"
     return list_checkpoints(folder) + [SELECTED] * elected.is_file()
 
 
 def _check_config(path: Path) -> dict:
-    """What config.json holds; stops at one that is missing, no JSON, or speaks of a network that cannot be."""
+    """The content of a config.json. Raises CheckpointError for one that is missing, no JSON, or invalid."""
     try:
         return read_config(path)
     except ValueError as error:
@@ -306,7 +304,7 @@ def _check_config(path: Path) -> dict:
 
 
 def _checked(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The stored tensors in the types of the network, or a ValueError that names the first that does not fit."""
+    """The stored tensors in the dtypes of the network. Raises ValueError with the first that does not fit."""
     for key in expected.keys() ^ stored.keys():
         raise ValueError(f"{key} is {'missing' if key in expected else 'not of this network'}")
     for key, value in stored.items():
@@ -317,8 +315,8 @@ def _checked(stored: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str
     return {key: value.to(expected[key].dtype) for key, value in stored.items()}
 
 
-def _halved(value: Tensor) -> Tensor:
-    """Floats to float16, in a layout of their own, as safetensors wants them."""
+def _to_float16(value: Tensor) -> Tensor:
+    """Floating-point tensors as float16, contiguous, on the CPU."""
     return (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
 
 

@@ -1,12 +1,4 @@
-"""A network of one's own to hook, aim or rebuild: modules that no other thread has, over the very same weights.
-
-own(network)              a copy that costs next to nothing, since weights are shared
-quick(network)            a copy that is faster for many faces, at the price of the weights' memory
-outputs(network, faces)   how many logits it puts out, without running it
-layers_for(network)       the layers whose maps have more than one pixel
-contrasting(network)      puts out the difference of every two logits
-exactly_ruled(chain)      the same function in layers for which Captum's DeepLIFT is right
-"""
+"""Clones of a network: with shared weights, to hook or change in one thread; or fused, for fast inference."""
 
 import copy
 import itertools
@@ -18,15 +10,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def clone_shared(network: nn.Module, tensor: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> nn.Module:
-    """Modules of one's own over the very same weights, or over what `tensor` makes of each of them."""
+    """A copy of the modules with the same weight tensors, or with `tensor` of each of them."""
     shared = {id(value): tensor(value) for value in (*network.parameters(), *network.buffers())}
     return copy.deepcopy(network, shared)
 
 
 def fuse_for_inference(network: nn.Module) -> nn.Module:
-    """A copy for thousands of faces, equal but for rounding, that takes a third less time on a CPU.
+    """A copy for inference on many faces, equal but for rounding, that takes a third less time on a CPU.
 
-    Its weights lie as CPUs convolve them best, and batch norms are part of the convolutions before them.
+    Batch normalisation is fused into the convolutions before it, and weights are channels-last.
     """
     copied = copy.deepcopy(network)
     for chain in (module for module in list(copied.modules()) if isinstance(module, nn.Sequential)):
@@ -39,7 +31,7 @@ def fuse_for_inference(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def num_outputs(network: nn.Module, faces: Tensor) -> int:
-    """How many logits the network puts out for faces (B, 1, H, W); only shapes are computed, where it takes that."""
+    """The number of logits for faces (B, 1, H, W), from shapes alone where that is possible."""
     last = network[-1] if isinstance(network, nn.Sequential) and len(network) else None
     if isinstance(last, nn.Linear):
         return last.out_features

@@ -1,7 +1,7 @@
-"""Several networks as one: the average of their calibrated probabilities, usable wherever a network is.
+"""An ensemble: the average of the calibrated probabilities of several networks, usable wherever a network is.
 
 ensemble = checkpoint.load_model("ensemble:compact+cnn")
-ensemble = checkpoint.load_model("ensemble")  # the one that `python -m fer ensemble` elected
+ensemble = checkpoint.load_model("ensemble")  # the one that `python -m fer ensemble` selected
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,8 @@ class Ensemble(nn.Module):
     """Faces (B, 1, 48, 48) in 0..1 -> logits (B, K): the logarithm of the members' mean probability.
 
     Each member's probabilities are softmax(logits / its temperature), and the softmax of the ensemble's logits is
-    their mean. Its own temperature is 1 unless it was elected: where calibrated members differ, their mean is less sure
-    than it is right (Wu and Gales 2021, arXiv 2101.05397), so ``python -m fer ensemble`` fits one as for any network.
-    Members must tell the same labels apart, in the same order.
+    their mean. That mean is underconfident where calibrated members differ (Wu and Gales 2021, arXiv 2101.05397), so
+    ``python -m fer ensemble`` fits a temperature for it; else it is 1. Members must have the same labels, in order.
 
     Raises:
         ValueError: fewer than two members, or members of different labels.

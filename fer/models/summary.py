@@ -6,12 +6,10 @@ from torch import nn
 
 from fer.models.layers import SIDE
 
-# ------------------------------------------------------------------------------------------------ describing
-
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """A line of a network's table: the layer's name, its type, the shape it puts out (C, H, W) or (C,), its count."""
+    """A layer's name, type, output shape (C, H, W) or (C,), and number of parameters."""
 
     name: str
     type: str
@@ -20,7 +18,7 @@ class LayerSummary:
 
 
 def layer_table(network: nn.Sequential) -> list[LayerSummary]:
-    """A line for every layer of ``network``, found by running one blank face through a copy-free eval forward."""
+    """A row for every layer of ``network``, by a forward pass of one blank face in eval mode."""
     rows, training = [], network.training
     values = torch.zeros(1, 1, SIDE, SIDE, device=next(network.parameters()).device)
     network.eval()
@@ -33,7 +31,7 @@ def layer_table(network: nn.Sequential) -> list[LayerSummary]:
 
 
 def count_macs(network: nn.Sequential) -> int:
-    """How often convolutions and dense layers multiply a weight for one face: the work of a forward."""
+    """Multiply-accumulate operations of convolutions and dense layers in the forward pass of one face."""
     shapes = {row.name: row.shape for row in layer_table(network)}
     layers = ((name, layer) for name, layer in network.named_children() if isinstance(layer, nn.Conv2d | nn.Linear))
     return sum(layer.weight.numel() * math.prod(shapes[name][1:]) for name, layer in layers)

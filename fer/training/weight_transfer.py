@@ -1,9 +1,9 @@
-"""What a network takes over from an earlier one before its first step.
+"""Initialisation with the weights of another network (Chen et al. 2016, Net2Net).
 
-From one of the same layers, all its weights. From a shallower or narrower one those of the layers that both have: what
-is new begins without a say, a channel with no share in those taken over, a layer as the identity, so that the larger
-network begins by reading as the smaller did (Chen et al. 2016, Net2Net). SELU in place of ReLU begins as ReLU, nearly:
-far from 0 it is a line to the right and a constant to the left.
+With the same layers, all weights are copied. From a shallower or narrower network those of the common layers are: new
+channels have no weight in the copied ones, and new layers begin as the identity, so that the larger network begins as
+the same function. SELU in place of ReLU begins nearly as ReLU: far from 0 it is linear to the right and constant to the
+left.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def transfer_weights(network: FERModel, earlier: FERModel, faces: Tensor) -> Non
     ReLU and ``network`` SELU, what enters an activation is STRETCH times as large.
 
     Raises:
-        ValueError: ``earlier`` has a layer for which ``network`` has no place.
+        ValueError: ``earlier`` has a layer that ``network`` has no counterpart of.
     """
     partners = _partners(network, earlier)
     taken = {layer: other for layer, other in partners.items() if other is not None}

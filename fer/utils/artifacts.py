@@ -1,4 +1,4 @@
-"""Files that are measured of a model and kept beside its weights, each stamped with the digest of those weights.
+"""Files of results beside a model's weights, each stamped with the digest of those weights.
 
     REGIONS = Artifact("attribution_regions.npz", "regions", parse)
     REGIONS.save(folder, {"face": face, "maps": maps})

@@ -1,4 +1,4 @@
-"""The arrays of an ``.npz``, which may have been cut short, altered, or made by somebody who means harm."""
+"""Atomic writes, and reading of ``.npz`` files that may be truncated, altered or malicious."""
 
 import os
 import struct

@@ -106,7 +106,7 @@ def test_a_network_that_was_measured_on_faces_of_ones_own_has_no_part_in_it(tmp_
     rows = ensemble_selection.rank_ensembles(tmp_path)
     assert len(rows) == 3 and not any("mine" in row["members"] for row in rows)
     members = checkpoint.load_model("ensemble:compact+mine", tmp_path).members
-    with pytest.raises(ValueError, match="compact and mine were measured on other faces"):
+    with pytest.raises(ValueError, match="compact and mine were evaluated on different faces"):
         predictions.load_ensemble_logits(members, "PublicTest", tmp_path)
 
 
