@@ -5,8 +5,9 @@ from html import escape
 
 from fer.app import components
 from fer.models.checkpoint import FERModel
-from fer.models.ensemble import SELECTED, Ensemble
+from fer.models.ensemble import Ensemble
 from fer.release import model_card
+from fer.utils.model_files import SELECTED
 
 # Headings for the cells of `model_card.table_row`, with what they say.
 HEADINGS = {
