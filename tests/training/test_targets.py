@@ -44,5 +44,5 @@ def test_a_teacher_reads_ten_views_so_a_face_and_its_mirror_image_alike(tmp_path
     torch.testing.assert_close(read[:2], read[2:], atol=0.01, rtol=0)  # bfloat16 where it is had
     torch.testing.assert_close(read.sum(1), torch.ones(4))
     assert add_teacher_probs(default_config("dnn"), faces).teacher_probs is None
-    with pytest.raises(ValueError, match="contempt: not what dnn learns"):
+    with pytest.raises(ValueError, match="contempt: expected those of dnn"):
         add_teacher_probs(default_config("dnn", teacher=str(tmp_path / "eight")), faces)
