@@ -44,7 +44,7 @@ RUN_BY = {
     "python3 -m venv .venv && ": "test_readme.py",
     "python -m fer ": "test_readme.py",
     "hf repos create ": "test_readme.py",
-    "pip install git+": "test_packaging.py",
+    "pip install .": "test_packaging.py",
 }
 # Commands that other tests run: with a stand-in for the Hub, the page started, several processes, or slow ones.
 ELSEWHERE = {"push": "release/test_hub.py", "check-space": "release/test_space.py", "web": "release/test_web.py",
