@@ -289,7 +289,7 @@ def _to_a_file(call: ast.Call) -> bool:
         return owner == "shutil"
     if _name(call) == "dump":
         return owner in ("json", "pickle", "yaml")
-    own = owner in ("checkpoint", "encode", "maps", "run") or "artifact" in owner.lower()
+    own = owner in ("checkpoint", "encode", "maps", "state") or "artifact" in owner.lower()
     return not own or _name(call) not in ("save", "save_model", "save_image")
 
 
