@@ -37,6 +37,8 @@ LAUNCH = {
         block_label_text_color="*neutral_600",
         input_placeholder_color="*neutral_500",
         block_title_text_color="*neutral_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
     ),
     "footer_links": ["api", "settings"],
     "run_history": False,  # it would keep visitors' pictures in their browser

@@ -253,7 +253,7 @@ def test_an_example_is_one_click_away_and_a_removed_picture_takes_its_answer_alo
     page = visit()
     page.get_by_role("group", name="Examples").get_by_role("button", name="happy").click()
     expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
-    page.get_by_role("button", name="Choose another photograph").click()
+    page.get_by_role("button", name="Change the photograph").click()
     expect(page.locator("#answer .empty")).to_be_visible()
     expect(page.locator("#picture")).to_be_visible()
     expect(page.locator("#verdict figure")).to_be_hidden()

@@ -63,8 +63,8 @@ p { margin: 0 0 8px; }
 @media (max-width: 480px) { .beside { grid-template-columns: 1fr; } }
 svg { display: block; width: 100%; height: 130px; overflow: visible; }
 polyline { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; }
-.comes { stroke: var(--primary-500); color: var(--primary-500); }
-.goes { stroke: #d97706; color: #d97706; }
+.comes { stroke: var(--rising); color: var(--rising); }
+.goes { stroke: var(--falling); color: var(--falling); }
 rect { fill: none; stroke: var(--border-color-primary); vector-effect: non-scaling-stroke; }
 """
 
