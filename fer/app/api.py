@@ -140,12 +140,14 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
     Gives every filter's number, its value, whether it is dead, and all pictures as one, eight in a row. The last layer
     gives the emotions. At most 64 filters and 128 steps.
     """
-    asked = filters_job.ask(weights, network, layer, filters, "clear", steps, seed)
+    asked = filters_job.make_request(weights, network, layer, filters, "clear", steps, seed)
     if len(asked.filters) > 64:
         raise user_error(f"That is {len(asked.filters)} filters: ask for 64 at most, as in 0-63.")
-    last = filters_job.kept(asked, weights) or _last(filters_job.grow(asked, weights))
-    if last.late:
-        raise user_error(f"This takes longer than {filters_job.TURN} seconds here: ask for fewer filters or steps.")
+    last = filters_job.load_precomputed(asked, weights) or _last(filters_job.run(asked, weights))
+    if last.timed_out:
+        raise user_error(
+            f"This takes longer than {filters_job.MAX_SECONDS} seconds here: ask for fewer filters or steps."
+        )
     rows = [
         {"filter": number, "ascent": round(value, 4), "dead": dead}
         for number, value, dead in zip(asked.filters, last.values, last.dead, strict=True)
@@ -156,13 +158,13 @@ def grown(weights: Path, network: str, layer: str, filters: str, steps: int, see
 
 def _in_time() -> Callable[[object], None]:
     """To be called at every step of some work: raises gr.Error once nobody waits for it, or its turn is over."""
-    ends = time.monotonic() + filters_job.TURN
+    ends = time.monotonic() + filters_job.MAX_SECONDS
 
     def watch(_: object) -> None:
         if not wanted():
             raise user_error("Nobody waits for this any more.")
         if time.monotonic() > ends:
-            raise user_error(f"This takes longer than {filters_job.TURN} seconds here: ask for less.")
+            raise user_error(f"This takes longer than {filters_job.MAX_SECONDS} seconds here: ask for less.")
 
     return watch
 

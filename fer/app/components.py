@@ -174,6 +174,17 @@ def _card(name: str, large: str, small: str) -> str:
     return f"<div><dt>{escape(name)}</dt><dd><b>{escape(large)}</b>{escape(small)}</dd></div>"
 
 
+def choice_attributes(index: int, label: str, pressed: bool, entry: bool) -> str:
+    """The attributes of a button that `choice.js` listens to.
+
+    index: what its `choice` event brings. label: as markup. entry: whether it is its group's tab stop.
+    """
+    return (
+        f'type="button" data-choice="{index}" tabindex="{0 if entry else -1}" aria-pressed="{str(pressed).lower()}" '
+        f'aria-label="{label}" title="{label}"'
+    )
+
+
 def class_bars(labels: Sequence[str], probabilities: Sequence[float]) -> str:
     """Each class's probability, 0..1, as a bar, the highest first."""
     ranked = sorted(zip(labels, probabilities, strict=True), key=lambda entry: -entry[1])

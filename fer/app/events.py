@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import partial, wraps
 
@@ -98,7 +98,24 @@ def by_name(components: Mapping[str, Component], handler: Callable[..., dict]) -
 
     @wraps(handler)
     def call(*values) -> dict:
-        named = handler(*values)
-        return {components[name]: value for name, value in named.items()} or gr.skip()
+        return _by_component(components, handler(*values))
 
     return call
+
+
+def by_name_steps(
+    components: Mapping[str, Component], handler: Callable[..., Iterator[dict]]
+) -> Callable[..., Iterator[dict]]:
+    """The same for a generator. Where it yields nothing, everything stays: Gradio alone would empty the components."""
+
+    @wraps(handler)
+    def call(*values) -> Iterator[dict]:
+        yield _by_component(components, {})
+        for named in handler(*values):
+            yield _by_component(components, named)
+
+    return call
+
+
+def _by_component(components: Mapping[str, Component], named: Mapping[str, object]) -> dict:
+    return {components[name]: value for name, value in named.items()} or {next(iter(components.values())): gr.skip()}

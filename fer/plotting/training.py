@@ -31,8 +31,8 @@ def activation_curve(steps: Sequence[int], values: Sequence[float], best: float 
     axes = figure.subplots()
     axes.plot(steps, values, color="#6366f1", linewidth=1.5, marker=".")
     if best is not None:
-        axes.axhline(best, color=TEXT_COLOUR, linewidth=1.5, linestyle=":", label="best real face")
-    axes.set(xlabel="step", ylabel="ascent value")
+        axes.axhline(best, color=TEXT_COLOUR, linewidth=1.5, linestyle=":", label="max on test set")
+    axes.set(xlabel="step", ylabel="activation")
     style_axes(axes)
     return figure
 

@@ -104,7 +104,7 @@ def test_what_cannot_be_answered_is_one_sentence(page, face, endpoint: str, aske
 
 
 def test_an_ascent_that_takes_too_long_is_refused_and_not_given_half_grown(page, monkeypatch):
-    monkeypatch.setattr(filters_job, "TURN", -1)
+    monkeypatch.setattr(filters_job, "MAX_SECONDS", -1)
     with pytest.raises(AppError, match="ask for fewer filters or steps"):
         Client(page.url, verbose=False).predict("compact-ferplus", "conv2d_1", "3,5", 4, 0, api_name="/ascend")
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fer.app import model_cache
-from fer.app.saliency.tab import TRUSTED
+from fer.app.saliency.tab import BENCHMARK
 from fer.features import visualization
 from tests.pages import example_face, sealed_off, served, write_atlas, write_networks
 
@@ -288,15 +288,16 @@ def test_the_chosen_face_is_explained_in_the_next_tab(visit):
     expect(page.locator("#curves polyline")).to_have_count(2, timeout=20_000)
     first = page.locator("#explained img").nth(1).get_attribute("src")
     page.get_by_label("Method").click()
-    page.get_by_role("option", name="guided-backprop").click()
-    expect(page.locator("#hint")).to_contain_text("draws edges", timeout=20_000)
+    page.get_by_role("option", name="Guided backpropagation").click()
+    expect(page.locator("#hint")).to_contain_text("Springenberg", timeout=20_000)
     expect(page.locator("#explained img").nth(1)).not_to_have_attribute("src", first)
     page.locator("#keep input[type=number]").fill("100")
-    expect(page.locator("#masked figcaption")).to_contain_text("highest 100% alone", timeout=20_000)
-    page.get_by_role("button", name="Let it forget its last layer").click()
-    expect(page.locator("#forgot .badge")).to_have_text("does not depend on what the network learnt", timeout=20_000)
+    expect(page.locator("#masked figcaption")).to_contain_text("top 100%", timeout=20_000)
+    page.get_by_role("tab", name="Sanity check").click()
+    page.get_by_role("button", name="Randomise last layer").click()
+    expect(page.locator("#forgot .badge")).to_have_text("fails parameter randomisation", timeout=20_000)
     with page.expect_download() as taken:
-        page.get_by_role("button", name="Download the three as PNG").click()
+        page.get_by_role("button", name="Download figure").click()
     assert taken.value.suggested_filename.startswith("guided-backprop-")
 
 
@@ -313,7 +314,7 @@ def gate(monkeypatch) -> Iterator[threading.Semaphore]:
 
         return slowly
 
-    for name in ("ascend", "morph"):
+    for name in ("visualize", "interpolate_classes"):
         monkeypatch.setattr(visualization, name, waiting(getattr(visualization, name)))
     yield semaphore
     semaphore.release(100)
@@ -324,16 +325,17 @@ def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, ga
     turn_to(page, "Filters")
     page.locator("#start").click()
     expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
-    noise = page.locator("#sheet .tiles").get_attribute("style")
+    expect(page.locator("#start")).to_be_hidden()
     gate.release()
     expect(page.locator("#sheet .status")).to_contain_text("step 4 of 48", timeout=60_000)
-    assert page.locator("#sheet .tiles").get_attribute("style") != noise
+    expect(page.locator("#sheet .progress")).to_be_visible()
     page.locator("#stop").click()
     gate.release()
-    expect(page.locator("#sheet .status")).to_have_text("dense_1 of compact, step 4 of 48, stopped.", timeout=60_000)
-    expect(page.locator("#sheet .tiles button")).to_have_count(16)
-    page.get_by_role("button", name="filter 5, ascent value").click()
-    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
+    expect(page.locator("#sheet .status")).to_contain_text("dense_4 of compact, step 4 of 48, stopped", timeout=60_000)
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(page.locator("#sheet .tiles button")).to_have_count(7)
+    page.get_by_role("button", name="surprise, activation").click()
+    expect(page.locator("#filter-card h3")).to_have_text("Surprise, dense_4 of compact", timeout=20_000)
     assert page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [375, 375]
 
 
@@ -344,24 +346,25 @@ def test_who_waits_for_two_others_is_told_and_starts_when_one_of_them_stops(visi
         page.locator("#start").click()
         expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
     pages[2].locator("#start").click()
-    expect(pages[2].locator("#sheet .status")).to_have_text("Waiting for its turn.")
+    expect(pages[2].locator("#sheet .status")).to_have_text("Queued.")
     pages[0].locator("#stop").click()
     expect(pages[0].locator("#sheet .status")).to_contain_text("stopped")
     gate.release(2)
     expect(pages[2].locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
     pages[0].locator("#start").click()
-    expect(pages[0].locator("#sheet .status")).to_have_text("Waiting for its turn.")
-    expect(pages[0].locator("#sheet .tiles button")).to_have_count(16)
+    expect(pages[0].locator("#sheet .status")).to_have_text("Queued.")
+    expect(pages[0].locator("#sheet .tiles button")).to_have_count(7)
 
 
 def test_start_begins_anew_at_once_even_while_an_ascent_is_still_being_stopped(visit, gate):
     """A step may take seconds, and a Stop waits for it; pressed meanwhile, Start was lost, and "waiting" for ever."""
     page = visit(query="?tab=Filters")
-    page.get_by_role("button", name="How they grow").click()
+    page.get_by_role("button", name="Optimisation settings").click()
     page.locator("#start").click()
     expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
     set_steps(page, "7")
-    page.locator("#start").click()  # without a Stop
+    page.locator("#stop").click()
+    page.locator("#start").click()
     gate.release()
     expect(page.locator("#sheet .status")).to_contain_text("step 0 of 7.", timeout=60_000)
     set_steps(page, "5")
@@ -369,25 +372,25 @@ def test_start_begins_anew_at_once_even_while_an_ascent_is_still_being_stopped(v
     expect(page.locator("#sheet .status")).to_contain_text("step 0 of 7, stopped")
     page.locator("#start").click()
     gate.release(3)  # of the one that stops, and of the two frames before the last
-    expect(page.locator("#sheet .status")).to_contain_text("step 5 of 5, done", timeout=60_000)
+    expect(page.locator("#sheet .status")).to_contain_text("5 steps, done", timeout=60_000)
 
 
 def test_the_link_on_a_card_opens_the_same_card_afresh(visit):
     """Two steps from seed 3: the link leads to the very same picture on a new page, and nothing else grows there."""
     page = visit()
     page.get_by_role("tab", name="Filters").click()
-    page.get_by_role("button", name="How they grow").click()
+    page.get_by_role("button", name="Optimisation settings").click()
     set_steps(page, "2")
     page.locator("#seed input").fill("3")
     page.locator("#start").click()
-    expect(page.locator("#sheet .status")).to_contain_text("step 2 of 2, done", timeout=60_000)
-    page.get_by_role("button", name="filter 5, ascent value").click()
-    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact", timeout=20_000)
+    expect(page.locator("#sheet .status")).to_contain_text("2 steps, done", timeout=60_000)
+    page.get_by_role("button", name="surprise, activation").click()
+    expect(page.locator("#filter-card h3")).to_have_text("Surprise, dense_4 of compact", timeout=20_000)
     picture = page.locator("#filter-card img").first.get_attribute("src")
     page.locator("#filter-card a").click()
-    page.wait_for_url("**/?tab=Filters&model=compact&layer=dense_1&filter=5&preset=clear&steps=2&seed=3")
+    page.wait_for_url("**/?tab=Filters&model=compact&layer=dense_4&filter=5&preset=clear&steps=2&seed=3")
     expect(page.locator("#filter-card img").first).to_have_attribute("src", picture, timeout=60_000)
-    expect(page.locator("#filter-card h3")).to_have_text("Filter 5, dense_1 of compact")
+    expect(page.locator("#filter-card h3")).to_have_text("Surprise, dense_4 of compact")
     expect(page.locator("#sheet .tiles button")).to_have_count(1)
     expect(page.locator("#which input")).to_have_value("5")
 
@@ -397,7 +400,7 @@ def test_a_link_to_another_network_turns_all_menus_to_it(visit):
     page = visit(query="?tab=Filters&model=compact-ferplus&layer=conv2d_2&filter=5&preset=clear&steps=1&seed=0")
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=60_000)
     expect(page.locator("#model input")).to_have_value(re.compile("^compact-ferplus"), timeout=20_000)
-    expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters see 8 x 8", timeout=20_000)
+    expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters, receptive field 8×8", timeout=20_000)
     expect(page.locator("#which input")).to_have_value("5")
 
 
@@ -408,14 +411,48 @@ def test_the_atlas_is_browsed_without_starting_anything(visit):
     page.get_by_role("option", name="compact-ferplus").click()
     expect(page.locator("#layer input")).to_have_value("dense_1: the 8 classes", timeout=20_000)
     page.locator("#layer input").click()
-    page.get_by_role("option", name="conv2d_2: 64 filters see 8 x 8").click()
+    page.get_by_role("option", name="conv2d_2: 64 filters, receptive field 8×8").click()
     expect(page.locator("#sheet .status")).to_contain_text("conv2d_2 of compact-ferplus", timeout=20_000)
-    expect(page.locator("#sheet .status")).to_contain_text("from the atlas")
+    expect(page.locator("#sheet .status")).to_contain_text("precomputed")
     page.locator("#which input").click()
     page.get_by_role("option", name="0-63", exact=True).click()
     expect(page.locator("#sheet .tiles button")).to_have_count(64, timeout=20_000)
-    page.get_by_role("button", name="filter 5, ascent value 5.00").click()
-    expect(page.locator("#filter-card dl")).to_contain_text("this picture has 2.5 times as much", timeout=20_000)
+    page.get_by_role("button", name="filter 5, activation 5.00").click()
+    expect(page.locator("#filter-card dl")).to_contain_text("this image has 2.5 times as much", timeout=20_000)
+
+
+def test_the_filters_tab_remembers_the_layer_of_each_model_and_never_shows_two(visit):
+    """Menus of one model stood above the images of another, and the layer was lost on the way back."""
+    page = visit(query="?tab=Filters")
+
+    def choose(model: str) -> None:
+        page.locator("#model input").click()
+        page.get_by_role("option", name=model).first.click()
+
+    choose("compact-ferplus")
+    expect(page.locator("#layer input")).to_have_value("dense_1: the 8 classes", timeout=20_000)
+    page.locator("#layer input").click()
+    page.get_by_role("option", name="conv2d_2: 64 filters").click()
+    expect(page.locator("#sheet .status")).to_contain_text("conv2d_2 of compact-ferplus", timeout=20_000)
+    choose("cnn")
+    expect(page.locator("#layer input")).to_have_value("dense_4: the 7 classes", timeout=20_000)
+    expect(page.locator("#sheet .status")).not_to_contain_text("compact-ferplus")
+    choose("compact-ferplus")
+    expect(page.locator("#layer input")).to_have_value("conv2d_2: 64 filters, receptive field 8×8", timeout=20_000)
+    expect(page.locator("#sheet .status")).to_contain_text("conv2d_2 of compact-ferplus", timeout=20_000)
+
+
+def test_a_filter_that_is_not_there_closes_the_card_and_hides_its_button(visit):
+    page = visit(query="?tab=Filters&model=compact&layer=dense_4&filter=5&preset=clear&steps=1&seed=0")
+    expect(page.locator("#filter-card h3")).to_be_visible(timeout=60_000)
+    expect(page.locator("#compare")).to_be_visible()
+    page.locator("#which input").fill("999")
+    page.locator("#which input").press("Enter")
+    page.locator("#start").click()
+    expect(page.locator(".toast-body")).to_contain_text("No such filter", timeout=20_000)
+    expect(page.locator("#filter-card h3")).to_have_count(0)
+    expect(page.locator("#compare")).to_be_hidden()
+    expect(page.locator("#stop")).to_be_hidden()
 
 
 def test_a_filter_starts_from_the_visitor_s_face_and_is_compared_with_another_seed(visit):
@@ -423,25 +460,27 @@ def test_a_filter_starts_from_the_visitor_s_face_and_is_compared_with_another_se
     upload(page, scene(220))
     expect(page.locator("#answer")).to_contain_text("Happy", timeout=20_000)
     page.get_by_role("tab", name="Filters").click()
-    page.get_by_role("button", name="How they grow").click()
+    page.get_by_role("button", name="Optimisation settings").click()
     expect(page.locator("#budget")).to_be_hidden()
-    page.get_by_label("your face").check()
+    page.get_by_label("current face").check()
     expect(page.locator("#budget")).to_be_visible()
     set_steps(page, "2")
     page.locator("#start").click()
-    expect(page.locator("#sheet .status")).to_contain_text("step 2 of 2, done", timeout=60_000)
-    page.get_by_role("button", name="filter 5, ascent value").click()
-    expect(page.locator("#filter-card figcaption").first).to_have_text("Your face, changed", timeout=20_000)
+    expect(page.locator("#sheet .status")).to_contain_text("2 steps, done", timeout=60_000)
+    page.get_by_role("button", name="surprise, activation").click()
+    expect(page.locator("#filter-card figcaption").first).to_have_text("Your face, optimised", timeout=20_000)
     page.locator("#compare").click()
-    expect(page.locator("#filter-card dl")).to_contain_text("Agreement of two seeds", timeout=60_000)
+    expect(page.locator("#filter-card dl")).to_contain_text("Similarity across seeds", timeout=60_000)
 
 
 def test_the_slider_walks_from_one_class_to_another(visit):
     """At 0 the first of nine pictures shows, at 100 the last."""
     page = visit()
     page.get_by_role("tab", name="Filters").click()
+    page.get_by_role("button", name="Class interpolation").click()
     page.locator("#morph-start").click()
     expect(page.locator("#morph .strip > div")).to_have_count(9, timeout=60_000)
+    expect(page.locator("#morph .status")).to_contain_text("Done.", timeout=60_000)
     for at, stop in (("0", 0), ("100", 8)):
         page.locator("#morph-at input[type=number]").fill(at)
         place = page.locator("#morph .strip i").nth(stop).evaluate("tile => getComputedStyle(tile).backgroundPositionX")
@@ -450,12 +489,13 @@ def test_the_slider_walks_from_one_class_to_another(visit):
 
 def test_a_morph_begins_anew_at_once_even_while_one_is_still_being_stopped(visit, gate):
     page = visit(query="?tab=Filters")
+    page.get_by_role("button", name="Class interpolation").click()
     page.locator("#morph-start").click()
     expect(page.locator("#morph .status")).to_contain_text("Step 0 of 48.", timeout=60_000)
     page.locator("#morph-stop").click()
     expect(page.locator("#morph .status")).to_have_text("Stopped.")
     page.locator("#morph-start").click()
-    expect(page.locator("#morph .status")).to_have_text("Waiting for its turn.")
+    expect(page.locator("#morph .status")).to_have_text("Queued.")
     gate.release(100)
     expect(page.locator("#morph .status")).to_contain_text("Done.", timeout=60_000)
 
@@ -598,12 +638,12 @@ def test_a_network_chosen_on_one_tab_is_chosen_on_the_others(visit):
 def test_a_fold_is_filled_when_it_is_opened_and_follows_the_network_while_it_is_open(visit):
     page = visit()
     turn_to(page, "Saliency")
-    expect(page.locator("#ranking .empty")).to_have_count(0)
-    page.get_by_role("button", name=TRUSTED).click()
-    expect(page.locator("#ranking")).to_contain_text("python -m fer benchmark-saliency compact")
+    expect(page.locator("#method_benchmark .empty")).to_have_count(0)
+    page.get_by_role("button", name=BENCHMARK).click()
+    expect(page.locator("#method_benchmark")).to_contain_text("Not available for compact")
     page.locator("#model input").click()
     page.get_by_role("option", name="cnn").click()
-    expect(page.locator("#ranking")).to_contain_text("python -m fer benchmark-saliency cnn")
+    expect(page.locator("#method_benchmark")).to_contain_text("Not available for cnn")
 
 
 def test_a_change_of_network_sends_few_requests(visit):
@@ -648,14 +688,14 @@ def test_a_visitor_slides_to_a_layer_clicks_a_map_and_follows_its_filter(visit):
     turn_to(page, "Activations")
     expect(page.locator("#map-sheet .tiles button")).to_have_count(32)
     page.locator("#ladder input").focus()
-    for _ in range(4):  # over normalisation, activation and pooling
+    for _ in range(3):  # over activation and pooling, without normalisation
         page.keyboard.press("ArrowRight")
     expect(page.locator("#ladder output")).to_contain_text("conv2d_2: 64 filters")
     expect(page.locator("#map-sheet .tiles button")).to_have_count(64, timeout=20_000)
     page.locator("#map-sheet [data-choice='5']").click()
     expect(page.locator("#map-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=20_000)
     expect(page.locator("#map-card figure")).to_have_count(3)
-    page.locator("#map-card .jump").click()
+    page.locator("#map-card .visualise").click()
     expect(page.locator("#filter-card h3")).to_have_text("Filter 5, conv2d_2 of compact-ferplus", timeout=60_000)
 
 

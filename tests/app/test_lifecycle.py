@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """import sys, threading
 from fer.app import page as app_page
 from fer.app.filters import job
-def grow(asked, weights):
+def run(request, weights):
     print("growing", flush=True)
     threading.Event().wait()
     yield
-job.grow = grow
+job.run = run
 app_page.main(["--port", sys.argv[1]])"""
 
 

@@ -19,15 +19,15 @@ import torch
 from PIL import Image
 
 from fer.app import webcam
-from fer.app.activations import state as activations_state
-from fer.app.activations import tab as activations_tab
+from fer.app.activations import handlers
+from fer.app.activations.handlers import PER_MAP, ActivationRequest
+from fer.app.activations.state import NO_FACE, NUMBER, compute_state
 from fer.models import checkpoint
 from fer.models import registry as models_registry
 from fer.models.checkpoint import FERModel
 from tests.benchmarks.speed import milliseconds, photograph
 
 LAYERS = ("cnn:conv2d_1", "vgg19-selu:conv2d_16", "compact:conv2d_1", "vgg19-selu:conv2d_1")
-CHOICES = (activations_state.NOBODY, activations_state.ORDERS[0], activations_tab.EACH)
 
 
 def folder_of(name: str, drawn: Path) -> Path:
@@ -42,9 +42,8 @@ def folder_of(name: str, drawn: Path) -> Path:
 
 def sent(weights: Path, name: str, layer: str) -> bytes:
     """A visitor's turn to a layer: the sheet and the hint beside it, as the browser gets them."""
-    beside, order, scale = CHOICES
-    seen = activations_state.see(name, layer, None, beside, weights=weights)
-    sheet = activations_tab.view(seen, order, scale, None)
+    state = compute_state(name, layer, None, NO_FACE, weights=weights)
+    sheet = handlers.render_sheet(state, NUMBER, PER_MAP, None)
     return json.dumps({"value": sheet.value, **sheet.props}).encode()
 
 
@@ -72,7 +71,7 @@ def main() -> None:
             maps = milliseconds(lambda n=name, at=layer, w=weights: sent(w, n, at), options.repeats)
             kilobytes = len(sent(weights, name, layer)) / 1000
             live = milliseconds(
-                lambda n=name, at=layer, w=weights: activations_tab.live(n, at, *CHOICES, None, FRAME, weights=w),
+                lambda n=name, at=layer, w=weights: handlers.show_frame(ActivationRequest(None, n, at), FRAME, w),
                 options.repeats,
             )
             words = f"{asked:24} {maps:6.0f} ms, {kilobytes:4.0f} kB"

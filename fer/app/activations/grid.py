@@ -1,4 +1,4 @@
-"""The Activations tab's sheet: every filter's map as a tile cut out of one picture; a dense layer's numbers as bars.
+"""The Activations tab's sheet: every filter's map as a tile cut out of one picture; a dense layer's values as bars.
 
 Values reach the browser through `${value}` only, escaped here; see `app/predict/view.py` for why.
 """
@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from fer.app.filters import view as filters_view
+from fer.app.components import choice_attributes
 from fer.features.layer_report import PIXELS, LayerReport
 from fer.plotting import encode, maps
 
@@ -16,51 +16,13 @@ COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
 MOST_BARS, MOST_PAIRS = 512, 24  # the strongest neurons, and the filters that differ most, that are shown
 SMALL, TINY = 33, 129  # from so many tiles on, they are drawn small, and smaller still without their numbers
 
-SHEET = """<p role="status" class="status">${status}</p>
-<div class="tiles ${size}" style="--sheet: url(${picture}); --across: ${columns}; --down: ${rows}; --shape: ${shape}"
-  >${value}</div>"""
-
-CSS = (
-    filters_view.SHEET_CSS
-    + """
-.status { font-size: var(--text-sm); color: var(--body-text-color-subdued); }
-.tiles i { aspect-ratio: var(--shape); box-shadow: 0 0 0 1px var(--border-color-primary); }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)); }
-.tiles.small { grid-template-columns: repeat(auto-fill, minmax(62px, 1fr)); }
-.tiles.tiny { gap: 2px; grid-template-columns: repeat(auto-fill, minmax(40px, 1fr)); }
-.tiles.tiny button { padding: 2px; } .tiles.tiny span { display: none; }
-.tiles.one { grid-template-columns: minmax(0, 320px); }
-.tiles.pairs { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); }
-.tiles.bars { gap: 14px 1px; grid-template-columns: repeat(auto-fill, minmax(7px, 1fr)); }
-.tiles.bars button { position: relative; height: 72px; padding: 0; border-radius: 2px; }
-.tiles.bars b { position: absolute; left: 0; right: 0; min-height: 1px; background: var(--bar); }
-.tiles.classes { display: block; }
-.tiles.classes button { display: grid; grid-template-columns: 5.5em 1fr 4em; gap: 10px; align-items: center;
-  width: 100%; padding: 5px 4px; font-size: var(--text-md); text-align: left; }
-.tiles.classes em { position: relative; height: 18px; font-style: normal; border-radius: 4px;
-  background: var(--background-fill-secondary); }
-.tiles.classes b { position: absolute; top: 0; bottom: 0; border-radius: 4px; background: var(--bar); }
-.tiles.classes small { text-align: right; font-variant-numeric: tabular-nums; color: var(--body-text-color); }
-.up { --bar: #d6604d; } .down { --bar: #4393c3; } .none { --bar: var(--border-color-primary); }
-"""
-)
-
-# The pressed tile follows a click at once, and the server's word where another way leads to a filter.
-JS = """const press = index => element.querySelectorAll('[data-choice]').forEach(
-  tile => tile.setAttribute('aria-pressed', String(Number(tile.dataset.choice) === index)));
-element.addEventListener('click', event => {
-  const chosen = event.target.closest('[data-choice]');
-  if (!chosen) return;
-  press(Number(chosen.dataset.choice));
-  trigger('choice', {index: Number(chosen.dataset.choice)});
-});
-watch('opened', () => press(props.opened));"""
-
-NOTHING = {"status": "", "picture": "", "size": "", "columns": 1, "rows": 1, "shape": "1", "opened": None}
+EMPTY = {
+    "status": "", "legend": "", "picture": "", "size": "", "columns": 1, "rows": 1, "shape": "1", "opened": None,
+}  # fmt: skip
 
 
-def sheet(
-    answer: LayerReport,
+def render_sheet(
+    report: LayerReport,
     places: list[int],
     opened: int | None,
     common: bool,
@@ -69,14 +31,14 @@ def sheet(
 ) -> tuple[str, dict]:
     """The tiles or bars of a layer's filters in the order of `places`, and what else the template takes.
 
-    other: what the same layer answers to another face, to be shown to the right of each map.
+    other: the same layer for another face, to be shown to the right of each map.
     """
-    if answer.values.ndim == 1:
-        return _numbers(answer, places, opened, other)
-    values = answer.values[places]
+    if report.values.ndim == 1:
+        return _numbers(report, places, opened, other)
+    values, entry = report.values[places], opened if opened in places else places[0]
     together = values if other is None else maps.side_by_side(values, other.values[places])
     count, (high, wide) = len(places), together.shape[1:]
-    if answer.layer == PIXELS:
+    if report.layer == PIXELS:
         picture, border = encode.data_url(face), 0
     else:
         border = 1
@@ -86,7 +48,9 @@ def sheet(
     across = Cut(wide, min(COLUMNS, count), border)
     down = Cut(high, -(-count // COLUMNS), border)
     buttons = "".join(
-        _tile(answer, number, f"{across(at % COLUMNS):.4%} {down(at // COLUMNS):.4%}", number == opened)
+        _tile(
+            report, number, f"{across(at % COLUMNS):.4%} {down(at // COLUMNS):.4%}", number == opened, number == entry
+        )
         for at, number in enumerate(places)
     )
     more = {"picture": picture, "columns": across.times, "rows": down.times, "shape": f"{wide} / {high}"}
@@ -95,7 +59,7 @@ def sheet(
 
 @dataclass(frozen=True)
 class Cut:
-    """How CSS cuts tiles of so many pixels, each with a border all around, out of a picture that has a row of them."""
+    """How CSS cuts tiles of `side` pixels, each with a border all around, out of a picture that has a row of them."""
 
     side: int
     count: int
@@ -118,42 +82,45 @@ def _size(count: int, pairs: bool) -> str:
     return "one" if count == 1 else "tiny" if count >= TINY else "small" if count >= SMALL else ""
 
 
-def _tile(answer: LayerReport, number: int, place: str, chosen: bool) -> str:
-    words, note = _known(answer, number)
-    label = f"{answer.name(number)}{words}"
+def _tile(report: LayerReport, number: int, place: str, chosen: bool, entry: bool) -> str:
+    text, note = _known(report, number)
+    label = f"{report.name(number)}{text}"
     return (
-        f'<button type="button" data-choice="{number}" aria-pressed="{str(chosen).lower()}" aria-label="{label}" '
-        f'title="{label}"><i style="background-position: {place}"></i><span>{number}{note}</span></button>'
+        f"<button {choice_attributes(number, label, chosen, entry)}>"
+        f'<i style="background-position: {place}"></i><span>{number}{note}</span></button>'
     )
 
 
-def _known(answer: LayerReport, number: int) -> tuple[str, str]:
-    """What is known of a filter over many faces: in words, and as the note under its tile."""
-    if answer.known is None:
+def _known(report: LayerReport, number: int) -> tuple[str, str]:
+    """Whether a filter is dead or redundant over many faces: as text, and as the note under its tile."""
+    if report.known is None:
         return "", ""
-    if answer.known.dead[number]:
+    if report.known.dead[number]:
         return ", dead", '<small class="dead">dead</small>'
-    representative = int(answer.known.representative[number])
+    representative = int(report.known.representative[number])
     if representative == number:
         return "", ""
-    return f", redundant with {representative}", f"<small>= {representative}</small>"
+    return f", redundant with {representative} (r > 0.95)", f"<small>≈ {representative}</small>"
 
 
 # ------------------------------------------------------------------------------------------------ numbers
 
 
-def _numbers(answer: LayerReport, places: list[int], opened: int | None, other: LayerReport | None) -> tuple[str, dict]:
-    both = [answer.values] if other is None else [answer.values, other.values]
+def _numbers(report: LayerReport, places: list[int], opened: int | None, other: LayerReport | None) -> tuple[str, dict]:
+    entry = opened if opened in places else places[0]
+    both = [report.values] if other is None else [report.values, other.values]
     top = max(float(np.abs(values).max()) for values in both) or 1.0
-    draw = _class if answer.labels else _bar
+    draw = _class if report.labels else _bar
     signed = any(bool((values < 0).any()) for values in both)
-    rows = "".join(draw(answer, number, top, signed, number == opened, other) for number in places)
-    return rows, NOTHING | {"size": "classes" if answer.labels else "bars"}
+    rows = "".join(draw(report, number, top, signed, number == opened, number == entry, other) for number in places)
+    return rows, EMPTY | {"size": "classes" if report.labels else "bars"}
 
 
-def _bar(answer: LayerReport, number: int, top: float, signed: bool, chosen: bool, other: LayerReport | None) -> str:
-    """A column that rises from the foot, or from the middle of a layer with numbers below 0; the other's beside it."""
-    columns = [answer.values[number]] + ([] if other is None else [other.values[number]])
+def _bar(
+    report: LayerReport, number: int, top: float, signed: bool, chosen: bool, entry: bool, other: LayerReport | None
+) -> str:
+    """A column from the bottom, or from the middle where there are values below 0; the other face's beside it."""
+    columns = [report.values[number]] + ([] if other is None else [other.values[number]])
     wide = 100 / len(columns)
     drawn = ""
     for at, value in enumerate(columns):
@@ -163,16 +130,15 @@ def _bar(answer: LayerReport, number: int, top: float, signed: bool, chosen: boo
             f'<b class="{_sign(value)}" style="height:{share:.1f}%;bottom:{foot:.1f}%;left:{at * wide:.0f}%;'
             f'right:{100 - (at + 1) * wide:.0f}%{";opacity:.5" * at}"></b>'
         )
-    label = f"{answer.name(number)}: {columns[0]:.3g}" + f", the other face {columns[-1]:.3g}" * (other is not None)
-    return (
-        f'<button type="button" data-choice="{number}" aria-pressed="{str(chosen).lower()}" aria-label="{label}" '
-        f'title="{label}">{drawn}</button>'
-    )
+    label = f"{report.name(number)}: {columns[0]:.3g}" + f", the other face {columns[-1]:.3g}" * (other is not None)
+    return f"<button {choice_attributes(number, label, chosen, entry)}>{drawn}</button>"
 
 
-def _class(answer: LayerReport, number: int, top: float, signed: bool, chosen: bool, other: LayerReport | None) -> str:
-    """A row of an emotion's name, its bar and its number; the other face's below it, pale."""
-    values = [answer.values[number]] + ([] if other is None else [other.values[number]])
+def _class(
+    report: LayerReport, number: int, top: float, signed: bool, chosen: bool, entry: bool, other: LayerReport | None
+) -> str:
+    """A row of a class's name, its bar and its value; the other face's below it, pale."""
+    values = [report.values[number]] + ([] if other is None else [other.values[number]])
     high = 100 / len(values)
     drawn = ""
     for at, value in enumerate(values):
@@ -182,12 +148,12 @@ def _class(answer: LayerReport, number: int, top: float, signed: bool, chosen: b
             f'<b class="{_sign(value)}" style="left:{left:.1f}%;width:{share:.1f}%;top:{at * high:.0f}%;'
             f'bottom:{100 - (at + 1) * high:.0f}%{";opacity:.5" * at}"></b>'
         )
-    chance = answer.layer == "probabilities"
-    words = f"{values[0]:.1%}" if chance else f"{values[0]:+.2f}"
-    name = escape(answer.name(number))
+    is_share = report.layer == "probabilities"
+    text = f"{values[0]:.1%}" if is_share else f"{values[0]:+.2f}"
+    name = escape(report.name(number))
     return (
-        f'<button type="button" data-choice="{number}" aria-pressed="{str(chosen).lower()}" '
-        f'aria-label="{name}: {words}"><span>{name}</span><em>{drawn}</em><small>{words}</small></button>'
+        f"<button {choice_attributes(number, f'{name}: {text}', chosen, entry)}>"
+        f"<span>{name}</span><em>{drawn}</em><small>{text}</small></button>"
     )
 
 

@@ -1,4 +1,4 @@
-"""The Activations tab's foot: which filters of a network are redundant over many faces, and how many it needs."""
+"""The Activations tab's section on redundancy over many faces, and on pruning."""
 
 import functools
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from fer.app import static
 from fer.app.components import fold
 from fer.app.model_cache import load_network
 from fer.app.session import Session
@@ -15,80 +16,67 @@ from fer.features import redundancy
 from fer.features.redundancy import LayerRedundancy, Redundancy
 from fer.plotting import encode, training
 
-TITLE = "Report 1 says that fewer filters would do: how many can go?"
-UNMEASURED = "<p>Not measured for {0} yet: <code>python -m fer redundancy {0}</code> does it.</p>"
+TITLE = "Redundancy and pruning"
+NOT_MEASURED = "<p>Not available for {0}: its redundancy has not been measured.</p>"
 STRATEGY_TEXTS = {
-    "reconstruct": "the others reconstruct it by least squares",
-    "nearest": "the nearest other filter, rescaled, takes its place",
-    "mean": "its mean takes its place",
+    "reconstruct": "reconstruction: the rest is adjusted to reconstruct its output",
+    "nearest": "nearest substitution: the most correlated filter takes its place",
+    "mean": "mean ablation: its mean takes its place",
 }
 
-CSS = """
-p { margin: 0 0 10px; line-height: 1.5; color: var(--body-text-color); }
-.wide { overflow-x: auto; }
-ul { margin: 0 0 12px; padding-left: 20px; list-style: disc; line-height: 1.6; color: var(--body-text-color); }
-img { display: block; width: 560px; max-width: 100%; margin: 0 0 16px; }
-table { border-collapse: collapse; margin: 0 0 14px; font-size: var(--text-sm); color: var(--body-text-color);
-  font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 10px; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--border-color-primary); }
-th { font-weight: 600; color: var(--body-text-color-subdued); }
-th:first-child, td:first-child { text-align: left; }
-"""
 
-
-def sentence(layer: LayerRedundancy) -> str:
-    """A layer of the sheet in words."""
+def redundancy_text(layer: LayerRedundancy) -> str:
+    """A sentence on a layer."""
     row = layer.row()
     redundant, dead = (f"{row[key]:,}" if row[key] else "none" for key in ("redundant", "dead"))
     return (
-        f"Of {row['filters']:,}, {redundant} are redundant and {dead} never change; together they are as "
-        f"varied as {row['effective_rank']:.1f} that have nothing in common."
+        f"Of {row['filters']:,} filters, {redundant} redundant (r > 0.95), {dead} dead; effective rank "
+        f"{row['effective_rank']:.1f}."
     )
 
 
-def told(weights: Path, name: str) -> str:
-    """What is known of a network: how many filters can go, its layers, and all measured networks beside each other."""
+def render_redundancy(weights: Path, name: str) -> str:
+    """A model's pruning curves and its layers, and all measured models compared, as markup."""
     found = redundancy.load_redundancy(weights / name) if name else None
     if found is None:
-        return UNMEASURED.format(escape(str(name)))
+        return NOT_MEASURED.format(escape(str(name)))
     chain = load_network(weights, name)
-    parts = [f"{_answer(row)}{_bound(chain[row['layer']])}{_curve(json.dumps(row))}" for row in found.pruned]
+    parts = [f"{_pruning_text(row)}{_bound(chain[row['layer']])}{_curve(json.dumps(row))}" for row in found.pruned]
     return "".join([*parts, _table(found), _networks(weights)])
 
 
-def _answer(row: dict) -> str:
-    """How many of a layer's filters can go, each way, as sentences."""
+def _pruning_text(row: dict) -> str:
+    """How many of a layer's filters can be removed by each strategy, as sentences."""
     sentences = []
     for way, curve in row["strategies"].items():
         left = row["filters"] - curve["removable"]
         whole, one = curve["rows"][0], next(part for part in curve["rows"] if part["kept"] == left)
         low, high = one["ci95"]
         sentences.append(
-            f"<li><b>{curve['removable']:,} of the {row['filters']:,}</b> if {STRATEGY_TEXTS[way]} ({way}): "
+            f"<li><b>{curve['removable']:,} of the {row['filters']:,}</b> by {STRATEGY_TEXTS.get(way, way)}: "
             f"{whole['accuracy']:.1%} becomes {one['accuracy']:.1%} (n {one['n']:,}; {low:.1%} to {high:.1%})</li>"
         )
     return (
-        f"<p>Filters of <b>{escape(row['layer'])}</b> that were removed, without training anew, before half a point of "
-        f"accuracy on PublicTest was lost:</p><ul>{''.join(sentences)}</ul>"
+        f"<p>Filters of <b>{escape(row['layer'])}</b> that can be removed without fine-tuning before half a point of "
+        f"validation accuracy is lost:</p><ul>{''.join(sentences)}</ul>"
     )
 
 
 def _bound(module: nn.Module) -> str:
-    """Why a first convolution needs few filters."""
+    """The bound on the rank of a first convolution."""
     if not isinstance(module, nn.Conv2d) or module.in_channels > 1:
         return ""
     side = module.kernel_size[0]
     return (
-        f"<p>No wonder: a {side} x {side} filter mixes {side**2} copies of the grey face, each shifted a little. "
-        f"Before the activation, all {module.out_channels} maps are mixtures of those {side**2} pictures.</p>"
+        f"<p>Before the activation, the {module.out_channels} maps of {side}×{side} kernels on one channel are linear "
+        f"combinations of {side**2} shifted copies of the face.</p>"
     )
 
 
 @functools.lru_cache(maxsize=32)  # matplotlib is slow
 def _curve(row: str) -> str:
     drawn = encode.figure_url(training.pruning_curves(json.loads(row)))
-    return f'<img src="{drawn}" alt="Accuracy against the filters that are kept">'
+    return f'<img class="pruning" src="{drawn}" alt="Accuracy against the number of filters kept">'
 
 
 def _table(found: Redundancy) -> str:
@@ -98,18 +86,18 @@ def _table(found: Redundancy) -> str:
         for row in found.rows()
     )
     words = (
-        f"Over {found.faces:,} faces of PublicTest and all places of the maps. A filter is redundant if its "
-        "maps correlate above 0.95 with those of another one, dead if it never changes, always active if it is above 0 "
-        "everywhere. The effective rank says how many filters with nothing in common would be as varied."
+        f"Over {found.faces:,} validation faces and all positions of the maps. A filter is redundant with another if "
+        "their maps correlate above 0.95, dead if it is constant, always on if it is above 0 everywhere. The "
+        "effective rank is that of Roy and Vetterli (2007)."
     )
     head = "".join(
-        f"<th>{part}</th>" for part in ("layer", "filters", "redundant", "dead", "always active", "effective rank")
+        f"<th>{part}</th>" for part in ("layer", "filters", "redundant", "dead", "always on", "effective rank")
     )
     return f'<p>{words}</p><div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
 def _networks(weights: Path) -> str:
-    """Every measured network's activations as a line, for ReLU to be set against SELU; nothing for a single one."""
+    """The activation layers of every measured model as a row, to compare ReLU with SELU; nothing for a single one."""
     lines = []
     for name, found in redundancy.load_all(weights):
         chain = load_network(weights, name)
@@ -126,12 +114,13 @@ def _networks(weights: Path) -> str:
         return ""
     head = "".join(
         f"<th>{part}</th>"
-        for part in ("network", "activation", "filters", "redundant", "dead", "always active", "effective rank")
+        for part in ("model", "activation", "filters", "redundant", "dead", "always on", "effective rank")
     )
-    words = "The activation layers of all measured networks, in shares of their filters:"
+    words = "The activation layers of all measured models, as shares of their filters:"
     return f'<p>{words}</p><div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
-def section(shared: Session) -> None:
-    """Lays it out, closed, and follows the network."""
-    fold(shared, TITLE, partial(told, shared.weights), css_template=CSS, elem_id="repeats")
+def section(session: Session) -> None:
+    """Lays it out, closed, and follows the model."""
+    css = static.text("tabs.css", "activations.css")
+    fold(session, TITLE, partial(render_redundancy, session.weights), css_template=css, elem_id="repeats")

@@ -1,7 +1,7 @@
-"""What a visitor of the Activations tab has before them: a face, what a layer answers to it, and in which order.
+"""What a visitor of the Activations tab has before them: a face, a layer's activations, and their order.
 
-seen = see("cnn", "conv2d_1", face, NOBODY, weights=weights)
-places = placed(seen.answer, seen.other, LIKENESS)
+state = compute_state("cnn", "conv2d_1", face, NO_FACE, weights=weights)
+places = sort_filters(state.report, state.other, SIMILARITY)
 """
 
 import functools
@@ -12,93 +12,93 @@ import numpy as np
 import torch
 
 from fer.app.activations import grid
-from fer.app.activations.redundancy import sentence
+from fer.app.activations.redundancy import redundancy_text
 from fer.app.examples import example_face, example_name
 from fer.app.model_cache import load_network
 from fer.features import activations, layer_report, pruning, redundancy, similarity
 from fer.features.layer_report import LayerReport
 
-STRENGTH, LIKENESS = "by strength", "by likeness"
-ORDERS = ("by number", STRENGTH, LIKENESS)
-DIFFERENCE = "by difference"
-NOBODY = "nobody"  # beside the face
+NUMBER, MEAN, SIMILARITY = ORDERS = ("number", "mean activation", "similarity")
+DIFFERENCE = "difference"
+NO_FACE = "none"  # to compare with
 
 
 @dataclass(frozen=True)
 class ActivationState:
     """What a visitor has before them; kept in a `gr.State`."""
 
-    network: str
+    model: str
     face: np.ndarray  # uint8 (48, 48)
-    whose: str  # in words
-    answer: LayerReport
-    other: LayerReport | None = None  # to the example beside
-    beside: str = NOBODY
+    face_name: str
+    report: LayerReport
+    other: LayerReport | None = None  # of the example that the face is compared with
+    compared_with: str = NO_FACE
     live: bool = False  # the face is the webcam's
 
 
-def see(
-    network: str, layer: str | None, face: np.ndarray | None, beside: str, *, weights: Path, live: bool = False
+def compute_state(
+    model: str, layer: str | None, face: np.ndarray | None, compared_with: str, *, weights: Path, live: bool = False
 ) -> ActivationState:
-    """The answers of a layer to a face, or to an example where there is none, and to the example beside it, if any.
+    """A layer's activations for a face, or for an example where there is none, and for the example to compare with.
 
-    A layer that the network does not have gives way to the first one with weights.
+    Where the model has no such layer, its first one with weights is taken.
     """
-    chain, known = load_network(weights, network), measured(weights, network)
+    chain, known = load_network(weights, model), load_measured(weights, model)
     face = example_face() if face is None else face
     example = example_name(face)
-    whose = "Your webcam" if live else f"The {example} example" if example else "Your face"
+    name = "Your webcam" if live else f"The {example} example" if example else "Current face"
     if layer not in layer_report.list_steps(chain):
         layer = pruning.removable(chain)[0]
-    other = layer_report.layer_report(chain, layer, example_face(beside), known) if beside != NOBODY else None
-    return ActivationState(
-        network, face, whose, layer_report.layer_report(chain, layer, face, known), other, beside, live
-    )
+    report = layer_report.layer_report(chain, layer, face, known)
+    other = None
+    if compared_with != NO_FACE:
+        other = layer_report.layer_report(chain, layer, example_face(compared_with), known)
+    return ActivationState(model, face, name, report, other, compared_with, live)
 
 
-def measured(weights: Path, network: str) -> redundancy.Redundancy | None:
-    """What is known of a network over many faces; read again when its file changes."""
-    file = weights / network / redundancy.FILE
-    return _measured(weights / network, file.stat().st_mtime_ns) if file.is_file() else None
+def load_measured(weights: Path, model: str) -> redundancy.Redundancy | None:
+    """What was measured of a model over many faces; read again when its file changes."""
+    file = weights / model / redundancy.FILE
+    return _load(weights / model, file.stat().st_mtime_ns) if file.is_file() else None
 
 
 @functools.lru_cache(maxsize=16)
-def _measured(folder: Path, changed: int) -> redundancy.Redundancy | None:
+def _load(folder: Path, changed: int) -> redundancy.Redundancy | None:
     return redundancy.load_redundancy(folder)
 
 
-def placed(answer: LayerReport, other: LayerReport | None, order: str) -> list[int]:
-    """The filters in the order asked for; of many neurons, and of pairs, only the first."""
-    values = torch.from_numpy(answer.values)
+def sort_filters(report: LayerReport, other: LayerReport | None, order: str) -> list[int]:
+    """The filters in an order of ORDERS, or by DIFFERENCE; of many neurons, and of pairs, only the first."""
+    values = torch.from_numpy(report.values)
     strength = activations.mean_activation(values)
     if order == DIFFERENCE and other is not None:
         ranked = (-similarity.map_differences(values, torch.from_numpy(other.values))).argsort(stable=True).tolist()
-    elif order == LIKENESS and answer.known is not None:
-        ranked = answer.known.order.tolist()
-    elif order == LIKENESS and (alike := answer.alike()) is not None:
-        ranked = similarity.seriate(torch.from_numpy(alike), int(strength.argmax()))
-    elif order == STRENGTH:
+    elif order == SIMILARITY and report.known is not None:
+        ranked = report.known.order.tolist()
+    elif order == SIMILARITY and (correlations := report.alike()) is not None:
+        ranked = similarity.seriate(torch.from_numpy(correlations), int(strength.argmax()))
+    elif order == MEAN:
         ranked = (-strength).argsort(stable=True).tolist()
     else:
         ranked = list(range(len(values)))
-    if answer.values.ndim == 3:
+    if report.values.ndim == 3:
         return ranked if other is None else ranked[: grid.MOST_PAIRS]
     strongest = set((-strength).argsort(stable=True)[: grid.MOST_BARS].tolist())
     return [number for number in ranked if number in strongest]
 
 
-def status(seen: ActivationState, places: list[int]) -> str:
-    """What the sheet shows, in words of ours: names of layers hold no markup, being those of the registry."""
-    answer, count = seen.answer, len(seen.answer.values)
-    words = []
+def status_text(state: ActivationState, places: list[int]) -> str:
+    """What the sheet shows, as markup: names of layers hold none, being those of the registry."""
+    report, count = state.report, len(state.report.values)
+    sentences = []
     if len(places) < count:
-        most = "that differ most" if answer.values.ndim == 3 else "strongest"
-        words.append(f"The {len(places)} {most} of {count:,} are shown.")
-    if seen.other is not None:
-        mine, theirs = ("Left", "right") if answer.values.ndim == 3 else ("Dark", "pale")
-        words.append(f"{mine}: {seen.whose[0].lower()}{seen.whose[1:]}; {theirs}: the {seen.beside} example.")
-    if answer.known is not None and count > 1 and not answer.labels:
-        words.append(sentence(answer.known))
-    elif answer.values.ndim == 3 and count > 1:
-        words.append(f"On this face, {len(answer.redundant()) or 'none'} of {count} are redundant.")
-    return " ".join(words)
+        most = "most different" if report.values.ndim == 3 else "strongest"
+        sentences.append(f"The {len(places)} {most} of {count:,} are shown.")
+    if state.other is not None:
+        mine, theirs = ("Left", "right") if report.values.ndim == 3 else ("Dark", "pale")
+        sentences.append(f"{mine}: {state.face_name.lower()}; {theirs}: the {state.compared_with} example.")
+    if report.known is not None and count > 1 and not report.labels:
+        sentences.append(redundancy_text(report.known))
+    elif report.values.ndim == 3 and count > 1:
+        sentences.append(f"On this face, {len(report.redundant()) or 'none'} of {count} are redundant (r > 0.95).")
+    return " ".join(sentences)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer.app.components import class_bars
+from fer.app.components import choice_attributes, class_bars
 from fer.data import dataset, fer2013
 from fer.data.ferplus import VOTES
 from fer.data.image_folder import LabelledFaces
@@ -92,8 +92,7 @@ def _button(found: Predictions, row: int, face: Tensor, place: int, pressed: boo
     confidence = found.probabilities[row].max().item()
     label = escape(f"Face {found.face[row]}, true {truth}, predicted {predicted}, {confidence:.0%}")
     return (
-        f'<button type="button" data-choice="{place}" tabindex="{0 if entry else -1}" title="{label}" '
-        f'aria-label="{label}" aria-pressed="{str(pressed).lower()}">'
+        f"<button {choice_attributes(place, label, pressed, entry)}>"
         f'<img src="{encode.data_url(face.numpy())}" alt="" loading="lazy">{confidence:.0%}</button>'
     )
 

@@ -9,6 +9,8 @@ from html import escape
 
 from torch import Tensor
 
+from fer.app.components import choice_attributes
+
 COUNTS, BY_TRUE, BY_PREDICTED = NORMALIZE = ("counts", "true", "pred")
 
 # Report 2's table: what each class was most often predicted as by mistake.
@@ -106,9 +108,8 @@ def _button(cell: Cell, number: int, pressed: bool, entry: bool) -> str:
     label = escape(cell.label)
     small = f"<small>{cell.small}</small>" if cell.small else ""
     return (
-        f'<td><button type="button" class="{"right" if cell.good else "wrong"}" style="--share:{cell.strength:.3f}" '
-        f'data-choice="{number}" tabindex="{0 if entry else -1}" title="{label}" aria-label="{label}" '
-        f'aria-pressed="{str(pressed).lower()}"><b>{cell.large}</b>{small}</button></td>'
+        f'<td><button class="{"right" if cell.good else "wrong"}" style="--share:{cell.strength:.3f}" '
+        f"{choice_attributes(number, label, pressed, entry)}><b>{cell.large}</b>{small}</button></td>"
     )
 
 

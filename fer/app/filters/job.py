@@ -1,9 +1,9 @@
-"""What a visitor asks of an ascent, checked, and what has come of it so far.
+"""Feature visualisation as the Filters tab and the API run it: a checked request -> states, step by step.
 
-asked = growing.ask(weights, "compact", "conv2d_3", "0-15", "clear", 48, 0)
-growing.kept(asked, weights)      # a Grown out of the atlas, at once; None where that has no such pictures
-for grown in growing.grow(asked, weights):
-    ...  # a Grown after every few steps, the first before any
+request = make_request(weights, "compact", "conv2d_3", "0-15", "clear", 48, 0)
+load_precomputed(request, weights)      # a VisualizationState at once; None where there are no such images
+for state in run(request, weights):
+    ...  # a VisualizationState after every few steps, the first before any
 """
 
 import time
@@ -22,14 +22,14 @@ from fer.features import atlas, receptive_field, visualization
 from fer.features.presets import PRESETS, preset_with
 from fer.models.checkpoint import FERModel
 
-MOST = 128  # steps that a visitor may ask for
-TURN = 120  # seconds that one ascent may take, where others may be waiting
-BUDGET = 0.1  # how far from a face, as a root mean square of its pixels in 0..1
+MAX_STEPS = 128
+MAX_SECONDS = 120  # for one run, as others may be waiting
+BUDGET = 0.1  # maximal perturbation of a face, the root mean square over its pixels in 0..1
 
 
 @dataclass(frozen=True)
 class VisualizationRequest:
-    """What is to be grown. The same again gives the same pictures."""
+    """Which filters to visualise, and how. The same request gives the same images."""
 
     network: str
     layer: str
@@ -37,19 +37,19 @@ class VisualizationRequest:
     preset: str
     steps: int
     seed: int
-    face: np.ndarray | None = None  # uint8 (48, 48): what it starts from, in place of grey with noise
+    face: np.ndarray | None = None  # the initial image, uint8 (48, 48), in place of grey with noise
     budget: float = BUDGET
-    parts: tuple[tuple[str, str], ...] = ()  # parts of the preset that are exchanged, and for what
+    parts: tuple[tuple[str, str], ...] = ()  # parts of the preset that are replaced, and by what
 
 
 @dataclass
 class JobToken:
-    """Which of a visitor's ascents is wanted; the one object of a session that its handlers share while they work.
+    """Which of a visitor's runs is current; the one object of a session that its handlers share while they work.
 
-    Gradio's own way to end one waits for it, takes a Start meanwhile for the same that still runs, and drops it.
+    Gradio's own cancelling waits for the run to end, takes another one meanwhile for the same, and drops it.
     """
 
-    wanted: int = 0  # its number, 0 for none
+    wanted: int = 0  # the current run's number, 0 for none
     begun: int = 0
 
     def begin(self) -> None:
@@ -62,20 +62,21 @@ class JobToken:
 
 @dataclass(frozen=True)
 class VisualizationState:
-    """What an ascent has come to; kept in a `gr.State`."""
+    """How far a run has come; kept in a `gr.State`."""
 
-    asked: VisualizationRequest
+    request: VisualizationRequest
     names: tuple[str, ...]  # of the filters, or of the classes
     images: np.ndarray  # (N, S, S) in 0..1
     dead: tuple[bool, ...]
-    history: tuple[tuple[int, tuple[float, ...]], ...]  # a step and its N ascent values, one entry a frame
-    best: tuple[float | None, ...]  # what real faces get out of each filter at most, where that is known
-    of_atlas: bool = False  # not grown now but once for all
-    late: bool = False  # it was ended before its last step, as `TURN` seconds were over
+    history: tuple[tuple[int, tuple[float, ...]], ...]  # a step and its N activations, one entry a snapshot
+    best: tuple[float | None, ...]  # each filter's maximum over real faces, where it is known
+    precomputed: bool = False
+    timed_out: bool = False  # ended before its last step, after MAX_SECONDS
+    seconds_left: float | None = None
 
     @property
-    def beyond(self) -> float | None:
-        """How many times as much as its best real face the middle one of the pictures gets; None: not known."""
+    def ratio_to_best(self) -> float | None:
+        """The median over the images of activation / maximum over real faces; None where that is not known."""
         ratios = sorted(value / best for value, best in zip(self.values, self.best, strict=True) if best and best > 0)
         return ratios[len(ratios) // 2] if ratios else None
 
@@ -85,52 +86,59 @@ class VisualizationState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of itself."""
-        return self.late or self.step == self.asked.steps
+        return self.timed_out or self.step == self.request.steps
 
     @property
     def values(self) -> tuple[float, ...]:
+        """The activations (N,)."""
         return self.history[-1][1]
 
 
-def status(grown: VisualizationState, stopped: bool = False) -> str:
-    """How far it is, in words of ours: names of networks and layers hold no markup, being those of the registry."""
-    asked, at_end = grown.asked, grown.step == grown.asked.steps
-    place = f"{asked.layer} of {asked.network}, step {grown.step} of {asked.steps}"
-    late = f", ended: {TURN} seconds were over, and others may be waiting" if grown.late else ""
-    place += ", from the atlas" if grown.of_atlas else ", done" if at_end else late or ", stopped" * stopped
-    gone = sum(grown.dead)
-    place += f"; {gone} dead: no gradient from the start" if gone else ""
-    return place + "." + _beyond(grown)
+def status(state: VisualizationState, stopped: bool = False) -> str:
+    """How far it is, as markup: names of models and layers hold none, being those of the registry."""
+    request = state.request
+    what = f"{request.layer} of {request.network}"
+    if state.precomputed:
+        place = f"{what}, precomputed"
+    elif state.timed_out:
+        place = f"{what}, step {state.step} of {request.steps}, ended after {MAX_SECONDS} seconds"
+    elif state.ended:
+        place = f"{what}, {request.steps} steps, done"
+    elif stopped:
+        place = f"{what}, step {state.step} of {request.steps}, stopped"
+    else:
+        left = "" if state.seconds_left is None else f", about {max(1, round(state.seconds_left))} s left"
+        return f"{what}, step {state.step} of {request.steps}{left}."
+    dead = sum(state.dead)
+    return place + (f"; {dead} dead (no gradient)" if dead else "") + "." + _ratio_text(state)
 
 
-def _beyond(grown: VisualizationState) -> str:
-    """How far beyond what real faces get it has come, where that is known."""
-    if not grown.beyond:
+def _ratio_text(state: VisualizationState) -> str:
+    """The activations beside those of real faces, where these are known and the optimisation has begun to work."""
+    ratio = state.ratio_to_best
+    if ratio is None or ratio < 0.05:
         return ""
-    if len(grown.names) == 1:
-        return f" It gets {grown.beyond:.1f} times what its best real face gets."
-    return f" Half of them get {grown.beyond:.1f} times what their best real face gets, or more."
+    return f" {'Median ' if len(state.names) > 1 else ''}{ratio:.1f}× the strongest test face."
 
 
-def ask(
+def make_request(
     weights: Path, network: str, layer: str, filters: str, preset: str, steps: float, seed: float, **more
 ) -> VisualizationRequest:
-    """The visitor's choices as they come from the page; raises gr.Error, in a sentence, for what cannot be grown."""
+    """The choices as they come from the page, checked. Raises gr.Error, in a sentence, for what is not there."""
     load_network(weights, network)
-    if preset not in PRESETS or not _whole(steps, 1, MOST) or not _whole(seed, 0, 2**31):
-        raise user_error(f"Choose a preset, 1 to {MOST} steps and a seed of 0 or more.")
+    if preset not in PRESETS or not _whole(steps, 1, MAX_STEPS) or not _whole(seed, 0, 2**31):
+        raise user_error(f"Choose a preset, 1 to {MAX_STEPS} steps and a seed of 0 or more.")
     try:
         preset_with(preset, **dict(more.get("parts", ())))
     except (ValueError, KeyError) as error:
-        raise user_error(f"There is no such part of an ascent: {error}.") from None
+        raise user_error(f"There is no such part of a preset: {error}.") from None
     budget = more.get("budget", BUDGET)
     if not isinstance(budget, int | float) or not 0 < budget <= 1:
-        raise user_error("A face can be changed by more than 0 and at most 1.")
+        raise user_error("The maximal perturbation is more than 0 and at most 1.")
     try:
         numbers = tuple(visualization.parse_filters(str(filters)))
     except ValueError as error:
-        raise user_error(f"This cannot be climbed: {error}.") from None
+        raise user_error(f"No such filter: {error}.") from None
     return VisualizationRequest(network, layer, numbers, preset, int(steps), int(seed), **more)
 
 
@@ -138,73 +146,77 @@ def _whole(number: object, least: int, most: int) -> bool:
     return isinstance(number, int | float) and least <= number <= most and number == int(number)
 
 
-def grow(asked: VisualizationRequest, weights: Path) -> Iterator[VisualizationState]:
-    """Frame by frame; the first comes before the first step, so that noise is seen. Raises gr.Error at the first."""
-    chain, history, ends = load_network(weights, asked.network), (), time.monotonic() + TURN
+def run(request: VisualizationRequest, weights: Path) -> Iterator[VisualizationState]:
+    """A state after every few steps, the first before any step. Raises gr.Error before that."""
+    chain, history, began = load_network(weights, request.network), (), time.monotonic()
     try:
-        visualization.check_filters(chain, asked.layer, asked.filters)
+        visualization.check_filters(chain, request.layer, request.filters)
     except ValueError as error:
-        raise user_error(f"This cannot be climbed: {error}.") from None
-    names, best = _names(chain, asked), _best(asked, weights)
-    for step, images, values, dead in _climb(asked, weights):
+        raise user_error(f"No such filter: {error}.") from None
+    names, best = _names(chain, request), _best(request, weights)
+    for step, images, values, dead in _visualize(request, weights):
         history += ((step, tuple(values.tolist())),)
-        late = step < asked.steps and time.monotonic() > ends
-        yield VisualizationState(asked, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best, late=late)
-        if late:
+        timed_out = step < request.steps and time.monotonic() - began > MAX_SECONDS
+        left = (time.monotonic() - began) / step * (request.steps - step) if step else None
+        yield VisualizationState(
+            request, names, images[:, 0].numpy(), tuple(dead.tolist()), history, best, timed_out=timed_out,
+            seconds_left=left,
+        )  # fmt: skip
+        if timed_out:
             return
 
 
-@on_gpu(duration=lambda asked, weights: 10 + len(asked.filters) * asked.steps // 500)
-def _climb(asked: VisualizationRequest, weights: Path) -> Iterator[visualization.Snapshot]:
-    start = None if asked.face is None else torch.tensor(asked.face)[None, None].float() / 255
-    options = {"seed": asked.seed, "steps": asked.steps, "start": start, "budget": asked.budget}
-    preset = preset_with(asked.preset, **dict(asked.parts))
+@on_gpu(duration=lambda request, weights: 10 + len(request.filters) * request.steps // 500)
+def _visualize(request: VisualizationRequest, weights: Path) -> Iterator[visualization.Snapshot]:
+    start = None if request.face is None else torch.tensor(request.face)[None, None].float() / 255
+    options = {"seed": request.seed, "steps": request.steps, "start": start, "budget": request.budget}
+    preset = preset_with(request.preset, **dict(request.parts))
     yield from visualization.visualize(
-        placed(load_network(weights, asked.network)), asked.layer, asked.filters, preset, **options
+        placed(load_network(weights, request.network)), request.layer, request.filters, preset, **options
     )
 
 
-def kept(asked: VisualizationRequest, weights: Path) -> VisualizationState | None:
-    """The pictures out of the atlas, where that was made just as is asked and of these very weights."""
-    plain = (asked.preset, asked.steps, asked.seed, asked.face, asked.parts) == (
+def load_precomputed(request: VisualizationRequest, weights: Path) -> VisualizationState | None:
+    """The precomputed images, where they were made with these settings and these very weights; else None."""
+    plain = (request.preset, request.steps, request.seed, request.face, request.parts) == (
         atlas.PRESET, atlas.STEPS, atlas.SEED, None, (),
     )  # fmt: skip
-    layer = atlas.load_layer(weights / asked.network, asked.layer) if plain else None
-    if layer is None or max(asked.filters) >= len(layer.values):
+    layer = atlas.load_layer(weights / request.network, request.layer) if plain else None
+    if layer is None or max(request.filters) >= len(layer.values):
         return None
-    chosen, steps = list(asked.filters), (*range(0, atlas.STEPS, atlas.SNAPSHOT_EVERY), atlas.STEPS)
+    chosen, steps = list(request.filters), (*range(0, atlas.STEPS, atlas.SNAPSHOT_EVERY), atlas.STEPS)
     return VisualizationState(
-        asked,
-        _names(load_network(weights, asked.network), asked),
+        request,
+        _names(load_network(weights, request.network), request),
         layer.images[chosen].astype(np.float32) / 255,
         tuple(layer.dead[chosen].tolist()),
         tuple((step, tuple(values)) for step, values in zip(steps, layer.curves[chosen].T.tolist(), strict=True)),
-        _best(asked, weights),
-        of_atlas=True,
+        _best(request, weights),
+        precomputed=True,
     )
 
 
-def _best(asked: VisualizationRequest, weights: Path) -> tuple[float | None, ...]:
-    """Known of one neuron's answers only: what a preset adds up over a map cannot be set beside them."""
-    chain = load_network(weights, asked.network)
-    summed = asked.preset != atlas.PRESET or "objective" in dict(asked.parts)
-    if summed and asked.layer != receptive_field.last_layer(chain):
-        return (None,) * len(asked.filters)
-    return best(weights, asked.network, chain, asked.layer, asked.filters)
+def _best(request: VisualizationRequest, weights: Path) -> tuple[float | None, ...]:
+    """Known of single activations only: the sum over a map, an objective of some presets, is no such thing."""
+    chain = load_network(weights, request.network)
+    summed = request.preset != atlas.PRESET or "objective" in dict(request.parts)
+    if summed and request.layer != receptive_field.last_layer(chain):
+        return (None,) * len(request.filters)
+    return best(weights, request.network, chain, request.layer, request.filters)
 
 
-def _names(chain: FERModel, asked: VisualizationRequest) -> tuple[str, ...]:
-    last = asked.layer == receptive_field.last_layer(chain)
-    return tuple(chain.labels[number] if last else f"filter {number}" for number in asked.filters)
+def _names(chain: FERModel, request: VisualizationRequest) -> tuple[str, ...]:
+    last = request.layer == receptive_field.last_layer(chain)
+    return tuple(chain.labels[number] if last else f"filter {number}" for number in request.filters)
 
 
-def alone(grown: VisualizationState, index: int, seed: int) -> VisualizationRequest:
-    """One of the filters again, as far as it has come, from another seed."""
-    return replace(grown.asked, filters=(grown.asked.filters[index],), steps=max(grown.step, 1), seed=seed)
+def single_filter(state: VisualizationState, index: int, seed: int) -> VisualizationRequest:
+    """The request for one of the filters, for as many steps, with another seed."""
+    return replace(state.request, filters=(state.request.filters[index],), steps=max(state.step, 1), seed=seed)
 
 
 def best(weights: Path, network: str, chain: FERModel, layer: str, numbers: Sequence[int]) -> tuple[float | None, ...]:
-    """The highest answers to any real face: a class's on both test splits, a filter's on PublicTest."""
+    """The maxima over real faces: of a class over both test splits, of a filter over PublicTest."""
     if layer == receptive_field.last_layer(chain):
         return tuple(best_logit(weights / network, number) for number in numbers)
     kept = atlas.load_layer(weights / network, layer)
@@ -214,7 +226,7 @@ def best(weights: Path, network: str, chain: FERModel, layer: str, numbers: Sequ
 
 
 def best_logit(folder: Path, number: int) -> float | None:
-    """The highest logit of a class among all real faces whose answers are kept; None where there are none."""
+    """The highest logit of a class over all faces whose predictions are kept; None where there are none."""
     found = []
     for split in ("PublicTest", "PrivateTest"):
         try:

@@ -1,68 +1,109 @@
-"""The sheet of the Filters tab: what has grown so far, or what the atlas has, as one composed picture with buttons."""
+"""The Filters tab's sheet: the images of all filters as one picture with a button for each; and the card of one.
 
-from pathlib import Path
+Values reach the browser through `${value}` only, escaped here; see `app/predict/view.py` for why.
+"""
+
+from collections.abc import Sequence
+from html import escape
 
 import gradio as gr
 import numpy as np
 
-from fer.app.filters import card as filters_card
+from fer.app.components import choice_attributes
 from fer.app.filters import job
-from fer.app.filters.job import JobToken, VisualizationState
-from fer.app.filters.view import buttons
+from fer.app.filters.job import VisualizationState
 from fer.plotting import encode, maps
 
-COLUMNS = 16  # of the composed picture; the page flows the tiles as it has room
+COLUMNS = 16  # of the picture; the page flows the tiles as it has room
 SMALL = 64  # from so many tiles on, they are drawn small
-ORDERS = ("by number", "by ascent value")
+BY_NUMBER, BY_ACTIVATION = ORDERS = ("by number", "by activation")
 
-NOTHING = {"value": "", "status": "", "picture": "", "size": "", "columns": 1, "rows": 1}
+EMPTY = {"value": "", "status": "", "progress": "", "picture": "", "size": "", "columns": 1, "rows": 1}
 
 
-def view(
-    grown: VisualizationState | None, order: str, opened: int | None = None, stopped: bool = False, told: str = ""
+def render_sheet(
+    state: VisualizationState | None, order: str, opened: int | None = None, stopped: bool = False, message: str = ""
 ) -> gr.HTML:
-    """The composed picture with its buttons; without one, what is told in its place.
+    """The picture with its buttons; without a state, the message.
 
     Always with all of its properties: Gradio drops those that an update leaves out where the tab is not drawn yet.
     """
-    if grown is None:
-        return gr.HTML(**NOTHING | {"status": told})
-    count, side = len(grown.names), grown.images.shape[-1]
-    places = sorted(range(count), key=lambda index: -grown.values[index] if order == ORDERS[1] else index)
+    if state is None:
+        return gr.HTML(**EMPTY | {"status": message})
+    count, side = len(state.names), state.images.shape[-1]
+    places = sorted(range(count), key=lambda index: -state.values[index] if order == BY_ACTIVATION else index)
     # At three pixels for one, a browser's rounding at a tile's edge is too little to see.
-    sheet = maps.tile_images(grown.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
+    sheet = maps.tile_images(state.images[places], COLUMNS, scale=max(1, 144 // side) if count < SMALL else 1, gap=0)
+    rows, columns = -(-count // COLUMNS), min(COLUMNS, count)
+    running = not (state.precomputed or state.ended or stopped)
     return gr.HTML(
-        _buttons(grown, places, opened),
-        status=job.status(grown, stopped),
+        tiles(places, state.names, state.values, state.dead, (rows, columns), opened),
+        status=job.status(state, stopped),
+        progress=f"{state.step / state.request.steps:.0%}" if running else "",
         picture=encode.data_url(sheet, longest=8000),
         size="small" if count >= SMALL else "",
-        columns=min(COLUMNS, count),
-        rows=-(-count // COLUMNS),
+        columns=columns,
+        rows=rows,
     )
 
 
-def _buttons(grown: VisualizationState, places: list[int], opened: int | None) -> str:
-    count = len(places)
-    shape = (-(-count // COLUMNS), min(COLUMNS, count))
-    return buttons(places, grown.names, grown.values, grown.dead, shape, opened)
+def tiles(
+    order: Sequence[int], names: Sequence[str], values: Sequence[float], dead: Sequence[bool], shape: tuple[int, int],
+    opened: int | None = None,
+) -> str:  # fmt: skip
+    """A button for every tile in the order of the picture, whose tiles lie in `shape`'s rows and columns.
 
-
-def settle(
-    grown: VisualizationState | None, order: str, opened: int | None, face: np.ndarray | None, *,
-    stopped: bool = False, weights: Path,
-) -> tuple[gr.HTML, str]:  # fmt: skip
-    """The sheet and, where one was opened meanwhile, the card, once nothing changes any more."""
-    card = "" if grown is None or opened is None else filters_card.card(grown, opened, face, weights)
-    return view(grown, order, opened, stopped), card
-
-
-def rest(turn: JobToken, grown: VisualizationState | None, *seen, weights: Path) -> tuple:
-    """The same after an ascent or a Stop, which leaves a card that was opened meanwhile.
-
-    What follows an ascent that another one took the place of changes nothing.
+    A button chooses the tile's own number, whatever its place; one of them is the sheet's tab stop.
     """
-    stopped = not turn.wanted
-    if not (stopped or grown and grown.ended):
-        return gr.skip(), gr.skip()
-    sheet, card = settle(grown, *seen, stopped=stopped, weights=weights)
-    return sheet, card or gr.skip()
+    entry = order[0] if opened is None else opened
+    return "".join(
+        _tile(
+            index, escape(names[index]), values[index], dead[index], _place(at, *shape), index == opened, index == entry
+        )
+        for at, index in enumerate(order)
+    )
+
+
+def _place(at: int, rows: int, columns: int) -> str:
+    """Where a tile lies in the picture, as CSS counts a background's position."""
+    down, across = divmod(at, columns)
+    return f"{across / max(columns - 1, 1):.4%} {down / max(rows - 1, 1):.4%}"
+
+
+def _tile(index: int, name: str, value: float, dead: bool, place: str, pressed: bool, entry: bool) -> str:
+    label = f"{name}, activation {value:.2f}{', dead' if dead else ''}"
+    shown = '<small class="dead">dead</small>' if dead else f"<small>{value:.1f}</small>"
+    return (
+        f"<button {choice_attributes(index, label, pressed, entry)}>"
+        f'<i style="background-position: {place}"></i>'
+        f"<span>{name.removeprefix('filter ')}{shown}</span></button>"
+    )
+
+
+def render_card(
+    title: str, pictures: dict[str, np.ndarray], facts: dict[str, str], curve: str, link: str | None = None
+) -> str:
+    """One filter enlarged, with what is known of it, as markup.
+
+    pictures: by caption, (H, W) of floats, stretched to black and white, or RGB (H, W, 3) uint8. facts: by name.
+    curve: the address of the activation's curve. link: that of the card itself.
+    """
+    figures = "".join(
+        f'<figure><img src="{_data_url(picture)}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption>'
+        "</figure>"
+        for caption, picture in pictures.items()
+    )
+    figures += f'<figure class="curve"><img src="{curve}" alt="Activation at each step"></figure>'
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    if link:
+        rows += f'<dt>Link</dt><dd><a href="{escape(link)}">This image, from the same seed</a></dd>'
+    return (
+        f'<section class="card" aria-label="{escape(title)}"><h3>{escape(title)}</h3>{figures}<dl>{rows}</dl></section>'
+    )
+
+
+def _data_url(picture: np.ndarray) -> str:
+    if picture.ndim == 3:
+        scale = max(1, 192 // picture.shape[0])  # JPEG would smear single pixels
+        return encode.data_url(picture.repeat(scale, 0).repeat(scale, 1))
+    return encode.data_url(maps.tile_images(picture[None], 1, gap=0))

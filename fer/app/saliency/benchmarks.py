@@ -1,44 +1,41 @@
-"""The Saliency tab's foot: what was measured of a network's maps over many faces, by method and by emotion."""
+"""The Saliency tab's sections over many faces: mean saliency by class, and the benchmark of the methods."""
 
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from fer.app.saliency import view
+from fer.app.saliency import method_menu, view
 from fer.attribution import benchmark, faithfulness, region_benchmark
 from fer.attribution.face_regions import BOXES
 from fer.attribution.region_benchmark import RegionAttribution
 from fer.plotting import encode
 
-DRAWING = view.Drawing(common=True)
-NOTHING = (
-    '<div class="empty">Not measured for {name} with these weights: '
-    "<code>python -m fer {command} {name}</code> does it.</div>"
-)
+DRAWING = view.Drawing(shared_scale=True)
+NOT_MEASURED = '<div class="empty">Not available for {name}: it has not been measured.</div>'
 
 
-def looks(weights: Path, name: str) -> str:
-    """Report 2's claim answered, the parts of the face, and each emotion's mean map over the mean face."""
+def mean_saliency(weights: Path, name: str) -> str:
+    """Report 2's claim tested, the attribution by face region, and each class's mean map over the mean face."""
     look = region_benchmark.load_region_attribution(weights / name)
     if look is None:
-        return NOTHING.format(name=escape(name), command="benchmark-regions")
+        return NOT_MEASURED.format(name=escape(name))
     words = (
-        f"Integrated gradients of its answers to {look.counts.sum()} faces of PublicTest. The bars say how many times "
-        "as much lies in each part of the face as its area alone would have; the tick is 1, chance."
+        f"Integrated Gradients for the predictions on {look.counts.sum()} validation faces. The bars are each region's "
+        "share of the attribution divided by its share of the area; the tick is 1, chance."
     )
     told = f"<div><p>{region_benchmark.claim_sentence(look)}</p><p>{words}</p>{_density(look)}</div>"
     return f'<div class="beside">{_parts(look)}{told}</div>{_faces(look)}'
 
 
 def _parts(look: RegionAttribution) -> str:
-    """The parts, drawn on the mean face."""
+    """The regions, drawn on the mean face."""
     boxes = "".join(
         f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"><title>{part}</title></rect>'
         for part, areas in BOXES.items()
         for top, bottom, left, right in areas
     )
     drawing = f'<svg viewBox="0 0 48 48" aria-hidden="true">{boxes}</svg>'
-    face = f'<img src="{encode.data_url(look.face, lossless=True)}" alt="The mean face and its parts">'
+    face = f'<img src="{encode.data_url(look.face, lossless=True)}" alt="The mean face and its regions">'
     caption = "<figcaption>Eyes, brows, mouth, nose and cheeks</figcaption>"
     return f'<figure><div class="face">{face}{drawing}</div>{caption}</figure>'
 
@@ -51,16 +48,16 @@ def _density(look: RegionAttribution) -> str:
 
 
 def _faces(look: RegionAttribution) -> str:
-    """Each emotion's mean maps, of right and of wrong answers, over the mean face, all on one scale, without grain."""
+    """Each class's mean maps, of correct and of misclassified faces, over the mean face, all on one scale."""
     scale = DRAWING.scale(*look.maps.reshape(-1, 48, 48))
     return "".join(
         f"<p><b>{kind}</b></p>" + view.figures("all", *_figures(look, place, scale))
-        for place, kind in enumerate(("Faces read right", "Faces read wrong: why it gave its wrong answers"))
+        for place, kind in enumerate(("Correct", "Misclassified: maps for the wrong prediction"))
     )
 
 
 def _figures(look: RegionAttribution, place: int, scale: float) -> Iterator[str]:
-    """A figure an emotion that has such faces."""
+    """A figure for each class that has such faces."""
     for row, label_maps, counts in zip(look.rows(), look.maps, look.counts, strict=True):
         if counts[place]:
             most = sorted(BOXES, key=lambda part, row=row: -row[part])[:2]
@@ -69,15 +66,15 @@ def _figures(look: RegionAttribution, place: int, scale: float) -> Iterator[str]
             yield view.figure(DRAWING.of(look.face, label_maps[place], scale), caption, row["label"])
 
 
-def ranking(weights: Path, name: str) -> str:
-    """Every method's and control's mean region correlation as bars, and what is left once the last layer forgets."""
+def method_benchmark(weights: Path, name: str) -> str:
+    """Every method's mean scores over many faces, and its rank correlation after parameter randomisation."""
     rows = benchmark.load_benchmark(weights / name)
     if not rows:
-        return NOTHING.format(name=escape(name), command="benchmark-saliency")
+        return NOT_MEASURED.format(name=escape(name))
     words = (
-        f"Means over {rows[0]['n']} faces of PublicTest, maps that know nothing of the network in grey. The bar is "
-        "the region correlation, the tick the fidelity. In brackets: how much the maps still rank the pixels alike "
-        "once the network's last layer has forgotten what it learnt; those marked red do not depend on it."
+        f"Means over {rows[0]['n']} validation faces, model-independent baselines in grey. Bar: perturbation "
+        "correlation; tick: 1 − normalised infidelity. In brackets: rank correlation of the maps before and after the "
+        "last layer is re-initialised; methods marked red fail parameter randomisation."
     )
     bars = "".join(
         view.bar(
@@ -94,6 +91,6 @@ def ranking(weights: Path, name: str) -> str:
 def _named(row: dict) -> str:
     left = row.get("randomization_rank_corr")
     if left is None:
-        return escape(row["method"])
-    text = f"{escape(row['method'])} ({left:.2f})"
+        return escape(method_menu.name(row["method"]))
+    text = f"{escape(method_menu.name(row['method']))} ({left:.2f})"
     return f'<span class="badge">{text}</span>' if left > faithfulness.INSENSITIVE_CORRELATION else text

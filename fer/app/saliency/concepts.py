@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 import torch
 
+from fer.app import static
 from fer.app.errors import user_error
 from fer.app.events import QUIET, on_face_change, on_model_change
 from fer.app.model_cache import load_network
@@ -38,7 +39,13 @@ def section(session: Session) -> None:
         with gr.Row(visible=False) as controls:
             removed = gr.Dropdown([], value=[], multiselect=True, label="Weaken concepts", elem_id="concepts-weakened")
             kept = gr.Slider(0, 100, 0, step=5, label="What is left of them, %", elem_id="concepts-kept")
-        shown = gr.HTML("", css_template=view.CSS, apply_default_css=False, padding=False, elem_id="concepts")
+        shown = gr.HTML(
+            "",
+            css_template=static.text("tabs.css", "saliency.css"),
+            apply_default_css=False,
+            padding=False,
+            elem_id="concepts",
+        )
     opened = functools.partial(open_face, weights=session.weights)
     weakened = functools.partial(render, weights=session.weights)
     fold.expand(opened, [session.face, session.model], [controls, removed, shown], **QUIET)

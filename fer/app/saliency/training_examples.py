@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fer.app import static
 from fer.app.events import QUIET, on_face_change, on_model_change
 from fer.app.model_cache import load_network
 from fer.app.saliency import view
@@ -39,7 +40,13 @@ WORDS = (
 def section(session: Session) -> None:
     """Lays it out and wires it; call inside the Saliency tab."""
     with gr.Accordion(TITLE, open=False, elem_id="training-faces-fold") as fold:
-        shown = gr.HTML("", css_template=view.CSS, apply_default_css=False, padding=False, elem_id="training-faces")
+        shown = gr.HTML(
+            "",
+            css_template=static.text("tabs.css", "saliency.css"),
+            apply_default_css=False,
+            padding=False,
+            elem_id="training-faces",
+        )
     find = functools.partial(render, weights=session.weights)
     fold.expand(find, [session.face, session.model], shown, trigger_mode="always_last", **QUIET)
     for follow in (on_face_change, on_model_change):
