@@ -110,9 +110,11 @@ def by_name_steps(
 
     @wraps(handler)
     def call(*values) -> Iterator[dict]:
-        yield _by_component(components, {})
+        named = None
         for named in handler(*values):
             yield _by_component(components, named)
+        if named is None:
+            yield _by_component(components, {})
 
     return call
 

@@ -424,6 +424,7 @@ def test_the_atlas_is_browsed_without_starting_anything(visit):
 def test_the_filters_tab_remembers_the_layer_of_each_model_and_never_shows_two(visit):
     """Menus of one model stood above the images of another, and the layer was lost on the way back."""
     page = visit(query="?tab=Filters")
+    expect(page.locator("#layer input")).to_be_visible(timeout=20_000)
 
     def choose(model: str) -> None:
         page.locator("#model input").click()
