@@ -203,7 +203,7 @@ def test_activations_writes_the_maps_and_tells_what_every_filter_answers(weights
     told = run(capsys, "activations", EXAMPLES / "happy.png", "conv2d_1", "--model", "cnn", "--out", file)
     assert (told["layer"], told["file"], len(told["filters"])) == ("conv2d_1", str(file), 64)
     assert told["filters"][2] == told["filters"][3] | {"filter": 2}
-    stands = {row["filter"]: row["twin"] for row in told["redundant"]}
+    stands = {row["filter"]: row["representative"] for row in told["redundant"]}
     assert stands.get(2, 2) == stands.get(3, 3) and file.exists()
     assert main(["activations", str(EXAMPLES / "happy.png"), "conv2d_9", "--model", "cnn"]) == 2
     assert "no layer 'conv2d_9'" in capsys.readouterr().err

@@ -241,7 +241,7 @@ def test_a_film_s_frames_are_in_the_answers(photos: Path, kind: str, capsys):
     asked = ["predict", "a/clip.avi", "in/a.png", "--out", f"x.{kind}", "--json"]
     assert main(asked) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["pictures"] == 2 and told["films"][0]["frames"] == 3
+    assert told["pictures"] == 2 and told["videos"][0]["frames"] == 3
     text = Path(f"x.{kind}").read_text(encoding="utf-8")
     assert len(text.splitlines()) == 4 + (kind == "csv")
     assert main(asked) == 0 and Path(f"x.{kind}").read_text(encoding="utf-8") == text
