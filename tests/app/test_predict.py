@@ -12,10 +12,13 @@ from PIL import Image
 
 from fer.app import api, lifecycle, static
 from fer.app import page as app_page
-from fer.app.examples import example_name
+from fer.app.examples import example_files, example_name
 from fer.app.predict import handlers
 from fer.app.predict import view as predict_view
+from fer.data.image_io import open_image
+from fer.faces import detector as faces_detector
 from fer.faces.framing import Box
+from fer.inference import predictor
 from fer.inference.predictor import FacePrediction, ImagePrediction
 from fer.models import checkpoint
 from tests.pages import network_that_says, sealed_off, uploaded, write_face, write_networks
@@ -265,3 +268,16 @@ def test_where_mcp_cannot_be_begun_the_page_ends(started, monkeypatch, capsys):
 def test_the_page_answers_to_the_host_names_that_are_allowed(started):
     app_page.main(["--allow-host", "lab.example"])
     assert started[0]["_app"].hosts.own("lab.example") and not started[0]["_app"].hosts.own("evil.example")
+
+
+@pytest.mark.parametrize("detector", ["yunet", "haar"])
+def test_every_example_is_predicted_as_what_it_is_called(detector):
+    """By `compact`, with whichever detector: the first click of a newcomer."""
+    try:
+        found = faces_detector.load_detector(detector)
+    except ValueError:
+        pytest.skip("YuNet's model is not at hand")
+    network = checkpoint.load_model("compact")
+    for file in example_files():
+        (face,) = predictor.predict_image(open_image(file), network, found).faces
+        assert face.emotion == file.stem
