@@ -22,7 +22,7 @@ SIDE = 640  # pixels of a frame's longer side, at most
 
 # Nothing of the template changes, so that what the script puts into it stays.
 TEMPLATE = """<img alt="The face that is looked at" hidden><p></p>
-<button type="button" class="start">Follow my webcam</button>
+<button type="button" class="start">Use webcam</button>
 <button type="button" class="stop" hidden>Stop the webcam</button>"""
 
 CSS = """
@@ -74,7 +74,7 @@ async function start() {
   buttons();
   requestAnimationFrame(tick);
 }
-function stop(words = 'Your webcam, held still') {
+function stop(words = 'Your webcam, paused') {
   asking += 1;
   if (!stream) return;
   stream.getTracks().forEach(track => { track.onended = null; track.stop(); });

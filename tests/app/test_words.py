@@ -16,15 +16,14 @@ GONE = (
     "memory and forgotten", "camera was released", "faces marked", "every frame and face", "sound is left out",
     "honest one", "time it on", "tell nothing", "have no place here", "learnt from", "known of it",
     "where the others' figures", "how it was trained", "repeated", "FER_YUNET", "committee", "taggers", "twin",
+    "and not", "its answer", "kept by the mask", "how far to trust", "region correlation",
+    "know nothing of the network",
+    "let it forget", "side by side", "download the three", "which methods are faithful", "what does each filter see",
+    "say the same", "follow my webcam", "how they grow", "what is moved", "how it is shaken", "what is to grow",
+    "steps by", "seed of the noise", "reseed", "how far on the way",
 )  # fmt: skip
 # On tabs that are not done yet: whoever does one moves its words up.
-NOT_YET = (
-    "ten views",    "and not", "its answer", "kept by the mask", "how far to trust", "region correlation",
-    "know nothing of the network", "let it forget", "side by side", "download the three",
-    "which methods are faithful", "what does each filter see", "say the same", "follow my webcam", "how they grow",
-    "what is moved", "how it is shaken", "what is to grow", "steps by", "seed of the noise", "reseed",
-    "how far on the way", "python -m",
-)  # fmt: skip
+NOT_YET = ("ten views", "python -m")
 SKIPPED = {"elem_id", "elem_classes", "css_template", "js_on_load", "name", "key", "picture"}
 
 

@@ -132,7 +132,7 @@ def curves(target: str, deletion: list[float], insertion: list[float]) -> str:
         )
     label = f"Probability of {escape(target)} against the share of pixels deleted or inserted"
     legend = (
-        f'<line class="deletion" x1="60" y1="14" x2="84" y2="14" stroke-width="2"/><text x="90" y="18">deletion, AUC '
+        f'<line class="deletion" x1="34" y1="14" x2="58" y2="14" stroke-width="2"/><text x="64" y="18">deletion, AUC '
         f'{areas[0]:.2f}</text><line class="insertion" x1="190" y1="14" x2="214" y2="14" stroke-width="2"/>'
         f'<text x="220" y="18">insertion, AUC {areas[1]:.2f}</text>'
     )
