@@ -14,6 +14,7 @@ from fer.cli import main as cli_main
 from fer.data import dataset, ferplus, labels
 from fer.data import fer2013 as data_fer2013
 from fer.data.image_folder import LabelledFaces
+from fer.data.read_report import ReadReport
 from fer.evaluation import comparison, predictions
 from fer.evaluation.predictions import Predictions
 from fer.models import checkpoint
@@ -79,11 +80,13 @@ def test_evaluate_and_confusion_print_the_same_numbers(fer2013, monkeypatch, cap
         checkpoint.save_model(network, tmp_path / member)
         predictions.evaluate(network, "PrivateTest", faces, folder=tmp_path / member)
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(data_fer2013, "load_fer2013", lambda root: {"PrivateTest": faces})
+    found = data_fer2013.Dataset({"PrivateTest": faces}, ReadReport({"PrivateTest": {}}), tmp_path)
+    monkeypatch.setattr(data_fer2013, "read_dataset", lambda root: found)
     printed = {}
     for command in ("evaluate", "confusion"):
         assert cli_main.main([command, name, "--split", "PrivateTest", "--json"]) == 0
         printed[command] = json.loads(capsys.readouterr().out)
+    assert printed["evaluate"]["n"] == 200
     shared = printed["evaluate"].keys() & printed["confusion"].keys() - {"model"}
     assert len(shared) >= 11 and all(printed["evaluate"][key] == printed["confusion"][key] for key in shared)
 

@@ -269,7 +269,7 @@ def test_relu_and_selu_are_compared_layer_by_layer(root: Path, tmp_path: Path, m
         (name, layer, 64, dead) for name, dead in (("shut", 64), ("open", 0)) for layer in ("activation_1", "all")
     ]
     assert result.bars.series == {"shut": [1.0], "open": [0.0]}
-    assert [row.get("say_the_same") for row in result.rows] == [None, None, 1, 1]
+    assert [row.get("redundant") for row in result.rows] == [None, None, 1, 1]
     assert 2 < result.rows[2]["effective_rank"] < 20
 
 

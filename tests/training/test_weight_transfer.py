@@ -103,5 +103,5 @@ def _small_chain(activation: type[torch.nn.Module]) -> torch.nn.Sequential:
 
 
 def test_a_network_without_a_place_for_one_of_the_earlier_layers_says_so() -> None:
-    with pytest.raises(ValueError, match="start is a vgg19-selu: its layers are not those of vgg16-selu"):
+    with pytest.raises(ValueError, match="init_from is a vgg19-selu: its layers are not those of vgg16-selu"):
         transfer_weights(FERModel("vgg16-selu"), FERModel("vgg19-selu"), FACES)
