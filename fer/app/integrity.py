@@ -5,7 +5,6 @@ for trouble in look(weights):
 """
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -91,8 +90,9 @@ log = logging.getLogger(__name__)
 
 CSS = """
 ul { margin: 0; padding-left: 20px; list-style: disc; line-height: 1.6; color: var(--body-text-color); }
-code { overflow-wrap: anywhere; }
 """
+_BROKEN = "its files are broken, so it cannot be chosen"
+_STALE = "some of its measurements are missing or out of date, and are not shown"
 
 
 def section(troubles: Sequence[Trouble]) -> None:
@@ -107,16 +107,13 @@ def section(troubles: Sequence[Trouble]) -> None:
 def title(troubles: Sequence[Trouble]) -> str:
     left_out = [trouble.network for trouble in troubles if trouble.left_out]
     if left_out:
-        return f"Not all networks are sound: {', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} left out"
+        return f"Not all models are available: {', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} left out"
     names = ", ".join(dict.fromkeys(trouble.network for trouble in troubles))
-    return f"Not everything is at hand of {names}"
+    return f"Some measurements are not available: {names}"
 
 
 def listed(troubles: Sequence[Trouble]) -> str:
-    """A line for each, as markup; commands as code."""
-    lines = (f"<li><b>{escape(one.network)}</b>: {_coded(one.words)}.</li>" for one in troubles)
+    """A line for each model, as markup for visitors; what mends it stands in the log, for whoever deploys the page."""
+    left_out = {one.network: one.left_out for one in troubles}
+    lines = (f"<li><b>{escape(name)}</b>: {_BROKEN if out else _STALE}.</li>" for name, out in left_out.items())
     return f"<ul>{''.join(lines)}</ul>"
-
-
-def _coded(words: str) -> str:
-    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(words))

@@ -44,7 +44,7 @@ PUBLIC = (
         source="https://engrxiv.org/preprint/view/7466",
     ),
     System(
-        "ResMaskingNet", 142.9e6, 0.7414, "more data", "ImageNet; ten views; its users report 65.7 to 73.6 %",
+        "ResMaskingNet", 142.9e6, 0.7414, "more data", "ImageNet; ten-crop TTA; its users report 65.7 to 73.6 %",
         f"{_GITHUB}phamquiluan/ResidualMaskingNetwork",
     ),
     System(

@@ -50,7 +50,7 @@ def test_as_many_faces_of_each_label_are_taken_as_there_are():
     assert region_benchmark.sample_faces(faces, 5).labels.bincount().tolist() == [4, 5]
     faces.is_duplicate[6:] = True
     assert region_benchmark.sample_faces(faces, 3).labels.tolist() == [1, 1, 1]
-    with pytest.raises(ValueError, match="each is 0"):
+    with pytest.raises(ValueError, match="per_class is 0"):
         region_benchmark.sample_faces(faces, 0)
 
 

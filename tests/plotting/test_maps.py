@@ -39,7 +39,7 @@ def test_the_curves_have_training_and_public_test_in_both_panels():
     rows = [dict.fromkeys(("loss", "accuracy", "public_loss", "public_accuracy"), 0.5) | {"epoch": n} for n in (1, 2)]
     panels = plotting_training.training_curves(rows).axes
     assert [panel.get_ylabel() for panel in panels] == ["loss", "accuracy"]
-    assert [[line.get_label() for line in panel.lines] for panel in panels] == [["Training", "PublicTest"]] * 2
+    assert [[line.get_label() for line in panel.lines] for panel in panels] == [["Training", "Validation"]] * 2
 
 
 # ---- signed maps

@@ -17,7 +17,7 @@ HEADINGS = {
     "Validation": "Accuracy on PublicTest, on which epochs were chosen",
     "Test (95% interval)": "Accuracy on PrivateTest, one view of each face",
     "Test, deduplicated": "Without faces that are also in Training",
-    "Test, 10-crop TTA": "Average of ten views of each face",
+    "Test, 10-crop TTA": "Average over ten crops of each face",
     "Robust": "Accuracy on FER-2013-C: PrivateTest with noise, blur, darkness and other corruptions",
     "Macro-F1": "Mean F1 score over the classes",
     "ECE": "Expected calibration error",
