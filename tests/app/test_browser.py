@@ -342,6 +342,8 @@ def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, ga
 def test_who_waits_for_two_others_is_told_and_starts_when_one_of_them_stops(visit, gate):
     """Two ascents run at once; the page of a third says that it waits, above the sheet that was there."""
     pages = [visit(query="?tab=Filters") for _ in range(3)]
+    for page in pages:
+        page.get_by_role("tab", name="Filters").click()
     for page in pages[:2]:
         page.locator("#start").click()
         expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)
