@@ -49,17 +49,15 @@ def _write(names: list[str], defaults: list, values: list | None = None) -> str:
 
 def restore(session: Session, query: Mapping[str, str], tabs: list[str], views: list[str]) -> tuple:
     """Updates of the tabs, of the views and of every registered component; unknown values are ignored, and named."""
-    unknown, updates = [], []
-    for name, known in ((TAB, tabs), (VIEW, views)):
-        asked = query.get(name)
-        updates.append(gr.Tabs(selected=asked) if asked in known else gr.skip())
-        unknown += [f"{name}={asked}"] if asked and asked not in known else []
-    for name, component in session.address.items():
-        asked = query.get(name)
-        known = [value for _, value in component.choices]
-        updates.append(gr.update(value=asked) if asked in known else gr.skip())
-        unknown += [f"{name}={asked}"] if asked and asked not in known else []
+    known = {TAB: tabs, VIEW: views}
+    known |= {name: [value for _, value in component.choices] for name, component in session.address.items()}
+    updates = {
+        name: gr.Tabs(selected=query[name]) if name in (TAB, VIEW) else gr.update(value=query[name])
+        for name, values in known.items()
+        if query.get(name) in values
+    }
+    unknown = [f"{name}={query[name]}" for name in known if query.get(name) and name not in updates]
     if unknown:
         told = ", ".join(unknown)[:200]
         gr.Info(f"The address has values that are not known here and were ignored: {told}.", title="")
-    return tuple(updates)
+    return tuple(updates.get(name, gr.skip()) for name in known)

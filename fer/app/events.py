@@ -68,7 +68,7 @@ def fields_in_order(handler: Callable) -> Callable:
 
 
 def visible_if(names: list[str]) -> list[str]:
-    """The networks, without the elected ensemble."""
+    """The networks, without the selected ensemble."""
     return [name for name in names if name != SELECTED]
 
 

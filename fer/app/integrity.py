@@ -42,7 +42,7 @@ def look(weights: Path) -> list[Trouble]:
 
 
 def sound(weights: Path, troubles: list[Trouble]) -> list[str]:
-    """The networks, and the elected ensemble, that are not left out."""
+    """The networks, and the selected ensemble, that are not left out."""
     left_out = {trouble.network for trouble in troubles if trouble.left_out}
     return [name for name in checkpoint.list_models(weights) if name not in left_out]
 

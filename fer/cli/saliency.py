@@ -70,11 +70,9 @@ class BenchmarkSaliencySettings(DataSettings):
 def benchmark_saliency(settings: BenchmarkSaliencySettings) -> None:
     """Measure how faithful each saliency method is to a model; kept beside its weights for the page."""
     from fer.attribution import benchmark
-    from fer.data import fer2013
     from fer.models import checkpoint
 
-    model = checkpoint.load_model(settings.model)
-    (validation,) = fer2013.get_splits(fer2013.load_fer2013(settings.data), "PublicTest")
+    model, validation = _load_model_and_validation(settings)
     rows = benchmark.run_benchmark(model, benchmark.sample_faces(validation, settings.faces), quiet=settings.json)
     if folder := checkpoint.resolve_path(settings.model):
         benchmark.save_benchmark(rows, folder)
@@ -101,11 +99,10 @@ class BenchmarkRegionsSettings(DataSettings):
 def benchmark_regions(settings: BenchmarkRegionsSettings) -> None:
     """Measure which face regions a model relies on, by emotion; kept beside its weights for the page."""
     from fer.attribution import region_benchmark
-    from fer.data import dataset, fer2013
+    from fer.data import dataset
     from fer.models import checkpoint
 
-    model = checkpoint.load_model(settings.model)
-    (validation,) = fer2013.get_splits(fer2013.load_fer2013(settings.data), "PublicTest")
+    model, validation = _load_model_and_validation(settings)
     faces = region_benchmark.sample_faces(dataset.with_label_set(validation, model.labels), settings.per_class)
     found = region_benchmark.measure_regions(model, faces, model.labels, quiet=settings.json)
     if folder := checkpoint.resolve_path(settings.model):
@@ -118,6 +115,16 @@ def benchmark_regions(settings: BenchmarkRegionsSettings) -> None:
     print(f"{'relative to its area':22}", *(f"{value:7.2f}x" for value in found.density().values()))
     print(region_benchmark.claim_sentence(found))
     return None
+
+
+def _load_model_and_validation(settings: BenchmarkSaliencySettings | BenchmarkRegionsSettings) -> tuple:
+    """The model, and PublicTest's faces."""
+    from fer.data import fer2013
+    from fer.models import checkpoint
+
+    model = checkpoint.load_model(settings.model)
+    (validation,) = fer2013.get_splits(fer2013.load_fer2013(settings.data), "PublicTest")
+    return model, validation
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -1,11 +1,11 @@
-"""A network with fewer filters: the same chain, really smaller, with what the removed ones said said by others.
+"""Structured pruning: remove filters and fold their output into the remaining ones.
 
-    for step in thin(network, "conv2d_1", moments(network, "conv2d_1", pixels), "merged"):
-        smaller = step.network()        # a chain with 63, 62, 61 ... filters in conv2d_1
+    for step in prune_sequence(network, "conv2d_1", moments(network, "conv2d_1", pixels), "reconstruct"):
+        smaller = step.network()        # a network with 63, 62, 61 ... filters in conv2d_1
 
-WAYS differ in what takes a removed filter's place in the next layer: nothing but its mean (`cut`), its nearest twin
-(`twin`), or all the others together (`merged`); each removes at every step the filter whose going changes the next
-layer's input least. `merged` is the optimal brain surgeon of Hassibi and Stork (1993), applied to whole filters.
+STRATEGIES differ in what replaces a removed filter in the next layer: its mean alone (`mean`), the filter that predicts
+it best (`nearest`), or all remaining ones together (`reconstruct`). Each step removes the filter whose removal changes
+the next layer's input least. `reconstruct` is the optimal brain surgeon (Hassibi and Stork 1993) on whole filters.
 """
 
 import copy
@@ -107,10 +107,10 @@ def _nearest(left: _RemainingFilters) -> tuple[Tensor, Callable[[int], Tensor]]:
     best, other = explained.max(1)
 
     def fitted(number: int) -> Tensor:
-        twin, means = other[number], left.moments[:-1, -1]
+        nearest, means = other[number], left.moments[:-1, -1]
         shares = torch.zeros(len(left.moments), dtype=left.moments.dtype)
-        shares[twin] = covariance[number, twin] / variance[twin]
-        shares[-1] = means[number] - shares[twin] * means[twin]
+        shares[nearest] = covariance[number, nearest] / variance[nearest]
+        shares[-1] = means[number] - shares[nearest] * means[nearest]
         return shares
 
     return variance - best, fitted

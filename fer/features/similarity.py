@@ -28,17 +28,17 @@ def seriate(alike: Tensor, first: int = 0) -> list[int]:
 
 
 def representatives(alike: Tensor, above: float = REDUNDANT_CORRELATION) -> Tensor:
-    """Which filter can stand for each: (C, C) correlations -> (C,) numbers; its own where none is like it.
+    """The representative of each filter: (C, C) correlations -> (C,) numbers; its own where none correlates so highly.
 
-    The filter with the most near-twins stands for all of them, then that with the most of the rest, and so on, so that
-    every filter is a near-twin of its own stand-in, not just of some other that is.
+    The filter with the most correlations ``above`` represents all of these, then that with the most of the rest, and
+    so on: every filter correlates ``above`` with its representative itself, not only with another that does.
     """
     near = (alike > above).fill_diagonal_(True)
-    stand_in = torch.full((len(alike),), -1)
+    chosen = torch.full((len(alike),), -1)
     for number in near.sum(1).argsort(descending=True, stable=True).tolist():
-        if stand_in[number] < 0:
-            stand_in[near[number] & (stand_in < 0)] = number
-    return stand_in
+        if chosen[number] < 0:
+            chosen[near[number] & (chosen < 0)] = number
+    return chosen
 
 
 def map_differences(first: Tensor, second: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def visualize(
 
 
 def visualize_classes(network: NamedSequential, preset: Preset = PRESETS["clear"], **options) -> Iterator[Snapshot]:
-    """What `ascend` gives for all logits at once: a prototype of each class. Options as for `ascend`."""
+    """`visualize` for all logits at once: a prototype of each class. Options as for `visualize`."""
     return visualize(network, last_layer(network), None, preset, **options)
 
 

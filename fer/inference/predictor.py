@@ -4,7 +4,7 @@
     for face in reading.faces:                             # largest first; none at all is ()
         print(face.box.to_list(), face.emotion, f"{face.confidence:.0%}", "?" if face.low_confidence else "")
 
-`python -m fer predict PATH...` goes through photographs and folders with `album`.
+`python -m fer predict PATH...` goes through photographs and folders with `batch`.
 """
 
 import io

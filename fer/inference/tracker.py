@@ -39,7 +39,7 @@ class Track:
     newest: np.ndarray  # log-probabilities (K,) of the newest frame
     seen: float  # seconds
     weight: float = 1.0
-    word: str | None = None  # the emotion shown, None for unsure
+    word: str | None = None  # the emotion shown, None for low confidence
 
     def add(self, box: Box, values: np.ndarray, at: float, seconds: float) -> None:
         """Takes in what was seen at a time, which may lie before what is known already."""

@@ -291,8 +291,8 @@ def list_checkpoints(folder: Path | None = None) -> list[str]:
 
 def list_models(folder: Path | None = None) -> list[str]:
     """The names in ``weights/`` that `load_model` takes: checkpoints, and the selected ensemble if there is one."""
-    elected = (folder or WEIGHTS) / f"{SELECTED}.json"
-    return list_checkpoints(folder) + [SELECTED] * elected.is_file()
+    selected = (folder or WEIGHTS) / f"{SELECTED}.json"
+    return list_checkpoints(folder) + [SELECTED] * selected.is_file()
 
 
 def _check_config(path: Path) -> dict:

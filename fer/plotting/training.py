@@ -78,7 +78,7 @@ def grouped_bars(groups: Sequence[str], series: Mapping[str, Sequence[float | No
 def pruning_curves(found: dict) -> Figure:
     """Accuracy against how many filters of a layer are kept, a line a way; what may be lost as a dotted line.
 
-    found: what `thinning.measure` gives. The band is the 95 % interval of the first way.
+    found: a row of `pruning_curve.measure_pruning`. The band is the 95 % interval of the first way.
     """
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()

@@ -3,8 +3,8 @@
     python -m fer export compact                  # compact.onnx: faces (B, 1, 48, 48) in 0..1 -> probabilities (B, K)
     python -m fer predict photo.jpg --model compact.onnx           # the same answers, in half the time on one core
 
-Normalisation and temperature are inside, B is free; the labels, joined by commas, and the probability below which an
-answer is unsure stand in the file's metadata. Needs `onnxscript` to write and `onnxruntime` to read.
+Normalisation and temperature are inside, B is free; the labels, joined by commas, and the confidence
+threshold stand in the file's metadata. Needs `onnxscript` to write and `onnxruntime` to read.
 """
 
 from pathlib import Path

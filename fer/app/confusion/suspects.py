@@ -32,7 +32,7 @@ def render(weights: Path, name: str) -> str:
     words = (
         "<p>A last layer that was trained on the other faces alone doubts these labels "
         '(<a href="https://arxiv.org/abs/1911.00068" target="_blank" rel="noopener">confident learning</a>). For faces '
-        "of your own: <code>python -m fer suspects NETWORK --data FOLDER --csv FILE</code>.</p>"
+        "of your own: <code>python -m fer suspects NETWORK --data FOLDER --out FILE</code>.</p>"
     )
     return words + "".join(_split(part) for part in known["splits"])
 

@@ -11,11 +11,11 @@ import gradio as gr
 import numpy as np
 import torch
 
-from fer.app import static
 from fer.app.errors import user_error
-from fer.app.events import QUIET, on_face_change, on_model_change
+from fer.app.events import QUIET
 from fer.app.model_cache import load_network
 from fer.app.saliency import view
+from fer.app.saliency.fold import close_on_change, results
 from fer.app.session import Session
 from fer.attribution import concept_benchmark, concepts
 from fer.attribution.concept_benchmark import ConceptSet
@@ -39,20 +39,13 @@ def section(session: Session) -> None:
         with gr.Row(visible=False) as controls:
             removed = gr.Dropdown([], value=[], multiselect=True, label="Weaken concepts", elem_id="concepts-weakened")
             kept = gr.Slider(0, 100, 0, step=5, label="What is left of them, %", elem_id="concepts-kept")
-        shown = gr.HTML(
-            "",
-            css_template=static.text("tabs.css", "saliency.css"),
-            apply_default_css=False,
-            padding=False,
-            elem_id="concepts",
-        )
+        shown = results("concepts")
     opened = functools.partial(open_face, weights=session.weights)
     weakened = functools.partial(render, weights=session.weights)
     fold.expand(opened, [session.face, session.model], [controls, removed, shown], **QUIET)
     inputs = [session.face, session.model, removed, kept]
     gr.on([removed.input, kept.input], weakened, inputs, shown, trigger_mode="always_last", **QUIET)
-    for follow in (on_face_change, on_model_change):
-        follow(session, lambda _: (gr.Accordion(open=False), ""), fold, shown)
+    close_on_change(session, fold, shown)
 
 
 def open_face(face: np.ndarray | None, name: str, *, weights: Path) -> tuple[dict, dict, str]:

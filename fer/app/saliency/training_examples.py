@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer.app import static
-from fer.app.events import QUIET, on_face_change, on_model_change
+from fer.app.events import QUIET
 from fer.app.model_cache import load_network
 from fer.app.saliency import view
+from fer.app.saliency.fold import close_on_change, results
 from fer.app.session import Session
 from fer.attribution import feature_table, training_examples, training_examples_benchmark
 from fer.attribution.feature_table import FeatureTable
@@ -40,17 +40,10 @@ WORDS = (
 def section(session: Session) -> None:
     """Lays it out and wires it; call inside the Saliency tab."""
     with gr.Accordion(TITLE, open=False, elem_id="training-faces-fold") as fold:
-        shown = gr.HTML(
-            "",
-            css_template=static.text("tabs.css", "saliency.css"),
-            apply_default_css=False,
-            padding=False,
-            elem_id="training-faces",
-        )
+        shown = results("training-faces")
     find = functools.partial(render, weights=session.weights)
     fold.expand(find, [session.face, session.model], shown, trigger_mode="always_last", **QUIET)
-    for follow in (on_face_change, on_model_change):
-        follow(session, lambda _: (gr.Accordion(open=False), ""), fold, shown)
+    close_on_change(session, fold, shown)
 
 
 def render(face: np.ndarray | None, name: str, *, weights: Path) -> str:
