@@ -38,7 +38,8 @@ def bind(session: Session, tabs: dict[str, gr.Tab], views: dict[str, gr.Tab]) ->
         return restore(session, dict(request.query_params), list(tabs), list(views))
 
     outputs = [session.tabs, next(iter(views.values())).parent, *components]
-    gr.on(None, restored, None, outputs, **QUIET)  # in the queue: outside of it no gr.Info is shown
+    load = gr.on(None, restored, None, outputs, **QUIET)  # in the queue: outside of it no gr.Info is shown
+    load.then(None, None, None, js="() => { document.addressRestored = true; }", **QUIET)
 
 
 def _write(names: list[str], defaults: list, values: list | None = None) -> str:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.app import model_cache
+from fer.app import model_cache, static
 from fer.app.saliency.tab import BENCHMARK
 from fer.features import visualization
 from tests.pages import example_face, sealed_off, served, write_atlas, write_networks
@@ -188,6 +188,17 @@ def test_the_address_follows_the_page_and_restores_it(visit):
     expect(page.locator("#camera")).to_be_visible()
 
 
+def test_the_address_is_not_written_before_it_was_read(visit):
+    """Gradio may select the first tab before the page is restored: `tab=Filters` must still be there to be read."""
+    page = visit(query="?tab=Filters")
+    page.wait_for_function("document.addressRestored", timeout=20_000)
+    select_first = f"({static.text('address.js')})(['tab'], ['Predict'], ['Predict'])"
+    page.evaluate(f"document.addressRestored = false; {select_first}")
+    assert "tab=Filters" in page.url
+    page.evaluate(f"document.addressRestored = true; {select_first}")
+    assert "tab=" not in page.url
+
+
 def test_a_face_outlives_a_reload_only_where_the_visitor_asks_for_it(visit):
     page = visit()
     upload(page, scene(220))
@@ -342,8 +353,6 @@ def test_filters_grow_before_the_visitor_s_eyes_are_stopped_and_opened(visit, ga
 def test_who_waits_for_two_others_is_told_and_starts_when_one_of_them_stops(visit, gate):
     """Two ascents run at once; the page of a third says that it waits, above the sheet that was there."""
     pages = [visit(query="?tab=Filters") for _ in range(3)]
-    for page in pages:
-        page.get_by_role("tab", name="Filters").click()
     for page in pages[:2]:
         page.locator("#start").click()
         expect(page.locator("#sheet .status")).to_contain_text("step 0 of 48", timeout=60_000)

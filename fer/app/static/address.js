@@ -1,4 +1,6 @@
 (names, defaults, values) => {
+  // Gradio selects the first tab by itself: until the address has been read, nothing may be taken out of it.
+  if (!document.addressRestored) return;
   const address = new URL(location);
   names.forEach((name, index) => {
     const value = values[index];
